@@ -1,0 +1,721 @@
+//! Windows: a stretch of the merged event stream, with the pairs that were born
+//! and died inside it summed per stack and the survivors one by one.
+//!
+//! A block of kind [`crate::block::BlockKind::Window`] decodes to
+//!
+//! ```text
+//! head | tails | sums (columns) | events (columns) | blobs
+//! ```
+//!
+//! All numbers are LEB128; columns carry their length in bytes first. Columns
+//! rather than rows, because equal fields side by side compress.
+//!
+//! **Serials.** Every block that outlives its window gets the next serial
+//! number, in the order of its event; a later event names it by that. So a
+//! `free` costs one or two bytes, and a reader needs no map by address.
+
+use crate::layout::Node;
+use crate::varint::{In, Out};
+#[cfg(feature = "std")]
+use std::vec::Vec;
+
+/// Lifetime classes in [`Sum::lifetimes`].
+pub const LIFETIMES: usize = 8;
+
+/// Class of a lifetime: bucket `k` holds lifetimes below `4^(k + 6)` ticks, the
+/// last all longer ones (at 2 GHz: 2 µs, 8 µs, 33 µs … 34 ms).
+#[inline(always)]
+pub fn lifetime_class(ticks: u64) -> usize {
+    let bits = 64 - (ticks | 1).leading_zeros() as usize;
+    (bits.saturating_sub(11) / 2).min(LIFETIMES - 1)
+}
+
+/// What happened in a window, cancelled pairs included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Blocks made by anything but a reallocation of an existing block.
+    pub allocations: u64,
+    /// Blocks freed (not: given to a reallocation).
+    pub frees: u64,
+    /// Successful reallocations of existing blocks.
+    pub reallocations: u64,
+    /// Bytes asked for by both.
+    pub allocated_bytes: u64,
+    /// Blocks freed before their thread's next allocation.
+    pub temporary: u64,
+    /// Frees of addresses that no recorded block had.
+    pub unmatched_frees: u64,
+    /// Blocks whose free was not seen: their address was handed out again.
+    pub missed_frees: u64,
+}
+
+/// Begins a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Event clock at the first event.
+    pub start: u64,
+    /// Event clock at the last event.
+    pub end: u64,
+    /// Event times are stored in units of `2^time_shift` ticks.
+    pub time_shift: u8,
+    /// The live bytes at the window's end are a new peak of the heap.
+    pub ends_at_peak: bool,
+    /// Serial of the first surviving block made here.
+    pub first_serial: u64,
+    /// Sums over the window.
+    pub totals: Totals,
+    /// Live blocks at the end.
+    pub live_blocks: u64,
+    /// Live bytes at the end.
+    pub live_bytes: u64,
+    /// Most live bytes at any moment inside.
+    pub max_live_bytes: u64,
+}
+
+/// How far a ring is consumed after this window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Ring id.
+    pub ring: u32,
+    /// Position.
+    pub tail: u64,
+    /// Serial of the thread that owned the ring there.
+    pub thread: u32,
+    /// The block that this thread made last, if nothing came after; else 0.
+    pub last_alloc: u64,
+}
+
+/// The blocks of one stack that were born and died inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Node id.
+    pub stack: u32,
+    /// Blocks made by an allocation.
+    pub allocations: u64,
+    /// Blocks made by a reallocation.
+    pub reallocations: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+    /// Those freed before their thread's next allocation.
+    pub temporary: u64,
+    /// Blocks by [`lifetime_class`].
+    pub lifetimes: [u32; LIFETIMES],
+}
+
+/// What an [`Event`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EventKind {
+    /// A block was made and outlived the window. Fields: ptr, size, stack.
+    Alloc = 0,
+    /// As `Alloc`, by a reallocation of an existing block.
+    ReallocAlloc = 1,
+    /// A block from an earlier window was freed. Field: serial.
+    Free = 2,
+    /// As `Free`, before its thread's next allocation.
+    FreeTemporary = 3,
+    /// A block from an earlier window, or one just listed, was given to a
+    /// reallocation. Field: serial. If neither success nor `Revive` follows
+    /// before the log ends, the program ended inside the call and the block lives.
+    Release = 4,
+    /// The reallocation that released this block failed: it lives again. Field: serial.
+    Revive = 5,
+    /// A block's address was handed out again without a free. Field: serial.
+    MissedFree = 6,
+    /// A free of an address that no block has. Field: ptr.
+    UnmatchedFree = 7,
+    /// A mapping was made. Fields: ptr, size, stack.
+    Map = 8,
+    /// Addresses were unmapped. Fields: ptr, size.
+    Unmap = 9,
+    /// A reallocation whose old block was [`EventKind::Release`]d in an earlier
+    /// window succeeded. Field: serial (of the old block).
+    ReleaseDone = 10,
+}
+
+/// Has ptr.
+const HAS_PTR: u16 = 1 << 0 | 1 << 1 | 1 << 7 | 1 << 8 | 1 << 9;
+/// Has size.
+const HAS_SIZE: u16 = 1 << 0 | 1 << 1 | 1 << 8 | 1 << 9;
+/// Has stack.
+const HAS_STACK: u16 = 1 << 0 | 1 << 1 | 1 << 8;
+/// Has serial.
+const HAS_SERIAL: u16 = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10;
+/// Makes a block and so takes the next serial.
+const MAKES: u16 = 1 << 0 | 1 << 1;
+
+impl EventKind {
+    /// The kind for its stored number.
+    pub fn from_raw(raw: u8) -> Option<EventKind> {
+        use EventKind::*;
+        Some(match raw {
+            0 => Alloc,
+            1 => ReallocAlloc,
+            2 => Free,
+            3 => FreeTemporary,
+            4 => Release,
+            5 => Revive,
+            6 => MissedFree,
+            7 => UnmatchedFree,
+            8 => Map,
+            9 => Unmap,
+            10 => ReleaseDone,
+            _ => return None,
+        })
+    }
+
+    fn is(self, set: u16) -> bool {
+        set >> (self as u8) & 1 != 0
+    }
+}
+
+/// One event of the stream. Which fields count depends on the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What it is.
+    pub kind: EventKind,
+    /// Serial of the thread.
+    pub thread: u32,
+    /// Node id.
+    pub stack: u32,
+    /// Event clock, ticks, rounded down to the window's unit.
+    pub time: u64,
+    /// Address.
+    pub ptr: u64,
+    /// Bytes asked for.
+    pub size: u64,
+    /// Serial of the block; for those that make a block, its own.
+    pub serial: u64,
+}
+
+/// Columns of the events.
+pub const COLUMNS: usize = 7;
+
+/// Encodes one window. The caller gives the buffers; nothing is allocated.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    columns: [Out<'a>; COLUMNS],
+    events: u64,
+    time: u64,
+    shift: u8,
+    ptr: u64,
+    serial: u64,
+}
+
+impl<'a> Encoder<'a> {
+    /// Begins the events of a window with the given head (its `start`,
+    /// `time_shift` and `first_serial` count). Each column takes at most 10
+    /// bytes an event.
+    pub fn new(head: &Head, columns: [&'a mut [u8]; COLUMNS]) -> Encoder<'a> {
+        Encoder {
+            columns: columns.map(Out::new),
+            events: 0,
+            time: head.start >> head.time_shift,
+            shift: head.time_shift,
+            ptr: 0,
+            serial: head.first_serial,
+        }
+    }
+
+    /// Serial that the next block made gets.
+    pub fn next_serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Appends an event; `serial` of those that make a block is ignored.
+    pub fn event(&mut self, event: &Event) {
+        let [kinds, times, threads, ptrs, sizes, stacks, serials] = &mut self.columns;
+        let kind = event.kind;
+        kinds.byte(kind as u8);
+        let time = event.time >> self.shift;
+        times.int(time.wrapping_sub(self.time) as i64);
+        self.time = time;
+        threads.uint(u64::from(event.thread));
+        if kind.is(HAS_PTR) {
+            ptrs.int(event.ptr.wrapping_sub(self.ptr) as i64);
+            self.ptr = event.ptr;
+        }
+        if kind.is(HAS_SIZE) {
+            sizes.uint(event.size);
+        }
+        if kind.is(HAS_STACK) {
+            stacks.uint(u64::from(event.stack));
+        }
+        if kind.is(HAS_SERIAL) {
+            serials.uint(self.serial.wrapping_sub(event.serial));
+        }
+        if kind.is(MAKES) {
+            self.serial += 1;
+        }
+        self.events += 1;
+    }
+
+    /// Writes the whole window to `out`. `sums` are in ascending order of stack.
+    /// Returns its length, `None` if any buffer was too small.
+    pub fn finish(
+        self,
+        head: &Head,
+        tails: &[Tail],
+        sums: impl Iterator<Item = Sum> + Clone,
+        blobs: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let mut out = Out::new(out);
+        encode_head(head, &mut out);
+        out.uint(tails.len() as u64);
+        for tail in tails {
+            out.uint(u64::from(tail.ring));
+            out.uint(tail.tail);
+            out.uint(u64::from(tail.thread));
+            out.uint(tail.last_alloc);
+        }
+        encode_sums(sums, &mut out);
+        out.uint(self.events);
+        for column in &self.columns {
+            let len = column.finish()?;
+            out.uint(len as u64);
+            out.bytes(column.written());
+        }
+        out.bytes(blobs);
+        out.finish()
+    }
+}
+
+fn encode_head(head: &Head, out: &mut Out<'_>) {
+    let t = &head.totals;
+    out.byte(head.time_shift);
+    out.byte(u8::from(head.ends_at_peak));
+    for value in [
+        head.start,
+        head.end.wrapping_sub(head.start),
+        head.first_serial,
+        t.allocations,
+        t.frees,
+        t.reallocations,
+        t.allocated_bytes,
+        t.temporary,
+        t.unmatched_frees,
+        t.missed_frees,
+        head.live_blocks,
+        head.live_bytes,
+        head.max_live_bytes,
+    ] {
+        out.uint(value);
+    }
+}
+
+/// Sums as columns: stack deltas, allocations, reallocations, bytes, temporary,
+/// then for each sum a byte with a bit per non-zero lifetime class and the counts.
+fn encode_sums(sums: impl Iterator<Item = Sum> + Clone, out: &mut Out<'_>) {
+    out.uint(sums.clone().count() as u64);
+    let mut last = 0u32;
+    for sum in sums.clone() {
+        out.uint(u64::from(sum.stack.wrapping_sub(last)));
+        last = sum.stack;
+    }
+    for field in [
+        |s: &Sum| s.allocations,
+        |s: &Sum| s.reallocations,
+        |s: &Sum| s.bytes,
+        |s: &Sum| s.temporary,
+    ] {
+        for sum in sums.clone() {
+            out.uint(field(&sum));
+        }
+    }
+    for sum in sums {
+        let mut mask = 0u8;
+        for (class, &count) in sum.lifetimes.iter().enumerate() {
+            mask |= u8::from(count != 0) << class;
+        }
+        out.byte(mask);
+        for &count in sum.lifetimes.iter().filter(|&&count| count != 0) {
+            out.uint(u64::from(count));
+        }
+    }
+}
+
+/// A window, decoded far enough to be read; events are decoded one by one.
+#[derive(Clone, Debug)]
+pub struct Decoder<'a> {
+    /// The head.
+    pub head: Head,
+    rest: In<'a>,
+}
+
+/// Reads a window's head; the parts must then be taken in order:
+/// [`Decoder::tails`], [`Decoder::sums`], [`Decoder::events`].
+pub fn decode(payload: &[u8]) -> Option<Decoder<'_>> {
+    let mut input = In::new(payload);
+    let time_shift = input.byte()?;
+    let ends_at_peak = input.byte()? & 1 != 0;
+    if time_shift > 40 {
+        return None;
+    }
+    let start = input.uint()?;
+    let end = start.wrapping_add(input.uint()?);
+    let first_serial = input.uint()?;
+    let totals = Totals {
+        allocations: input.uint()?,
+        frees: input.uint()?,
+        reallocations: input.uint()?,
+        allocated_bytes: input.uint()?,
+        temporary: input.uint()?,
+        unmatched_frees: input.uint()?,
+        missed_frees: input.uint()?,
+    };
+    let head = Head {
+        start,
+        end,
+        time_shift,
+        ends_at_peak,
+        first_serial,
+        totals,
+        live_blocks: input.uint()?,
+        live_bytes: input.uint()?,
+        max_live_bytes: input.uint()?,
+    };
+    Some(Decoder { head, rest: input })
+}
+
+impl<'a> Decoder<'a> {
+    /// Calls `each` for every ring's tail.
+    pub fn tails(&mut self, mut each: impl FnMut(Tail)) -> Option<()> {
+        for _ in 0..self.rest.uint()? {
+            each(Tail {
+                ring: self.rest.u32()?,
+                tail: self.rest.uint()?,
+                thread: self.rest.u32()?,
+                last_alloc: self.rest.uint()?,
+            });
+        }
+        Some(())
+    }
+
+    /// The sums, through `make_room(count)` that gives the place to put them;
+    /// it may refuse a count it finds absurd.
+    pub fn sums<'s>(&mut self, make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>) -> Option<()> {
+        let count = usize::try_from(self.rest.uint()?).ok()?;
+        // Six bytes a sum at least: a count beyond that is damage.
+        if count > self.rest.rest().len() / 6 {
+            return None;
+        }
+        let sums = make_room(count)?;
+        let input = &mut self.rest;
+        let mut stack = 0u32;
+        for sum in sums.iter_mut() {
+            stack = stack.wrapping_add(input.u32()?);
+            sum.stack = stack;
+        }
+        for sum in sums.iter_mut() {
+            sum.allocations = input.uint()?;
+        }
+        for sum in sums.iter_mut() {
+            sum.reallocations = input.uint()?;
+        }
+        for sum in sums.iter_mut() {
+            sum.bytes = input.uint()?;
+        }
+        for sum in sums.iter_mut() {
+            sum.temporary = input.uint()?;
+        }
+        for sum in sums.iter_mut() {
+            let mask = input.byte()?;
+            for (class, slot) in sum.lifetimes.iter_mut().enumerate() {
+                *slot = if mask >> class & 1 != 0 { input.u32()? } else { 0 };
+            }
+        }
+        Some(())
+    }
+
+    /// The events; afterwards [`Events::blobs`].
+    pub fn events(mut self) -> Option<Events<'a>> {
+        let count = self.rest.uint()?;
+        let mut columns = [In::new(&[]); COLUMNS];
+        for column in &mut columns {
+            let len = usize::try_from(self.rest.uint()?).ok()?;
+            *column = In::new(self.rest.bytes(len)?);
+        }
+        Some(Events {
+            columns,
+            left: count,
+            time: self.head.start >> self.head.time_shift,
+            shift: self.head.time_shift,
+            ptr: 0,
+            serial: self.head.first_serial,
+            blobs: self.rest,
+            damaged: false,
+        })
+    }
+}
+
+/// Iterator over a window's events.
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    columns: [In<'a>; COLUMNS],
+    left: u64,
+    time: u64,
+    shift: u8,
+    ptr: u64,
+    serial: u64,
+    blobs: In<'a>,
+    damaged: bool,
+}
+
+impl<'a> Events<'a> {
+    /// Whether the iteration ended before the announced number of events.
+    pub fn damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// The blobs of the window.
+    pub fn blobs(&self) -> impl Iterator<Item = crate::blob::Blob<'a>> + use<'a> {
+        let mut input = self.blobs;
+        core::iter::from_fn(move || crate::blob::Blob::decode(&mut input))
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<Event> {
+        let [kinds, times, threads, ptrs, sizes, stacks, serials] = &mut self.columns;
+        let kind = EventKind::from_raw(kinds.byte()?)?;
+        self.time = self.time.wrapping_add(times.int()? as u64);
+        let mut event = Event {
+            kind,
+            thread: threads.u32()?,
+            stack: 0,
+            time: self.time << self.shift,
+            ptr: 0,
+            size: 0,
+            serial: 0,
+        };
+        if kind.is(HAS_PTR) {
+            self.ptr = self.ptr.wrapping_add(ptrs.int()? as u64);
+            event.ptr = self.ptr;
+        }
+        if kind.is(HAS_SIZE) {
+            event.size = sizes.uint()?;
+        }
+        if kind.is(HAS_STACK) {
+            event.stack = stacks.u32()?;
+        }
+        if kind.is(HAS_SERIAL) {
+            event.serial = self.serial.wrapping_sub(serials.uint()?);
+        }
+        if kind.is(MAKES) {
+            event.serial = self.serial;
+            self.serial = self.serial.wrapping_add(1);
+        }
+        Some(event)
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let event = self.take();
+        if event.is_none() {
+            self.left = 0;
+            self.damaged = true;
+        }
+        event
+    }
+}
+
+/// Encodes the nodes with ids `first..first + nodes.len()`: count, first id,
+/// then per node kind and `id − parent`, then the distinct payloads in order of
+/// first use as deltas, then per node its payload's number.
+///
+/// `hash` is scratch of a power of two of at least `2 × nodes.len()` entries,
+/// `order` of at least `nodes.len()`; contents do not matter.
+pub fn encode_nodes(
+    first: u32,
+    nodes: &[Node],
+    hash: &mut [u32],
+    order: &mut [u32],
+    out: &mut [u8],
+) -> Option<usize> {
+    let mut out = Out::new(out);
+    out.uint(u64::from(first));
+    out.uint(nodes.len() as u64);
+    for (id, node) in (first..).zip(nodes) {
+        out.uint(u64::from(node.kind));
+        out.uint(u64::from(id.wrapping_sub(node.parent)));
+    }
+    hash.fill(u32::MAX);
+    let mask = hash.len().checked_sub(1)?;
+    let mut distinct = 0u32;
+    for (index, node) in nodes.iter().enumerate() {
+        let mut slot = (node.payload.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+        let number = loop {
+            let entry = hash.get_mut(slot)?;
+            if *entry == u32::MAX {
+                *entry = index as u32;
+                distinct += 1;
+                break distinct - 1;
+            }
+            let seen = *entry as usize;
+            if nodes.get(seen)?.payload == node.payload {
+                break *order.get(seen)?;
+            }
+            slot = (slot + 1) & mask;
+        };
+        *order.get_mut(index)? = number;
+    }
+    let order = order.get(..nodes.len())?;
+    out.uint(u64::from(distinct));
+    let (mut new, mut last) = (0u32, 0u64);
+    for (&number, node) in order.iter().zip(nodes) {
+        if number == new {
+            out.int(node.payload.wrapping_sub(last) as i64);
+            last = node.payload;
+            new += 1;
+        }
+    }
+    for &number in order {
+        out.uint(u64::from(number));
+    }
+    out.finish()
+}
+
+/// Decodes what [`encode_nodes`] wrote into `table`, which grows as needed.
+#[cfg(feature = "std")]
+pub fn decode_nodes(payload: &[u8], table: &mut Vec<Node>) -> Option<()> {
+    let mut input = In::new(payload);
+    let first = input.u32()?;
+    let count = input.u32()?;
+    // Three bytes a node at least.
+    if count as usize > payload.len() / 3 {
+        return None;
+    }
+    let (from, to) = (first as usize, first as usize + count as usize);
+    let mut nodes = Vec::with_capacity(count as usize);
+    for id in first..first.checked_add(count)? {
+        let kind = input.u32()?;
+        let parent = id.checked_sub(input.u32()?)?;
+        nodes.push(Node { parent, kind, payload: 0 });
+    }
+    let distinct = input.u32()?;
+    if distinct > count {
+        return None;
+    }
+    let mut payloads = Vec::with_capacity(distinct as usize);
+    let mut last = 0u64;
+    for _ in 0..distinct {
+        last = last.wrapping_add(input.int()? as u64);
+        payloads.push(last);
+    }
+    for node in &mut nodes {
+        node.payload = *payloads.get(input.u32()? as usize)?;
+    }
+    if table.len() < to {
+        table.resize(to, Node::default());
+    }
+    table.get_mut(from..to)?.copy_from_slice(&nodes);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn event() -> impl Strategy<Value = Event> {
+        (0u8..=10, any::<u32>(), any::<u32>(), 0u64..1 << 40, any::<u64>(), any::<u64>(), any::<u32>())
+            .prop_map(|(kind, thread, stack, time, ptr, size, serial)| Event {
+                kind: EventKind::from_raw(kind).unwrap(),
+                thread,
+                stack,
+                time,
+                ptr,
+                size,
+                serial: u64::from(serial),
+            })
+    }
+
+    fn sum() -> impl Strategy<Value = Sum> {
+        (any::<u32>(), any::<u64>(), any::<u32>(), any::<[u32; LIFETIMES]>()).prop_map(
+            |(stack, bytes, allocations, lifetimes)| Sum {
+                stack,
+                allocations: u64::from(allocations),
+                reallocations: 3,
+                bytes,
+                temporary: 1,
+                lifetimes,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_comes_back_as_it_was(events in prop::collection::vec(event(), 0..200),
+                                         mut sums in prop::collection::vec(sum(), 0..50),
+                                         live in any::<u64>()) {
+            sums.sort_by_key(|s| s.stack);
+            let head = Head { start: 77, end: 99, time_shift: 4, ends_at_peak: true,
+                first_serial: 1 << 33, live_bytes: live, ..Head::default() };
+            let tails = [Tail { ring: 3, tail: 1 << 40, thread: 9, last_alloc: 5 }];
+            let mut columns: Vec<Vec<u8>> = vec![vec![0; 10 * 200]; COLUMNS];
+            let mut iter = columns.iter_mut();
+            let columns = core::array::from_fn(|_| &mut iter.next().unwrap()[..]);
+            let mut encoder = Encoder::new(&head, columns);
+            let mut expected = Vec::new();
+            for event in &events {
+                let mut e = *event;
+                e.time &= !15;
+                if !e.kind.is(HAS_PTR) { e.ptr = 0; }
+                if !e.kind.is(HAS_SIZE) { e.size = 0; }
+                if !e.kind.is(HAS_STACK) { e.stack = 0; }
+                if !e.kind.is(HAS_SERIAL) { e.serial = 0; }
+                if e.kind.is(MAKES) { e.serial = encoder.next_serial(); }
+                expected.push(e);
+                encoder.event(event);
+            }
+            let mut out = vec![0; 1 << 16];
+            let len = encoder.finish(&head, &tails, sums.iter().copied(), b"", &mut out).unwrap();
+            let mut decoder = decode(&out[..len]).unwrap();
+            prop_assert_eq!(decoder.head, head);
+            let mut got = Vec::new();
+            decoder.tails(|t| got.push(t)).unwrap();
+            prop_assert_eq!(&got[..], &tails[..]);
+            let mut got_sums = Vec::new();
+            decoder.sums(|n| { got_sums.resize(n, Sum::default()); Some(&mut got_sums[..]) }).unwrap();
+            prop_assert_eq!(got_sums, sums);
+            let got: Vec<Event> = decoder.events().unwrap().collect();
+            prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_without_panic(bytes: Vec<u8>) {
+            if let Some(mut decoder) = decode(&bytes) {
+                let mut sums = Vec::new();
+                if decoder.tails(|_| ()).is_some()
+                    && decoder.sums(|n| { sums.resize(n, Sum::default()); Some(&mut sums[..]) }).is_some()
+                    && let Some(events) = decoder.events()
+                {
+                    for blob in events.blobs().take(100) { let _ = blob; }
+                    events.for_each(drop);
+                }
+            }
+            decode_nodes(&bytes, &mut Vec::new());
+        }
+
+        #[test]
+        fn nodes_come_back_as_they_were(payloads in prop::collection::vec(0u64..40, 1..300)) {
+            let nodes: Vec<Node> = payloads.iter().enumerate()
+                .map(|(i, &p)| Node { parent: (i as u32) / 2, kind: 1, payload: p << 33 }).collect();
+            let mut out = vec![0; 1 << 16];
+            let len = encode_nodes(1, &nodes, &mut vec![0; 1024], &mut vec![0; 512], &mut out).unwrap();
+            let mut table = Vec::new();
+            decode_nodes(&out[..len], &mut table).unwrap();
+            prop_assert_eq!(&table[1..], &nodes[..]);
+        }
+    }
+}
