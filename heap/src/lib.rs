@@ -1,1 +1,69 @@
-
+//! What a log means: the live set, the peak, the time line, the loss account.
+//!
+//! [`replay()`] reads one log and gives one [`Profile`]; [`aggregate`] merges the
+//! sites of one or many profiles by any key the caller makes out of frames
+//! (after symbolization: function, file, module, whole stack). Nothing here
+//! prints, and nothing here knows about symbols.
+//!
+//! ```ignore
+//! # fn main() -> Result<(), heap::Error> {
+//! let profile = heap::replay("app.1234.leak".as_ref(), &heap::Options::default())?;
+//! println!("{} bytes live", profile.totals.live_bytes);
+//! for site in profile.sites() {            // most live bytes first
+//!     for frame in profile.frames(site.stack) {   // innermost first
+//!         if let Some(id) = frame.module {
+//!             let module = profile.module(id);
+//!             let in_file = frame.address.wrapping_sub(1).wrapping_sub(module.bias);
+//!             println!("{} {:#x}", module.path.display(), in_file);
+//!         }
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! The whole surface:
+//!
+//! ```text
+//! replay(&Path, &Options) -> Result<Profile, Error>
+//! replay_all(&[PathBuf], &Options) -> Vec<Result<Profile, Error>>   // same order as the paths
+//! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
+//! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
+//!
+//! Options { live_blocks: bool, progress: Option<&(dyn Fn(Progress) + Sync)> }   Default
+//! Progress { done: Bytes, total: Bytes }                            // of the log file
+//!
+//! Profile { path: PathBuf, process: Process, totals: Totals, loss: Loss,
+//!           modules: Vec<Module>, threads: Vec<Thread>, timeline: Vec<Point>, clock: Clock }
+//!   .sites() -> &[Site]                    .site(StackId) -> Option<&Site>
+//!   .frames(StackId) -> impl Iterator<Item = RawFrame>
+//!   .module(ModuleId) -> &Module           .thread(ThreadId) -> Option<&Thread>
+//!   .live_blocks() -> impl Iterator<Item = LiveBlock>   // only with Options::live_blocks
+//!   .mappings() -> impl Iterator<Item = Mapping>
+//!
+//! Process { pid, ppid: u32, exe, cwd: PathBuf, argv: Vec<OsString>, parent_log: Option<PathBuf>,
+//!           log_id, parent_log_id: [u8; 16], fork_child: bool, started: SystemTime, duration: Nanos,
+//!           ending: Ending }
+//! Ending { Killed (or still running), Exited { status: u8 }, Exec, Stopped { reason: StopReason } }
+//! Totals { allocations, frees, reallocations: u64, allocated_bytes: Bytes, live_blocks: u64,
+//!          live_bytes: Bytes, peak_bytes: Bytes, peak_time: Nanos, temporary: u64,
+//!          mappings: u64, mapped_bytes: Bytes }
+//! Loss { events_lost, unwinds_truncated, unmatched_frees, inherited_frees, missed_frees: u64,
+//!        selfcheck: SelfCheck { checked, disagreed, no_cfi }, disagreements: Vec<Disagreement>,
+//!        damage: Vec<Damage /* Display: one line */>, notes: Vec<String>, deepbind, filtered: bool,
+//!        peak_is_exact: bool, head_mismatches: u64 }
+//! Site { stack: StackId, figures: Figures, threads: Vec<ThreadId> /* of its live blocks */ }
+//! Figures { blocks, bytes: Bytes, allocations, reallocations, allocated_bytes: Bytes,
+//!           peak_blocks, peak_bytes: Bytes, temporary, lifetimes: [u64; 8] }
+//! Group<K> { key: K, figures: Figures, threads: u64, sites: Vec<(usize /* profile */, StackId)> }
+//! RawFrame { address: u64 /* run-time return address */, module: Option<ModuleId>, kind: FrameKind }
+//! FrameKind { Native, Truncated(Truncation), Empty, Unknown(u32) }
+//! Module { path: PathBuf, build_id: Vec<u8>, bias, start, end: u64, loaded, unloaded: … }
+//! Thread { id: ThreadId, tid: u32, name: String }
+//! Point { time: Nanos, live_bytes: Bytes, live_blocks: u64 }          // at most ~1000, in order
+//! LiveBlock { ptr: u64, size: Bytes, stack: StackId, thread: ThreadId, time: Nanos }
+//! Mapping { start, len, stack: StackId, prot: Option<u32>, time: Nanos }
+//! Bytes(pub u64), Nanos(pub u64), StackId(pub u32), ThreadId(pub u32), ModuleId(pub u32)
+//! Error = log_format::error::Error      // Display: one line: what, where, what to do
+//! ```
+//! All times ([`Nanos`]) count from the start of recording.
+#![deny(missing_docs)]
