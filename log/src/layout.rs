@@ -180,7 +180,8 @@ pub enum ExtentKind {
     Data = 1,
     /// One ring: [`crate::ring::RingHeader`] at byte 64, data from byte 4096.
     Ring = 2,
-    /// Raw stack nodes from byte 64 of the extent; `id` is the first node's id.
+    /// Raw stack nodes from byte 4096 of the extent; `id` is the number of its
+    /// first chunk, so its first node has id `id << NODE_CHUNK_SHIFT`.
     Nodes = 3,
     /// Nothing any more.
     Free = 4,
@@ -259,9 +260,8 @@ pub mod truncation {
 
 /// log2 of the nodes in one chunk of the raw stack table.
 pub const NODE_CHUNK_SHIFT: u32 = 12;
-/// Nodes in one chunk. Chunk `k` holds ids `k << SHIFT ..`. Extents hold whole
-/// chunks of 64 KiB; the first 16 bytes × 4 of an extent are its header, so a
-/// chunk extent is one page longer than its nodes.
+/// Nodes in one chunk of 64 KiB. A NODES extent is its header's page and whole
+/// chunks, so that the recorder can map the chunks of all extents as one array.
 pub const NODE_CHUNK: u32 = 1 << NODE_CHUNK_SHIFT;
 
 const _: () = {
