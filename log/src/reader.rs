@@ -1,1 +1,149 @@
-//! The reader (post mortem).
+//! Reads a log, also one that is cut off, damaged, or left behind by a kill.
+//!
+//! ```text
+//! Log::open ── header, extents, index of the blocks (every checksum verified)
+//!   ├─ nodes()   the stack table
+//!   ├─ stream()  META blobs and windows, in order, one in memory at a time
+//!   └─ tail()    what was still in the rings, merged by time
+//! ```
+//!
+//! Nothing that a file contains makes the reader panic, loop, or allocate
+//! without bound. What is broken is told by [`Log::damage`], a line each, and
+//! everything else is read.
+//!
+//! Memory: the block index (32 bytes a block) and one window; never the file.
+
+mod blocks;
+mod extents;
+mod facts;
+mod info;
+mod nodes;
+mod rings;
+mod source;
+mod stream;
+
+pub use crate::error::{Damage, Error};
+pub use facts::{Facts, ModuleFact, ProcessFact, ThreadFact};
+pub use info::{Clock, Info};
+pub use rings::{RingEvent, TailEvents};
+pub use stream::{Item, Stream, Window};
+
+use crate::block::BlockKind;
+use crate::error::DamageList;
+use crate::layout::{ExtentKind, Node};
+use crate::window::Tail;
+use blocks::{BlockRef, Index};
+use extents::Extent;
+use source::Source;
+use std::format;
+use std::path::Path;
+use std::sync::Arc;
+use std::vec::Vec;
+
+/// An open log.
+#[derive(Debug)]
+pub struct Log {
+    source: Arc<Source>,
+    info: Info,
+    extents: Vec<Extent>,
+    blocks: Vec<BlockRef>,
+    damage: DamageList,
+}
+
+impl Log {
+    /// Opens a log and indexes its blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no log of this version. Damage behind
+    /// the header is no error: see [`Log::damage`].
+    pub fn open(path: &Path) -> Result<Log, Error> {
+        let source = Source::open(path)?;
+        let info = Info::read(&source)?;
+        let mut damage = DamageList::new(path);
+        let mut extents = extents::walk(&source, &mut damage);
+        let index = |extents: &[Extent], damage: &mut DamageList| {
+            let mut index = Index::new(&source);
+            for extent in extents.iter().filter(|e| e.kind == ExtentKind::Data) {
+                index.extent(extent, damage);
+            }
+            index.finish()
+        };
+        let mut blocks = index(&extents, &mut damage);
+        if !damage.is_empty() || !blocks::gaps(&blocks).is_empty() {
+            let known = extents.len();
+            extents::second_look(&source, &mut extents);
+            if extents.len() > known {
+                blocks = index(&extents, &mut DamageList::new(path));
+            }
+        }
+        for (first, last) in blocks::gaps(&blocks) {
+            damage.add(match last - first {
+                0 => format!("block {first} is missing"),
+                _ => format!("blocks {first} to {last} are missing"),
+            });
+        }
+        Ok(Log {
+            source: Arc::new(source),
+            info,
+            extents,
+            blocks,
+            damage,
+        })
+    }
+
+    /// Whether the file begins as a log does.
+    pub fn is_log(path: &Path) -> bool {
+        Source::open(path).is_ok_and(|source| {
+            let mut magic = [0u8; 8];
+            source.read_at(0, &mut magic) == 8 && magic == crate::layout::MAGIC
+        })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Length of the file when it was opened, bytes.
+    pub fn file_len(&self) -> u64 {
+        self.source.len
+    }
+
+    /// What the header page says.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// What was found broken so far. [`Log::nodes`], [`Log::stream`] and
+    /// [`Log::tail`] may find more.
+    pub fn damage(&self) -> &DamageList {
+        &self.damage
+    }
+
+    /// As [`Log::damage`], to add what only the meaning of events reveals.
+    pub fn damage_mut(&mut self) -> &mut DamageList {
+        &mut self.damage
+    }
+
+    /// Reads the stack table; entry 0 is the root (no frame).
+    pub fn nodes(&mut self) -> Vec<Node> {
+        let mut damage = self.damage.clone();
+        let nodes = nodes::read(self, &mut damage);
+        self.damage = damage;
+        nodes
+    }
+
+    /// The windows and blobs, in the log's order. Large logs are read and
+    /// decompressed by a thread ahead of the caller.
+    pub fn stream(&mut self) -> Stream<'_> {
+        let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
+        let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
+        Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
+    }
+
+    /// What was still in the rings, merged by time. `tails` is the last
+    /// [`Tail`] of each ring that any window had.
+    pub fn tail(&mut self, tails: &[Tail]) -> TailEvents {
+        TailEvents::new(&self.source, &self.extents, tails, &mut self.damage)
+    }
+}

@@ -1,0 +1,141 @@
+//! What blobs say about the process: collected while a log is read.
+
+use crate::blob::{Blob, BlobKind, Module, Process, Thread, decode_disagreement, decode_unload};
+use std::collections::BTreeMap;
+use std::string::String;
+use std::vec::Vec;
+
+/// The process, as its blob says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFact {
+    /// Path of the executable.
+    pub exe: Vec<u8>,
+    /// Working directory at the start.
+    pub cwd: Vec<u8>,
+    /// Path of the parent's log, empty if not a fork child.
+    pub parent_log: Vec<u8>,
+    /// Arguments.
+    pub argv: Vec<Vec<u8>>,
+}
+
+/// A module that was loaded at some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleFact {
+    /// Path as the loader knows it.
+    pub path: Vec<u8>,
+    /// GNU build-id, empty if none.
+    pub build_id: Vec<u8>,
+    /// Load bias.
+    pub bias: u64,
+    /// First mapped address.
+    pub start: u64,
+    /// End of the last mapped address.
+    pub end: u64,
+    /// First node id that can mean it.
+    pub first_node: u32,
+    /// End of the node ids that can mean it, once it is gone.
+    pub end_node: Option<u32>,
+    /// Event clock when it was found.
+    pub loaded: u64,
+    /// Event clock when it was found gone.
+    pub unloaded: Option<u64>,
+}
+
+/// A thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadFact {
+    /// The kernel's id.
+    pub tid: u32,
+    /// Last known name.
+    pub name: Vec<u8>,
+}
+
+/// Everything that blobs said.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The process; `None` if its blob is lost.
+    pub process: Option<ProcessFact>,
+    /// Modules in order of loading.
+    pub modules: Vec<ModuleFact>,
+    /// Threads by serial number.
+    pub threads: BTreeMap<u32, ThreadFact>,
+    /// Remarks.
+    pub notes: Vec<String>,
+    /// Stacks on which the self-check disagreed: ours, theirs.
+    pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
+    /// Blobs that did not decode.
+    pub broken: u64,
+}
+
+impl Facts {
+    /// Takes in a blob. Unknown kinds are ignored.
+    pub fn add(&mut self, blob: &Blob<'_>) {
+        let Some(kind) = BlobKind::from_raw(blob.what) else {
+            return;
+        };
+        if self.decode(kind, blob).is_none() {
+            self.broken += 1;
+        }
+    }
+
+    fn decode(&mut self, kind: BlobKind, blob: &Blob<'_>) -> Option<()> {
+        match kind {
+            BlobKind::Process => {
+                let process = Process::decode(blob.payload)?;
+                let argv = process.argv.strip_suffix(&[0]).unwrap_or(process.argv);
+                let mut words: Vec<Vec<u8>> = argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+                if process.argv.is_empty() {
+                    words.clear();
+                }
+                self.process = Some(ProcessFact {
+                    exe: process.exe.to_vec(),
+                    cwd: process.cwd.to_vec(),
+                    parent_log: process.parent_log.to_vec(),
+                    argv: words,
+                });
+            }
+            BlobKind::ModuleLoad => {
+                let module = Module::decode(blob.payload)?;
+                self.modules.push(ModuleFact {
+                    path: module.path.to_vec(),
+                    build_id: module.build_id.to_vec(),
+                    bias: module.bias,
+                    start: module.start,
+                    end: module.end,
+                    first_node: module.first_node,
+                    end_node: None,
+                    loaded: blob.time,
+                    unloaded: None,
+                });
+            }
+            BlobKind::ModuleUnload => {
+                let (bias, nodes) = decode_unload(blob.payload)?;
+                let loaded = self.modules.iter_mut().rev();
+                let module = loaded.into_iter().find(|m| m.bias == bias && m.end_node.is_none())?;
+                module.end_node = Some(nodes);
+                module.unloaded = Some(blob.time);
+            }
+            BlobKind::ThreadStart => {
+                let thread = Thread::decode(blob.payload)?;
+                let fact = self.threads.entry(thread.serial).or_default();
+                fact.tid = thread.tid;
+                if !thread.name.is_empty() {
+                    fact.name = thread.name.to_vec();
+                }
+            }
+            BlobKind::ThreadName => {
+                self.threads.entry(blob.thread).or_default().name = blob.payload.to_vec();
+            }
+            BlobKind::Disagreement => {
+                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                decode_disagreement(blob.payload, |is_ours, address| {
+                    if is_ours { ours.push(address) } else { theirs.push(address) }
+                })?;
+                self.disagreements.push((ours, theirs));
+            }
+            BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::ThreadEnd => {}
+        }
+        Some(())
+    }
+}
