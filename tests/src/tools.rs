@@ -1,0 +1,50 @@
+//! Where the two products under test are.
+//!
+//! Order: `LEAK_TEST_LIB` and `LEAK_TEST_BIN`; then `release/` beside the running
+//! test's own profile folder; then `target/release` of the workspace. Nothing is
+//! built here, so that a test never measures a stale mix of profiles unasked.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// `libleak.so`.
+pub fn library() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| find("LEAK_TEST_LIB", "libleak.so"))
+}
+
+/// The command `leak`.
+pub fn leak() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| find("LEAK_TEST_BIN", "leak"))
+}
+
+/// `target/` of this build: the programs' cache lives there.
+pub fn target() -> PathBuf {
+    // .../target/<profile>/deps/<test>-<hash>
+    let own = std::env::current_exe().unwrap_or_else(|error| panic!("own path: {error}"));
+    match own.ancestors().nth(3) {
+        Some(target) => target.to_path_buf(),
+        None => panic!("{}: not in a target folder", own.display()),
+    }
+}
+
+fn find(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "{variable}={}: no such file", path.display());
+        return path.canonicalize().unwrap_or(path);
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
+    let beside = target().join("release").join(name);
+    for candidate in [&beside, &workspace] {
+        if let Ok(path) = candidate.canonicalize() {
+            return path;
+        }
+    }
+    panic!(
+        "{name} is neither at {} nor at {}: build it first (cargo build --release), or set {variable}",
+        beside.display(),
+        workspace.display()
+    );
+}
