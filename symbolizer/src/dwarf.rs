@@ -35,16 +35,32 @@ const WHOLE: &[SectionId] = &[
     SectionId::DebugStrOffsets,
 ];
 
-/// What lookups read in a split file or a package of them.
+/// What lookups read in a split file.
 const SPLIT: &[SectionId] = &[
     SectionId::DebugAbbrev,
-    SectionId::DebugCuIndex,
-    SectionId::DebugTuIndex,
     SectionId::DebugInfo,
     SectionId::DebugLine,
     SectionId::DebugRngLists,
     SectionId::DebugStr,
     SectionId::DebugStrOffsets,
+];
+
+/// What a package of split files must have: its index points into each section, and `gimli`
+/// wants all that it points to, read or not.
+const PACKAGE: &[SectionId] = &[
+    SectionId::DebugAbbrev,
+    SectionId::DebugCuIndex,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugMacinfo,
+    SectionId::DebugMacro,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugTuIndex,
+    SectionId::DebugTypes,
 ];
 
 /// Sections of one file, ready to read.
@@ -288,7 +304,7 @@ impl<'d> Split<'d, '_> {
             }
         };
         let empty = EndianSlice::new(&[][..], LittleEndian);
-        let package = Sections::load(&elf, self.store, SPLIT, true).and_then(|sections| {
+        let package = Sections::load(&elf, self.store, PACKAGE, true).and_then(|sections| {
             gimli::DwarfPackage::load(|id| sections.get(id), empty)
                 .map_err(|error: gimli::Error| error.to_string())
         });

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use object::read::elf::{ElfFile64, SymbolTable};
+use object::read::elf::{ElfFile64, ElfSection64, SymbolTable};
 use object::read::{CompressedData, CompressionFormat};
 use object::{LittleEndian, Object, ObjectSection};
 use typed_arena::Arena;
@@ -77,9 +77,16 @@ impl<'d> Elf<'d> {
         self.build_id
     }
 
+    /// A section by its name, or by the name that old GNU tools give it when it is compressed.
+    fn find_section(&self, name: &str) -> Option<ElfSection64<'d, '_, LittleEndian>> {
+        self.file.section_by_name(name).or_else(|| {
+            let stem = name.strip_prefix(".debug_")?;
+            self.file.section_by_name(&format!(".zdebug_{stem}"))
+        })
+    }
+
     pub(crate) fn has_section(&self, name: &str) -> bool {
-        self.file
-            .section_by_name(name)
+        self.find_section(name)
             .and_then(|section| section.compressed_data().ok())
             .is_some_and(|section| !section.data.is_empty())
     }
@@ -90,7 +97,7 @@ impl<'d> Elf<'d> {
 
     /// The section's bytes, still compressed if they are; empty if there is no such section.
     pub(crate) fn section(&self, name: &str) -> Result<CompressedData<'d>, String> {
-        match self.file.section_by_name(name) {
+        match self.find_section(name) {
             Some(section) => section
                 .compressed_data()
                 .map_err(|error| format!("section {name}: {error}")),

@@ -279,7 +279,9 @@ impl Lookup<'_, '_> {
         });
         for (&address, &name) in addresses.iter().zip(names) {
             let mut frames = Vec::new();
-            if let (Some(lines), Some((_, place))) = (&lines, &self.dwarf) {
+            // The last address of all has no end, which `addr2line` does not expect.
+            if let (Some(lines), Some((_, place)), true) = (&lines, &self.dwarf, address < u64::MAX)
+            {
                 match dwarf_frames(lines, address, &mut readable) {
                     Ok(found) => frames = found,
                     Err(error) => {
