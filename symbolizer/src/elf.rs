@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,8 @@ use crate::problem::Problem;
 /// that promises more is damaged or hostile.
 const MAX_SECTION: u64 = 1 << 36;
 const MAX_RATIO: u64 = 20_000;
+/// Largest symbol file inside a file; those of the largest programs have tens of megabytes.
+const MAX_MINI: usize = 1 << 28;
 
 /// Bytes that parsed files borrow from: files as opened, sections as decompressed.
 #[derive(Default)]
@@ -121,6 +123,18 @@ impl<'d> Elf<'d> {
         }
     }
 
+    /// The compressed ELF file with the symbol table that some distributions leave in stripped
+    /// files (Fedora's "MiniDebugInfo").
+    pub(crate) fn mini_debug_info(&self, store: &'d Store) -> Option<Elf<'d>> {
+        let section = self.section(".gnu_debugdata").ok()?;
+        if section.data.is_empty() {
+            return None;
+        }
+        let mut bytes = Bounded(Vec::new());
+        lzma_rs::xz_decompress(&mut &*section.data, &mut bytes).ok()?;
+        Elf::parse(&self.place, store.keep(bytes.0)).ok()
+    }
+
     /// Name and checksum of the debug file.
     pub(crate) fn debuglink(&self) -> Option<(&'d OsStr, u32)> {
         let (name, crc) = self.file.gnu_debuglink().ok()??;
@@ -143,6 +157,23 @@ pub(crate) struct Symbols<'d, 'e> {
 impl Symbols<'_, '_> {
     pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+}
+
+/// Bytes that refuse to grow past [`MAX_MINI`].
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_MINI {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::symtab;
 
 /// Addresses of one module that one thread takes at least, for it has to read the list of
 /// units anew.
-const CHUNK: usize = 2048;
+const CHUNK: usize = 8192;
 
 /// What is known about a module's addresses.
 pub(crate) struct Answer {
@@ -45,7 +45,7 @@ pub(crate) fn symbolize(
     let opened = Opened::new(module, files, &store);
     let mut problem = opened.problem.clone();
 
-    let (names, mut detail) = opened.names(addresses);
+    let (names, mut detail) = opened.names(addresses, &store);
     let mut dwarf = None;
     if let Some(with_dwarf) = opened.with_dwarf() {
         match dwarf::load(with_dwarf, files, &store) {
@@ -203,7 +203,7 @@ impl<'d> Opened<'d> {
     }
 
     /// Symbols at the addresses, from the best table.
-    fn names(&self, addresses: &[u64]) -> (Vec<Option<&'d str>>, Detail) {
+    fn names(&self, addresses: &[u64], store: &'d Store) -> (Vec<Option<&'d str>>, Detail) {
         let files = [&self.debug, &self.main];
         for elf in files.into_iter().flatten() {
             let symbols = elf.symbols();
@@ -211,13 +211,24 @@ impl<'d> Opened<'d> {
                 return (symtab::lookup(&symbols, addresses), Detail::Functions);
             }
         }
-        for elf in files.into_iter().flatten() {
+        let mut names = vec![None; addresses.len()];
+        let mut detail = Detail::Nothing;
+        if let Some(elf) = files.into_iter().flatten().last() {
             let symbols = elf.exports();
             if !symbols.is_empty() {
-                return (symtab::lookup(&symbols, addresses), Detail::Exports);
+                names = symtab::lookup(&symbols, addresses);
+                detail = Detail::Exports;
+            }
+            // The functions that are not exported, where the distribution keeps them.
+            if let Some(mini) = elf.mini_debug_info(store) {
+                let more = symtab::lookup(&mini.symbols(), addresses);
+                for (name, more) in names.iter_mut().zip(more) {
+                    *name = name.or(more);
+                }
+                detail = Detail::Functions;
             }
         }
-        (vec![None; addresses.len()], Detail::Nothing)
+        (names, detail)
     }
 }
 
@@ -313,7 +324,7 @@ fn damaged(place: &Path, error: gimli::Error) -> Problem {
     }
 }
 
-/// A frame, and whether its name carries its namespace.
+/// A frame, and whether its name was mangled, so that it carries its namespace.
 struct Raw {
     frame: Frame,
     qualified: bool,
@@ -367,8 +378,9 @@ fn set_location(frame: &mut Frame, location: Option<&addr2line::Location<'_>>) {
     }
 }
 
-/// Brings in the symbol's name where debug information has none (assembly, damage) or only a
-/// bare one (some C++ functions come without their namespace).
+/// Brings in the symbol's name where debug information has none (assembly, damage), a bare one
+/// (some C++ functions come without their namespace) or an internal one (the C library's
+/// `malloc` is `__GI___libc_malloc` there).
 fn add_name(frames: &mut Vec<Raw>, name: Option<&str>, readable: &mut Readable) {
     let Some(name) = name else { return };
     match frames.last_mut() {
@@ -386,8 +398,23 @@ fn add_name(frames: &mut Vec<Raw>, name: Option<&str>, readable: &mut Readable) 
             let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
             last.frame.function = Some(readable.get(stem));
         }
+        Some(last) if !last.qualified && is_public(name) => {
+            if last.frame.function.as_deref().is_some_and(is_internal) {
+                last.frame.function = Some(name.to_owned());
+            }
+        }
         Some(_) => {}
     }
+}
+
+/// Whether a C name is one for the implementation's own use.
+fn is_internal(name: &str) -> bool {
+    name.starts_with('_')
+}
+
+/// Whether a symbol is a name that a program would write; compilers' copies have a dot.
+fn is_public(name: &str) -> bool {
+    !is_internal(name) && !name.contains('.')
 }
 
 /// Names already demangled: the same few come again and again.

@@ -124,21 +124,32 @@ fn a_dwarf_5_package_is_used() {
             .trim_start_matches("0x"),
     );
     let listing = shop.run("readelf -SW app-program.dwo");
-    let columns: Vec<(u32, u32)> = [(1, "info"), (3, "abbrev"), (4, "line"), (6, "str_offsets")]
-        .iter()
-        .map(|(column, name)| {
-            let behind = listing.split(&format!(".debug_{name}.dwo")).nth(1).unwrap();
-            let size = behind.split_whitespace().nth(3).unwrap();
-            (*column, u32::try_from(common::hex(size)).unwrap())
-        })
-        .collect();
+    let columns: Vec<(u32, u32)> = [
+        (1, "info"),
+        (3, "abbrev"),
+        (4, "line"),
+        (5, "loclists"),
+        (6, "str_offsets"),
+        (8, "rnglists"),
+    ]
+    .iter()
+    .map(|(column, name)| {
+        let behind = listing.split(&format!(".debug_{name}.dwo")).nth(1).unwrap();
+        let size = behind.split_whitespace().nth(3).unwrap();
+        (*column, u32::try_from(common::hex(size)).unwrap())
+    })
+    .collect();
 
     let count = u32::try_from(columns.len()).unwrap();
     let mut index: Vec<u8> = [5, count, 1, 2]
         .iter()
         .flat_map(|word: &u32| word.to_le_bytes())
         .collect();
-    let slots: [u64; 2] = if id % 2 == 0 { [id, 0] } else { [0, id] };
+    let slots: [u64; 2] = if id.is_multiple_of(2) {
+        [id, 0]
+    } else {
+        [0, id]
+    };
     index.extend(slots.iter().flat_map(|slot| slot.to_le_bytes()));
     index.extend(
         slots

@@ -30,6 +30,36 @@ fn exports_name_functions_of_a_stripped_library() {
 }
 
 #[test]
+fn the_small_symbol_file_inside_a_stripped_program_is_used() {
+    let shop = Workshop::with_program();
+    shop.run("gcc -O2 -o app program.c");
+    let address = shop.probe("app");
+    shop.run("objcopy --only-keep-debug app mini; xz mini; strip app");
+    shop.run("objcopy --add-section .gnu_debugdata=mini.xz app");
+    let symbols = shop.look("app", address, &Options::default());
+    expect_only_physical(&symbols);
+    assert_eq!(symbols.detail, Detail::Functions);
+}
+
+#[test]
+fn the_public_name_of_a_function_is_preferred_to_its_internal_one() {
+    let shop = Workshop::new();
+    shop.write(
+        "alias.c",
+        "int __libc_thing(void) { return 1; }\n\
+         int thing(void) __attribute__((alias(\"__libc_thing\")));\n",
+    );
+    shop.run("gcc -g -shared -fPIC -o alias.so alias.c");
+    let symbols = shop.look(
+        "alias.so",
+        shop.symbol("alias.so", "thing"),
+        &Options::default(),
+    );
+    assert_eq!(function(&symbols.frames[0]), Some("thing"));
+    assert_eq!(symbols.frames[0][0].line, Some(1));
+}
+
+#[test]
 fn an_address_between_functions_has_no_name() {
     let shop = Workshop::new();
     shop.write(

@@ -284,12 +284,14 @@ fn survive(whole: &[u8], addresses: &[u64], copies: u64) {
 
 #[test]
 fn damaged_files_are_survived() {
+    // More of them where there is time: LEAK_DAMAGED_COPIES=100000.
+    let copies = std::env::var("LEAK_DAMAGED_COPIES").map_or(400, |n| n.parse().unwrap());
     let shop = Workshop::with_program();
     for flags in ["-g", "-gdwarf-4", "-g -gz=zlib", "-g -gsplit-dwarf"] {
         shop.run(&format!("gcc -O2 {flags} -o app program.c"));
         let mut addresses: Vec<u64> = (0x1000..0x1300).step_by(7).collect();
         addresses.extend([0, 1, u64::MAX, u64::MAX - 1, shop.probe("app")]);
-        survive(&fs::read(shop.path("app")).unwrap(), &addresses, 400);
+        survive(&fs::read(shop.path("app")).unwrap(), &addresses, copies);
     }
 }
 
