@@ -5,7 +5,7 @@
 //! (after symbolization: function, file, module, whole stack). Nothing here
 //! prints, and nothing here knows about symbols.
 //!
-//! ```ignore
+//! ```no_run
 //! # fn main() -> Result<(), heap::Error> {
 //! let profile = heap::replay("app.1234.leak".as_ref(), &heap::Options::default())?;
 //! println!("{} bytes live", profile.totals.live_bytes);
@@ -29,8 +29,8 @@
 //! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
-//! Options { live_blocks: bool, progress: Option<&(dyn Fn(Progress) + Sync)> }   Default
-//! Progress { done: Bytes, total: Bytes }                            // of the log file
+//! Options { live_blocks: bool, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
+//! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
 //! Profile { path: PathBuf, process: Process, totals: Totals, loss: Loss,
 //!           modules: Vec<Module>, threads: Vec<Thread>, timeline: Vec<Point>, clock: Clock }
@@ -50,20 +50,46 @@
 //! Loss { events_lost, unwinds_truncated, unmatched_frees, inherited_frees, missed_frees: u64,
 //!        selfcheck: SelfCheck { checked, disagreed, no_cfi }, disagreements: Vec<Disagreement>,
 //!        damage: Vec<Damage /* Display: one line */>, notes: Vec<String>, deepbind, filtered: bool,
-//!        peak_is_exact: bool, head_mismatches: u64 }
+//!        peak_is_exact: bool, unknown_blocks, head_mismatches: u64 }
 //! Site { stack: StackId, figures: Figures, threads: Vec<ThreadId> /* of its live blocks */ }
 //! Figures { blocks, bytes: Bytes, allocations, reallocations, allocated_bytes: Bytes,
 //!           peak_blocks, peak_bytes: Bytes, temporary, lifetimes: [u64; 8] }
 //! Group<K> { key: K, figures: Figures, threads: u64, sites: Vec<(usize /* profile */, StackId)> }
 //! RawFrame { address: u64 /* run-time return address */, module: Option<ModuleId>, kind: FrameKind }
 //! FrameKind { Native, Truncated(Truncation), Empty, Unknown(u32) }
-//! Module { path: PathBuf, build_id: Vec<u8>, bias, start, end: u64, loaded, unloaded: … }
+//! Module { path: PathBuf, build_id: Vec<u8>, bias, start, end: u64, first_node: u32, end_node: Option<u32>,
+//!          loaded: Nanos, unloaded: Option<Nanos> }
 //! Thread { id: ThreadId, tid: u32, name: String }
 //! Point { time: Nanos, live_bytes: Bytes, live_blocks: u64 }          // at most ~1000, in order
 //! LiveBlock { ptr: u64, size: Bytes, stack: StackId, thread: ThreadId, time: Nanos }
-//! Mapping { start, len, stack: StackId, prot: Option<u32>, time: Nanos }
+//! Mapping { start, len, stack: StackId, thread: ThreadId, time: Nanos }
 //! Bytes(pub u64), Nanos(pub u64), StackId(pub u32), ThreadId(pub u32), ModuleId(pub u32)
 //! Error = log_format::error::Error      // Display: one line: what, where, what to do
 //! ```
-//! All times ([`Nanos`]) count from the start of recording.
+//! All public fields can be read; a profile is made by [`replay()`] only. Times ([`Nanos`]) count from the start of recording.
 #![deny(missing_docs)]
+
+mod aggregate;
+mod live;
+mod mappings;
+mod modules;
+mod profile;
+mod read;
+mod replay;
+mod sites;
+mod tail;
+mod timeline;
+mod units;
+
+pub use aggregate::{Group, aggregate};
+pub use log_format::error::{Damage, Error};
+pub use log_format::layout::StopReason;
+pub use log_format::reader::Clock;
+pub use log_format::window::LIFETIMES;
+pub use profile::{
+    Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
+    RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+};
+pub use read::{OnProgress, Options, Progress, find_logs, replay, replay_all};
+pub use timeline::TIMELINE_POINTS;
+pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};

@@ -152,6 +152,14 @@ impl DamageList {
         }
     }
 
+    /// Adds the lines of another list.
+    pub fn append(&mut self, other: &DamageList) {
+        for line in &other.lines {
+            self.add(line.what.clone());
+        }
+        self.more += other.more;
+    }
+
     /// Whether nothing is broken.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

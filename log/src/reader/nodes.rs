@@ -4,7 +4,7 @@ use super::Log;
 use super::blocks::Loader;
 use crate::block::BlockKind;
 use crate::error::DamageList;
-use crate::layout::{EXTENT_HEADER_SIZE, ExtentKind, NODE_CHUNK, Node, flag, node_kind};
+use crate::layout::{ExtentKind, NODE_CHUNK, Node, PAGE, flag, node_kind};
 use crate::varint::In;
 use crate::window::decode_nodes;
 use std::format;
@@ -63,14 +63,14 @@ fn raw_extents(log: &Log, table: &mut Vec<Node>, damage: &mut DamageList) {
     let mut buf = Vec::new();
     for extent in extents {
         let size = size_of::<Node>() as u64;
-        let count = usize::try_from(extent.len.saturating_sub(EXTENT_HEADER_SIZE) / size).unwrap_or(0);
+        let count = usize::try_from(extent.len.saturating_sub(PAGE) / size).unwrap_or(0);
         let first = extent.id.checked_mul(NODE_CHUNK).filter(|&first| plausible(first, count, table.len()));
         let Some(first) = first else {
             damage.add(format!("stack table at {:#x}: chunk {} is impossible; skipped", extent.offset, extent.id));
             continue;
         };
         let bytes = count * size_of::<Node>();
-        if log.source.read_exact(extent.offset + EXTENT_HEADER_SIZE, bytes, &mut buf).is_none() {
+        if log.source.read_exact(extent.offset + PAGE, bytes, &mut buf).is_none() {
             damage.add(format!("stack table at {:#x}: cannot be read", extent.offset));
             continue;
         }

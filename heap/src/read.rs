@@ -1,0 +1,338 @@
+//! From a path to a [`Profile`].
+
+use crate::modules::ModuleMap;
+use crate::profile::{
+    Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
+};
+use crate::replay::Replay;
+use crate::tail;
+use crate::units::{Bytes, Nanos, StackId, ThreadId};
+use log_format::error::{DamageList, Error};
+use log_format::layout::{State, flag};
+use log_format::reader::{Clock, Facts, Info, Item, Log};
+use log_format::window::Tail;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How far a replay has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the log played.
+    pub done: Bytes,
+    /// Bytes of all its blocks.
+    pub total: Bytes,
+}
+
+/// Called now and then with how far a log is played.
+pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
+
+/// What a replay should do besides.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
+    /// bytes each.
+    pub live_blocks: bool,
+    /// Told how far each log is played.
+    pub progress: Option<OnProgress<'a>>,
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("live_blocks", &self.live_blocks)
+            .field("progress", &self.progress.is_some())
+            .finish()
+    }
+}
+
+/// Plays a log.
+///
+/// # Errors
+/// If the file cannot be read or is not a log of this version. What is broken
+/// inside a log is no error: it stands in [`Loss::damage`].
+pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
+    let mut log = Log::open(path)?;
+    let nodes = log.nodes();
+    let mut replay = Replay::new(nodes.len(), DamageList::new(path));
+    let mut stream = log.stream();
+    loop {
+        if let Some(progress) = options.progress {
+            let (done, total) = stream.progress();
+            let (done, total) = (Bytes(done), Bytes(total));
+            progress(path, Progress { done, total });
+        }
+        match stream.next() {
+            Some(Item::Meta(blobs)) => blobs.for_each(|blob| replay.facts.add(&blob)),
+            Some(Item::Window(window)) => replay.window(window),
+            Some(Item::Lost) => {}
+            None => break,
+        }
+    }
+    let tails: Vec<Tail> = replay.tails.values().copied().collect();
+    let events = log.tail(&tails);
+    if !events.is_empty() {
+        tail::play(&mut replay, events);
+    }
+    replay.finish();
+    let mut damage = log.damage().clone();
+    damage.append(&replay.damage);
+    let mut profile = assemble(path, log.info(), replay, damage);
+    profile.nodes = nodes;
+    if !options.live_blocks {
+        profile.live = Default::default();
+    }
+    Ok(profile)
+}
+
+/// Plays several logs, as many at a time as there are processors; the results
+/// are in the order of the paths.
+pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    if workers <= 1 {
+        return paths.iter().map(|path| replay(path, options)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(paths.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = paths.get(number) else {
+                        break;
+                    };
+                    let result = replay(path, options);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((number, result));
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The logs that a path means: a file is itself, a folder the logs directly in
+/// it, by name.
+///
+/// # Errors
+/// If the path cannot be read, or is a folder without a log.
+pub fn find_logs(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::Open {
+        path: path.to_path_buf(),
+        source,
+    };
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut logs = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if Log::is_log(&file) {
+            logs.push(file);
+        }
+    }
+    if logs.is_empty() {
+        return Err(Error::NoLogs {
+            path: path.to_path_buf(),
+        });
+    }
+    logs.sort();
+    Ok(logs)
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
+fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList) -> Profile {
+    let facts = std::mem::take(&mut replay.facts);
+    let ns = |ticks| Nanos(info.clock.to_ns(ticks));
+    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
+    let modules = modules(&facts, &info.clock);
+    let live = std::mem::take(&mut replay.live);
+    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let sites = sites(replay.sites.finish(), &live);
+    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
+    // Without damage these never happen; with it they tell how much is wrong.
+    if !damage.is_empty() {
+        if replay.unknown_blocks > 0 {
+            damage.add(format!(
+                "{} events name blocks whose allocation is lost",
+                replay.unknown_blocks
+            ));
+        }
+        if replay.head_mismatches > 0 {
+            damage.add(format!(
+                "after {} windows the live blocks are not those that the recorder had counted",
+                replay.head_mismatches
+            ));
+        }
+    }
+    if facts.broken > 0 {
+        damage.add(format!("{} remarks on the process cannot be decoded", facts.broken));
+    }
+    let totals = replay.totals;
+    let fork_child = info.has(flag::FORK_CHILD);
+    let unmatched = totals.unmatched_frees;
+    Profile {
+        path: path.to_path_buf(),
+        process: process(info, &facts, ns(end)),
+        totals: Totals {
+            allocations: totals.allocations,
+            frees: totals.frees,
+            reallocations: totals.reallocations,
+            allocated_bytes: Bytes(totals.allocated_bytes),
+            live_blocks: live.len(),
+            live_bytes: Bytes(replay.live_bytes),
+            peak_bytes: Bytes(replay.peak_bytes),
+            peak_time: ns(replay.peak_time),
+            temporary: totals.temporary,
+            mappings: replay.mappings.iter().count() as u64,
+            mapped_bytes: replay.mappings.iter().map(|m| Bytes(m.end - m.start)).sum(),
+        },
+        loss: Loss {
+            events_lost: info.events_lost,
+            unwinds_truncated: info.unwinds_truncated,
+            unmatched_frees: if fork_child { 0 } else { unmatched },
+            inherited_frees: if fork_child { unmatched } else { 0 },
+            missed_frees: totals.missed_frees,
+            selfcheck: SelfCheck {
+                checked: info.selfcheck_checked,
+                disagreed: info.selfcheck_disagreed,
+                no_cfi: info.selfcheck_no_cfi,
+            },
+            disagreements: facts
+                .disagreements
+                .iter()
+                .map(|(ours, theirs)| Disagreement {
+                    ours: ours.clone(),
+                    theirs: theirs.clone(),
+                })
+                .collect(),
+            damage: damage.lines(),
+            notes: facts.notes.clone(),
+            deepbind: info.has(flag::DEEPBIND),
+            filtered: info.has(flag::FILTERED),
+            peak_is_exact: peak == Bytes(replay.peak_bytes),
+            unknown_blocks: replay.unknown_blocks,
+            head_mismatches: replay.head_mismatches,
+        },
+        module_map: ModuleMap::new(&modules),
+        modules,
+        threads: threads(&facts),
+        timeline: timeline
+            .into_iter()
+            .map(|(time, bytes, blocks)| Point {
+                time: ns(time),
+                live_bytes: Bytes(bytes),
+                live_blocks: blocks,
+            })
+            .collect(),
+        clock: info.clock,
+        sites,
+        site_of,
+        nodes: Vec::new(),
+        live,
+        mappings: replay.mappings,
+    }
+}
+
+fn process(info: &Info, facts: &Facts, duration: Nanos) -> Process {
+    let fact = facts.process.clone().unwrap_or_default();
+    Process {
+        pid: info.pid,
+        ppid: info.ppid,
+        exe: path_of(&fact.exe),
+        cwd: path_of(&fact.cwd),
+        argv: fact.argv.into_iter().map(OsString::from_vec).collect(),
+        parent_log: Some(path_of(&fact.parent_log)).filter(|path| !path.as_os_str().is_empty()),
+        log_id: info.log_id,
+        parent_log_id: info.parent_log_id,
+        fork_child: info.has(flag::FORK_CHILD),
+        started: SystemTime::UNIX_EPOCH + Duration::from_nanos(info.start_wall_ns),
+        duration,
+        ending: match info.state {
+            State::Running => Ending::Killed,
+            State::Exited => Ending::Exited {
+                status: info.exit_status as u8,
+            },
+            State::Exec => Ending::Exec,
+            State::Stopped => Ending::Stopped {
+                reason: info.stop_reason,
+            },
+        },
+    }
+}
+
+fn modules(facts: &Facts, clock: &Clock) -> Vec<Module> {
+    let modules = facts.modules.iter().map(|fact| Module {
+        path: path_of(&fact.path),
+        build_id: fact.build_id.clone(),
+        bias: fact.bias,
+        start: fact.start,
+        end: fact.end,
+        first_node: fact.first_node,
+        end_node: fact.end_node,
+        loaded: Nanos(clock.to_ns(fact.loaded)),
+        unloaded: fact.unloaded.map(|ticks| Nanos(clock.to_ns(ticks))),
+    });
+    modules.collect()
+}
+
+fn threads(facts: &Facts) -> Vec<Thread> {
+    let threads = facts.threads.iter().map(|(&serial, fact)| Thread {
+        id: ThreadId(serial),
+        tid: fact.tid,
+        name: String::from_utf8_lossy(&fact.name).into_owned(),
+    });
+    threads.collect()
+}
+
+/// The sites in the order of a report, with the threads of their live blocks.
+fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live) -> Vec<Site> {
+    let mut sites: Vec<Site> = states
+        .into_iter()
+        .map(|state| Site {
+            stack: StackId(state.stack),
+            figures: state.figures,
+            threads: Vec::new(),
+        })
+        .collect();
+    sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
+    let number_of: crate::live::FastMap<u32, u32> =
+        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    for (_, block) in live.iter() {
+        let Some(&number) = number_of.get(&block.stack) else {
+            continue;
+        };
+        let threads = &mut sites[number as usize].threads;
+        let thread = ThreadId(block.thread);
+        if threads.last() != Some(&thread) {
+            // Bounded by twice the distinct threads, not by the blocks.
+            if threads.len() == threads.capacity() {
+                distinct(threads);
+            }
+            threads.push(thread);
+        }
+    }
+    for site in &mut sites {
+        distinct(&mut site.threads);
+        site.threads.shrink_to_fit();
+    }
+    sites
+}
+
+fn distinct(threads: &mut Vec<ThreadId>) {
+    threads.sort_unstable();
+    threads.dedup();
+    threads.reserve(threads.len());
+}

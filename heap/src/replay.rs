@@ -1,0 +1,296 @@
+//! Plays a log's events: what happened to every block.
+//!
+//! Two sources, one state. Windows name blocks by serial and have their
+//! cancelled pairs summed; their heads' totals count. The rings of a killed
+//! program name blocks by address ([`crate::tail`]) and are counted here event
+//! by event.
+//!
+//! A reallocation releases its old block when it begins: from then on another
+//! thread may own the address. Until it is known how it ended, the block is
+//! *pending*: not live, not dead. If the log ends first, it lives.
+
+use crate::live::{Block, FastMap, Live};
+use crate::mappings::{Mappings, Range};
+use crate::sites::Sites;
+use crate::timeline::Timeline;
+use log_format::error::DamageList;
+use log_format::reader::{Facts, Window};
+use log_format::window::{Event, EventKind, Head, Tail, Totals};
+use std::collections::BTreeMap;
+
+/// A block inside a `realloc` that has not come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    pub serial: u64,
+    pub block: Block,
+    /// When the call began.
+    pub time: u64,
+}
+
+/// The state of the heap and everything counted.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub sites: Sites,
+    pub live: Live,
+    pub live_bytes: u64,
+    /// By thread; the call that began last, last.
+    pub pending: FastMap<u32, Vec<Pending>>,
+    pub totals: Totals,
+    pub peak_bytes: u64,
+    pub peak_time: u64,
+    pub mappings: Mappings,
+    pub timeline: Timeline,
+    pub facts: Facts,
+    /// Last known end of each ring.
+    pub tails: BTreeMap<u32, Tail>,
+    pub next_serial: u64,
+    pub last_time: u64,
+    /// Events that name a block that is not there.
+    pub unknown_blocks: u64,
+    pub head_mismatches: u64,
+    pub damage: DamageList,
+}
+
+impl Replay {
+    /// For a log with a table of `nodes` stacks.
+    pub fn new(nodes: usize, damage: DamageList) -> Replay {
+        Replay {
+            sites: Sites::new(nodes),
+            live: Live::default(),
+            live_bytes: 0,
+            pending: FastMap::default(),
+            totals: Totals::default(),
+            peak_bytes: 0,
+            peak_time: 0,
+            mappings: Mappings::default(),
+            timeline: Timeline::new(),
+            facts: Facts::default(),
+            tails: BTreeMap::new(),
+            next_serial: 1,
+            last_time: 0,
+            unknown_blocks: 0,
+            head_mismatches: 0,
+            damage,
+        }
+    }
+
+    /// Plays one window.
+    pub fn window(&mut self, mut window: Window<'_>) {
+        let head = window.head;
+        for tail in window.tails {
+            self.tails.insert(tail.ring, *tail);
+        }
+        for blob in window.events.blobs() {
+            self.facts.add(&blob);
+        }
+        let mut seen = Totals::default();
+        for sum in window.sums {
+            self.sites.cancelled(sum);
+            seen.allocations = seen.allocations.wrapping_add(sum.allocations);
+            seen.reallocations = seen.reallocations.wrapping_add(sum.reallocations);
+            seen.allocated_bytes = seen.allocated_bytes.wrapping_add(sum.bytes);
+        }
+        for event in &mut window.events {
+            match event.kind {
+                EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
+                EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
+                _ => {}
+            }
+            if matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc) {
+                seen.allocated_bytes = seen.allocated_bytes.wrapping_add(event.size);
+            }
+            self.event(&event);
+        }
+        if window.events.damaged() {
+            self.damage.add(format!(
+                "block {} at {:#x}: its events cannot be decoded to the end",
+                window.seq, window.offset
+            ));
+        }
+        add_totals(&mut self.totals, &head.totals);
+        self.last_time = self.last_time.max(head.end);
+        self.timeline.event(head.end, self.live_bytes, self.live.len());
+        self.peak_of_window(&head);
+        let same = seen.allocations == head.totals.allocations
+            && seen.reallocations == head.totals.reallocations
+            && seen.allocated_bytes == head.totals.allocated_bytes
+            && self.live.len() == head.live_blocks
+            && self.live_bytes == head.live_bytes;
+        if !same {
+            self.head_mismatches += 1;
+        }
+    }
+
+    /// Windows that set a peak end at it, so the sites have their peak's figures now.
+    fn peak_of_window(&mut self, head: &Head) {
+        if head.max_live_bytes > self.peak_bytes {
+            self.peak_bytes = head.max_live_bytes;
+            self.peak_time = head.end;
+            self.sites.peak();
+        }
+    }
+
+    /// Plays one event of a window.
+    #[inline]
+    fn event(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::Alloc | EventKind::ReallocAlloc => {
+                let by_realloc = event.kind == EventKind::ReallocAlloc;
+                if by_realloc && !self.pending.is_empty() {
+                    self.settle_latest(event.thread);
+                }
+                let block = Block {
+                    ptr: event.ptr,
+                    size: event.size,
+                    time: event.time,
+                    stack: event.stack,
+                    thread: event.thread,
+                };
+                self.make(event.serial, block, by_realloc);
+            }
+            EventKind::Free | EventKind::FreeTemporary => {
+                let temporary = event.kind == EventKind::FreeTemporary;
+                match self.live.remove(event.serial) {
+                    Some(block) => self.end(&block, event.time, temporary),
+                    None => self.unknown_blocks += 1,
+                }
+            }
+            EventKind::Release => {
+                if !self.release(event.thread, event.serial, event.time) {
+                    self.unknown_blocks += 1;
+                }
+            }
+            EventKind::Revive => match self.take_pending(event.thread, event.serial) {
+                Some(pending) => self.revive(pending),
+                None => self.unknown_blocks += 1,
+            },
+            EventKind::ReleaseDone => {
+                // Its success may have been seen already.
+                self.take_pending(event.thread, event.serial);
+            }
+            EventKind::MissedFree => {
+                if self.lose(event.serial).is_none() {
+                    self.unknown_blocks += 1;
+                }
+            }
+            EventKind::UnmatchedFree => {}
+            EventKind::Map => self.mappings.map(Range {
+                start: event.ptr,
+                end: event.ptr.saturating_add(event.size),
+                stack: event.stack,
+                thread: event.thread,
+                time: event.time,
+            }),
+            EventKind::Unmap => {
+                self.mappings.unmap(event.ptr, event.ptr.saturating_add(event.size));
+            }
+        }
+        self.timeline.event(event.time, self.live_bytes, self.live.len());
+    }
+
+    /// A block was made.
+    #[inline]
+    pub fn make(&mut self, serial: u64, block: Block, by_realloc: bool) {
+        self.sites.made(&block, by_realloc);
+        self.live_bytes = self.live_bytes.wrapping_add(block.size);
+        self.next_serial = self.next_serial.max(serial.saturating_add(1));
+        if let Some(old) = self.live.insert(serial, block) {
+            self.unknown_blocks += 1;
+            self.sites.gone(&old);
+            self.live_bytes = self.live_bytes.wrapping_sub(old.size);
+        }
+    }
+
+    /// A block, already taken out of the live set, has ended.
+    #[inline]
+    pub fn end(&mut self, block: &Block, time: u64, temporary: bool) {
+        self.sites.ended(block, time, temporary);
+        self.live_bytes = self.live_bytes.wrapping_sub(block.size);
+    }
+
+    /// A block is gone, and nobody saw when.
+    pub fn lose(&mut self, serial: u64) -> Option<Block> {
+        let block = self.live.remove(serial)?;
+        self.sites.gone(&block);
+        self.live_bytes = self.live_bytes.wrapping_sub(block.size);
+        Some(block)
+    }
+
+    /// A `realloc` of a block begins; false if the block is not there.
+    pub fn release(&mut self, thread: u32, serial: u64, time: u64) -> bool {
+        let Some(block) = self.live.remove(serial) else {
+            return false;
+        };
+        self.end(&block, time, false);
+        let pending = Pending { serial, block, time };
+        self.pending.entry(thread).or_default().push(pending);
+        true
+    }
+
+    /// The latest pending `realloc` of a thread succeeded.
+    fn settle_latest(&mut self, thread: u32) {
+        if let Some(list) = self.pending.get_mut(&thread) {
+            list.pop();
+            if list.is_empty() {
+                self.pending.remove(&thread);
+            }
+        }
+    }
+
+    /// Takes a pending block by its serial.
+    fn take_pending(&mut self, thread: u32, serial: u64) -> Option<Pending> {
+        self.take_pending_where(thread, |pending| pending.serial == serial)
+    }
+
+    /// Takes the latest pending block of a thread for which `is` holds.
+    pub fn take_pending_where(&mut self, thread: u32, is: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        let list = self.pending.get_mut(&thread)?;
+        let place = list.iter().rposition(is)?;
+        let pending = list.remove(place);
+        if list.is_empty() {
+            self.pending.remove(&thread);
+        }
+        Some(pending)
+    }
+
+    /// A pending block lives again: its `realloc` failed.
+    pub fn revive(&mut self, pending: Pending) {
+        self.sites.revived(&pending.block, pending.time);
+        self.live_bytes = self.live_bytes.wrapping_add(pending.block.size);
+        if let Some(old) = self.live.insert(pending.serial, pending.block) {
+            self.unknown_blocks += 1;
+            self.sites.gone(&old);
+            self.live_bytes = self.live_bytes.wrapping_sub(old.size);
+        }
+    }
+
+    /// Whether more lives than ever before; if so, notes it.
+    #[inline]
+    pub fn note_peak(&mut self, time: u64) {
+        if self.live_bytes > self.peak_bytes {
+            self.peak_bytes = self.live_bytes;
+            self.peak_time = time;
+            self.sites.peak();
+        }
+    }
+
+    /// The log is over: blocks inside a `realloc` live.
+    pub fn finish(&mut self) {
+        let pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
+        for pending in pending {
+            self.revive(pending);
+        }
+        self.note_peak(self.last_time);
+    }
+}
+
+fn add_totals(sum: &mut Totals, more: &Totals) {
+    let add = |mine: &mut u64, theirs: u64| *mine = mine.wrapping_add(theirs);
+    add(&mut sum.allocations, more.allocations);
+    add(&mut sum.frees, more.frees);
+    add(&mut sum.reallocations, more.reallocations);
+    add(&mut sum.allocated_bytes, more.allocated_bytes);
+    add(&mut sum.temporary, more.temporary);
+    add(&mut sum.unmatched_frees, more.unmatched_frees);
+    add(&mut sum.missed_frees, more.missed_frees);
+}

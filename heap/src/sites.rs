@@ -1,0 +1,155 @@
+//! The figures of every stack while a log is replayed.
+//!
+//! **Peak.** A new peak of the heap must give every site its live bytes of that
+//! moment, and a growing program has peaks all the time. So nothing is copied
+//! then: the peak gets the next *epoch* number, and a site whose own number is
+//! older writes down what it has before it changes for the first time after.
+
+use crate::live::{Block, FastMap};
+use crate::profile::Figures;
+use crate::units::Bytes;
+use log_format::window::{LIFETIMES, Sum, lifetime_class};
+
+#[derive(Debug)]
+pub(crate) struct SiteState {
+    /// Node id.
+    pub stack: u32,
+    epoch: u64,
+    /// `peak_*` are true once `epoch` is the current one.
+    pub figures: Figures,
+}
+
+impl SiteState {
+    /// Must come before every change of live blocks.
+    #[inline]
+    fn touch(&mut self, epoch: u64) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.figures.peak_blocks = self.figures.blocks;
+            self.figures.peak_bytes = self.figures.bytes;
+        }
+    }
+}
+
+/// No site yet.
+const NONE: u32 = u32::MAX;
+
+/// All sites.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    /// Site by node id.
+    near: Vec<u32>,
+    /// Site by node ids that are not in the table (damage).
+    far: FastMap<u32, u32>,
+    list: Vec<SiteState>,
+    epoch: u64,
+}
+
+impl Sites {
+    /// For a table of `nodes` stacks.
+    pub fn new(nodes: usize) -> Sites {
+        Sites {
+            near: vec![NONE; nodes],
+            far: FastMap::default(),
+            list: Vec::new(),
+            epoch: 0,
+        }
+    }
+
+    #[inline]
+    fn at(&mut self, stack: u32) -> &mut SiteState {
+        let slot = match self.near.get_mut(stack as usize) {
+            Some(slot) => slot,
+            None => self.far.entry(stack).or_insert(NONE),
+        };
+        if *slot == NONE {
+            *slot = self.list.len() as u32;
+            self.list.push(SiteState {
+                stack,
+                epoch: self.epoch,
+                figures: Figures::default(),
+            });
+        }
+        &mut self.list[*slot as usize]
+    }
+
+    /// Blocks that were born and died inside a window.
+    pub fn cancelled(&mut self, sum: &Sum) {
+        let mut lifetimes = [0; LIFETIMES];
+        for (count, &given) in lifetimes.iter_mut().zip(&sum.lifetimes) {
+            *count = u64::from(given);
+        }
+        self.at(sum.stack).figures.add(&Figures {
+            allocations: sum.allocations,
+            reallocations: sum.reallocations,
+            allocated_bytes: Bytes(sum.bytes),
+            temporary: sum.temporary,
+            lifetimes,
+            ..Figures::default()
+        });
+    }
+
+    /// A block was made.
+    #[inline]
+    pub fn made(&mut self, block: &Block, by_realloc: bool) {
+        let figures = &mut self.lives(block).figures;
+        if by_realloc {
+            figures.reallocations = figures.reallocations.wrapping_add(1);
+        } else {
+            figures.allocations = figures.allocations.wrapping_add(1);
+        }
+        figures.allocated_bytes += Bytes(block.size);
+    }
+
+    /// A block lives (again).
+    #[inline]
+    pub fn lives(&mut self, block: &Block) -> &mut SiteState {
+        let epoch = self.epoch;
+        let site = self.at(block.stack);
+        site.touch(epoch);
+        site.figures.blocks += 1;
+        site.figures.bytes += Bytes(block.size);
+        site
+    }
+
+    /// A block lives no more.
+    #[inline]
+    pub fn gone(&mut self, block: &Block) -> &mut SiteState {
+        let epoch = self.epoch;
+        let site = self.at(block.stack);
+        site.touch(epoch);
+        site.figures.blocks -= 1;
+        site.figures.bytes -= Bytes(block.size);
+        site
+    }
+
+    /// A block was freed or given to a reallocation after `ticks`.
+    #[inline]
+    pub fn ended(&mut self, block: &Block, time: u64, temporary: bool) {
+        let ticks = time.saturating_sub(block.time);
+        let figures = &mut self.gone(block).figures;
+        figures.temporary = figures.temporary.wrapping_add(u64::from(temporary));
+        let class = &mut figures.lifetimes[lifetime_class(ticks)];
+        *class = class.wrapping_add(1);
+    }
+
+    /// Takes back the end of a block: its reallocation failed.
+    pub fn revived(&mut self, block: &Block, ended: u64) {
+        let ticks = ended.saturating_sub(block.time);
+        let class = &mut self.lives(block).figures.lifetimes[lifetime_class(ticks)];
+        *class = class.wrapping_sub(1);
+    }
+
+    /// What lives now is the heap's peak.
+    pub fn peak(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// The sites, their peaks written down.
+    pub fn finish(mut self) -> Vec<SiteState> {
+        for site in &mut self.list {
+            site.touch(self.epoch);
+        }
+        self.list
+    }
+}
