@@ -204,6 +204,11 @@ impl<'d, 's> Lines<'d, 's> {
         }
     }
 
+    /// The unit that [`frames`](Self::frames) found an address in.
+    pub(crate) fn unit(&self, address: u64) -> Option<gimli::UnitRef<'_, Reader<'d>>> {
+        self.context.find_dwarf_and_unit(address).skip_all_loads()
+    }
+
     /// File and line alone: may be there when the functions are damaged.
     pub(crate) fn location(&self, address: u64) -> Option<addr2line::Location<'_>> {
         self.context.find_location(address).ok()?

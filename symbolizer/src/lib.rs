@@ -21,6 +21,7 @@ mod module;
 mod perf_map;
 mod problem;
 mod request;
+mod scope;
 mod symbolize;
 mod symtab;
 

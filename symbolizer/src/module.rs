@@ -18,6 +18,7 @@ use crate::files::{FileSource, Wanted};
 use crate::local::without_deleted;
 use crate::problem::Problem;
 use crate::request::{Detail, Frame, Module, Options};
+use crate::scope::ScopeCache;
 use crate::symtab;
 
 /// Addresses of one module that one thread takes at least, for it has to read the list of
@@ -283,6 +284,7 @@ impl Lookup<'_, '_> {
         let store = Store::default();
         let mut part = Part::default();
         let mut readable = Readable::default();
+        let mut scopes = ScopeCache::default();
         let lines = self.dwarf.as_ref().and_then(|(dwarf, place)| {
             Lines::new(dwarf.clone(), self.files, &store, self.module, place)
                 .map_err(|error| part.problem = Some(damaged(place, error)))
@@ -293,7 +295,7 @@ impl Lookup<'_, '_> {
             // The last address of all has no end, which `addr2line` does not expect.
             if let (Some(lines), Some((_, place)), true) = (&lines, &self.dwarf, address < u64::MAX)
             {
-                match dwarf_frames(lines, address, &mut readable) {
+                match dwarf_frames(lines, address, &mut readable, &mut scopes) {
                     Ok(found) => frames = found,
                     Err(error) => {
                         part.problem.get_or_insert_with(|| damaged(place, error));
@@ -330,33 +332,53 @@ struct Raw {
     qualified: bool,
 }
 
-fn dwarf_frames(
-    lines: &Lines<'_, '_>,
+fn dwarf_frames<'d>(
+    lines: &Lines<'d, '_>,
     address: u64,
     readable: &mut Readable,
+    scopes: &mut ScopeCache<'d>,
 ) -> Result<Vec<Raw>, gimli::Error> {
     let mut frames: Vec<Raw> = Vec::new();
     let mut found = lines.frames(address)?;
     while let Some(frame) = found.next()? {
-        let raw = match &frame.function {
-            Some(name) => Some(name.raw_name()?),
-            None => None,
+        let (raw, language) = match &frame.function {
+            Some(name) => (Some(name.raw_name()?), name.language),
+            None => (None, None),
         };
+        let qualified = raw.as_deref().is_some_and(is_mangled);
+        let scoped = frame
+            .dw_die_offset
+            .filter(|_| !qualified && is_cpp(language))
+            .and_then(|at| scopes.qualified(lines.unit(address)?, at));
         let mut told = Frame {
-            function: raw.as_deref().map(|name| readable.get(name)),
+            function: scoped.or_else(|| raw.as_deref().map(|name| readable.get(name))),
             inlined: true,
             ..Frame::default()
         };
         set_location(&mut told, frame.location.as_ref());
         frames.push(Raw {
             frame: told,
-            qualified: raw.as_deref().is_some_and(is_mangled),
+            qualified,
         });
     }
     if let Some(last) = frames.last_mut() {
         last.frame.inlined = false;
     }
     Ok(frames)
+}
+
+fn is_cpp(language: Option<gimli::DwLang>) -> bool {
+    matches!(
+        language,
+        Some(
+            gimli::DW_LANG_C_plus_plus
+                | gimli::DW_LANG_C_plus_plus_03
+                | gimli::DW_LANG_C_plus_plus_11
+                | gimli::DW_LANG_C_plus_plus_14
+                | gimli::DW_LANG_C_plus_plus_17
+                | gimli::DW_LANG_C_plus_plus_20
+        )
+    )
 }
 
 fn location_frame(lines: &Lines<'_, '_>, address: u64) -> Vec<Raw> {

@@ -191,6 +191,29 @@ fn cpp_names_come_with_namespace_and_template() {
     }
 }
 
+#[test]
+fn inlined_cpp_functions_come_with_their_scopes() {
+    let shop = Workshop::new();
+    let text = CPP.replace("noinline)) int put", "always_inline)) int put");
+    // Kept from being a tail call, which would leave no frame.
+    shop.write(
+        "app.cpp",
+        &text.replace("probe(); return", "probe(); __asm__(\"\"); return"),
+    );
+    for flags in ["-gdwarf-4", "-gdwarf-5", "-g -gsplit-dwarf"] {
+        shop.run(&format!("g++ -O2 {flags} -o app app.cpp"));
+        let symbols = shop.look("app", shop.probe("app"), &Options::default());
+        let frame = &symbols.frames[0][0];
+        let name = frame.function.as_deref().unwrap();
+        assert!(frame.inlined, "{symbols:?}");
+        assert!(
+            name.starts_with("shop::(anonymous namespace)::Shelf<std::")
+                && name.ends_with(">::put"),
+            "{flags}: {name}"
+        );
+    }
+}
+
 const RUST: &str = r#"
 mod shelf {
     pub trait Put { fn put(&self) -> usize; }

@@ -296,6 +296,21 @@ fn damaged_files_are_survived() {
 }
 
 #[test]
+fn damaged_cpp_files_are_survived() {
+    let shop = Workshop::new();
+    shop.write(
+        "app.cpp",
+        "extern int out(int); namespace { struct A { int f(int n) { return out(n); } }; } \
+         int g(int n) { struct B { int h(int n) { return [&](int m) { return A().f(m + n); }(n) + 1; } }; \
+         return B().h(n) + 1; }",
+    );
+    shop.run("g++ -O2 -g -shared -fPIC -o app app.cpp");
+    let start = shop.symbol("app", "_Z1gi");
+    let addresses: Vec<u64> = (start..start + 30).collect();
+    survive(&fs::read(shop.path("app")).unwrap(), &addresses, 400);
+}
+
+#[test]
 fn a_debug_directory_that_is_missing_is_no_problem() {
     let shop = Workshop::with_app();
     shop.expect_all("app", shop.probe("app"), &debug_dir("/nowhere".into()));
