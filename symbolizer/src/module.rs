@@ -348,7 +348,7 @@ fn dwarf_frames<'d>(
         let qualified = raw.as_deref().is_some_and(is_mangled);
         let scoped = frame
             .dw_die_offset
-            .filter(|_| !qualified && is_cpp(language))
+            .filter(|_| !qualified && may_be_cpp(language))
             .and_then(|at| scopes.qualified(lines.unit(address)?, at));
         let mut told = Frame {
             function: scoped.or_else(|| raw.as_deref().map(|name| readable.get(name))),
@@ -367,10 +367,11 @@ fn dwarf_frames<'d>(
     Ok(frames)
 }
 
-fn is_cpp(language: Option<gimli::DwLang>) -> bool {
+/// Whether names may have scopes around them. Split files do not tell their language here.
+fn may_be_cpp(language: Option<gimli::DwLang>) -> bool {
     matches!(
         language,
-        Some(
+        None | Some(
             gimli::DW_LANG_C_plus_plus
                 | gimli::DW_LANG_C_plus_plus_03
                 | gimli::DW_LANG_C_plus_plus_11
