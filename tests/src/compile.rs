@@ -22,7 +22,10 @@ pub struct Program {
 impl Program {
     /// The program `name` of `tests/programs/`, without suffix.
     pub fn new(name: &str) -> Self {
-        Program { name: name.to_owned(), flags: Vec::new() }
+        Program {
+            name: name.to_owned(),
+            flags: Vec::new(),
+        }
     }
 
     /// More flags for its compiler, after the usual ones.
@@ -33,7 +36,8 @@ impl Program {
 
     /// The built file. Panics with the compiler's words when it does not build.
     pub fn build(&self) -> PathBuf {
-        self.try_build().unwrap_or_else(|problem| panic!("{}: {problem}", self.name))
+        self.try_build()
+            .unwrap_or_else(|problem| panic!("{}: {problem}", self.name))
     }
 
     /// The built file, or what the compiler said: for flags that not every machine
@@ -42,8 +46,10 @@ impl Program {
         type Slot = Arc<OnceLock<Result<PathBuf, String>>>;
         static BUILT: OnceLock<Mutex<HashMap<Program, Slot>>> = OnceLock::new();
         let slot = {
-            let mut built =
-                BUILT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+            let mut built = BUILT
+                .get_or_init(Mutex::default)
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             Arc::clone(built.entry(self.clone()).or_default())
         };
         slot.get_or_init(|| self.compile()).clone()
@@ -51,7 +57,8 @@ impl Program {
 
     fn compile(&self) -> Result<PathBuf, String> {
         let source = source(&self.name)?;
-        let text = std::fs::read_to_string(&source).map_err(|e| format!("{}: {e}", source.display()))?;
+        let text =
+            std::fs::read_to_string(&source).map_err(|e| format!("{}: {e}", source.display()))?;
         let mut flags: Vec<String> = usual_flags(&source);
         flags.extend(flags_of_header(&text));
         flags.extend(self.flags.iter().cloned());
@@ -61,8 +68,14 @@ impl Program {
         for header in headers()? {
             header.hash(&mut hasher);
         }
-        let folder = crate::tools::target().join("test-programs").join(format!("{:016x}", hasher.finish()));
-        let suffix = if flags.iter().any(|flag| flag == "-shared") { ".so" } else { "" };
+        let folder = crate::tools::target()
+            .join("test-programs")
+            .join(format!("{:016x}", hasher.finish()));
+        let suffix = if flags.iter().any(|flag| flag == "-shared") {
+            ".so"
+        } else {
+            ""
+        };
         let output = folder.join(format!("{}{suffix}", self.name));
         if output.exists() {
             return Ok(output);
@@ -82,7 +95,10 @@ impl Program {
             .output()
             .map_err(|e| format!("{compiler}: {e}"))?;
         if !run.status.success() {
-            return Err(format!("{compiler} {flags:?}: {}", String::from_utf8_lossy(&run.stderr)));
+            return Err(format!(
+                "{compiler} {flags:?}: {}",
+                String::from_utf8_lossy(&run.stderr)
+            ));
         }
         std::fs::rename(&unfinished, &output).map_err(|e| format!("{}: {e}", output.display()))?;
         Ok(output)
@@ -110,7 +126,10 @@ fn headers() -> Result<Vec<String>, String> {
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "h"))
         .collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))).collect()
+    paths
+        .iter()
+        .map(|path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display())))
+        .collect()
 }
 
 fn compiler(source: &Path) -> &'static str {
@@ -124,8 +143,27 @@ fn compiler(source: &Path) -> &'static str {
 fn usual_flags(source: &Path) -> Vec<String> {
     let flags: &[&str] = match compiler(source) {
         "rustc" => &["-g", "-Copt-level=1", "--edition=2024"],
-        "g++" => &["-O1", "-g", "-Wall", "-Wno-dangling-pointer", "-std=c++17", "-fno-builtin", "-fno-allocation-dce", "-pthread", "-ldl"],
-        _ => &["-O1", "-g", "-Wall", "-Wno-dangling-pointer", "-D_GNU_SOURCE", "-fno-builtin", "-pthread", "-ldl"],
+        "g++" => &[
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wno-dangling-pointer",
+            "-std=c++17",
+            "-fno-builtin",
+            "-fno-allocation-dce",
+            "-pthread",
+            "-ldl",
+        ],
+        _ => &[
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wno-dangling-pointer",
+            "-D_GNU_SOURCE",
+            "-fno-builtin",
+            "-pthread",
+            "-ldl",
+        ],
     };
     flags.iter().map(|&flag| flag.to_owned()).collect()
 }
@@ -134,6 +172,12 @@ fn flags_of_header(text: &str) -> Vec<String> {
     text.lines()
         .take(40)
         .find_map(|line| line.split_once("flags:"))
-        .map(|(_, flags)| flags.trim_end_matches("*/").split_whitespace().map(str::to_owned).collect())
+        .map(|(_, flags)| {
+            flags
+                .trim_end_matches("*/")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default()
 }

@@ -58,11 +58,20 @@ pub fn command_or_skip(name: &str) -> Option<std::path::PathBuf> {
 
 /// The first of the shared libraries that exists, or `None` with the reason.
 pub fn library_or_skip(names: &[&str]) -> Option<std::path::PathBuf> {
-    const FOLDERS: [&str; 5] =
-        ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    const FOLDERS: [&str; 5] = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/usr/local/lib",
+    ];
     let found = names
         .iter()
-        .flat_map(|name| FOLDERS.iter().map(move |folder| std::path::Path::new(folder).join(name)))
+        .flat_map(|name| {
+            FOLDERS
+                .iter()
+                .map(move |folder| std::path::Path::new(folder).join(name))
+        })
         .find(|file| file.exists());
     if found.is_none() {
         eprintln!("skipped: none of {names:?} on this machine");

@@ -53,13 +53,18 @@ impl std::ops::Sub for Totals {
     /// rounds, this leaves out what libc and the loader allocate by themselves.
     fn sub(self, base: Totals) -> Totals {
         let minus = |what: &str, left: u64, right: u64| {
-            left.checked_sub(right).unwrap_or_else(|| panic!("{what}: {left} in the run, {right} in the base run"))
+            left.checked_sub(right)
+                .unwrap_or_else(|| panic!("{what}: {left} in the run, {right} in the base run"))
         };
         Totals {
             allocations: minus("allocations", self.allocations, base.allocations),
             frees: minus("frees", self.frees, base.frees),
             reallocations: minus("reallocations", self.reallocations, base.reallocations),
-            allocated_bytes: minus("allocated_bytes", self.allocated_bytes, base.allocated_bytes),
+            allocated_bytes: minus(
+                "allocated_bytes",
+                self.allocated_bytes,
+                base.allocated_bytes,
+            ),
             live_blocks: minus("live_blocks", self.live_blocks, base.live_blocks),
             live_bytes: minus("live_bytes", self.live_bytes, base.live_bytes),
             temporary: minus("temporary", self.temporary, base.temporary),
@@ -98,7 +103,9 @@ impl Report {
     /// The number at a path such as `totals.frees`; panics when it is not there.
     pub fn number(&self, path: &str) -> u64 {
         let value = path.split('.').fold(&self.0, |value, key| &value[key]);
-        value.as_u64().unwrap_or_else(|| panic!("{path} is {value}, not a count"))
+        value
+            .as_u64()
+            .unwrap_or_else(|| panic!("{path} is {value}, not a count"))
     }
 
     /// The totals.
@@ -117,12 +124,16 @@ impl Report {
 
     /// All sites.
     pub fn sites(&self) -> &[Value] {
-        self.0["sites"].as_array().map_or_else(|| panic!("no sites in {}", self.0), Vec::as_slice)
+        self.0["sites"]
+            .as_array()
+            .map_or_else(|| panic!("no sites in {}", self.0), Vec::as_slice)
     }
 
     /// The sites whose stack contains `function`.
     pub fn sites_within<'a>(&'a self, function: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.sites().iter().filter(move |site| contains(site, function))
+        self.sites()
+            .iter()
+            .filter(move |site| contains(site, function))
     }
 
     /// The sums over the sites whose stack contains `function`.
@@ -132,7 +143,11 @@ impl Report {
 
     /// The sums over the sites whose stack contains every one of `functions`.
     pub fn within_all(&self, functions: &[&str]) -> Sums {
-        sums(self.sites().iter().filter(|site| functions.iter().all(|function| contains(site, function))))
+        sums(
+            self.sites()
+                .iter()
+                .filter(|site| functions.iter().all(|function| contains(site, function))),
+        )
     }
 
     /// The sums over all sites.
@@ -142,62 +157,136 @@ impl Report {
 
     /// Nothing lost, and every free known.
     pub fn assert_lossless(&self) {
-        assert_eq!(self.number("loss.events_lost"), 0, "events lost: {}", self.0["loss"]);
-        assert_eq!(self.number("loss.unmatched_frees"), 0, "frees without an allocation: {}", self.0["loss"]);
+        assert_eq!(
+            self.number("loss.events_lost"),
+            0,
+            "events lost: {}",
+            self.0["loss"]
+        );
+        assert_eq!(
+            self.number("loss.unmatched_frees"),
+            0,
+            "frees without an allocation: {}",
+            self.0["loss"]
+        );
+    }
+
+    /// True when recording went on to the end and lost nothing; what a report says that
+    /// lacks something is shown by [`Report::assert_lossless`].
+    pub fn is_complete(&self) -> bool {
+        let stopped = self.0["loss"]["stopped"].as_array();
+        self.number("loss.events_lost") == 0 && stopped.is_some_and(Vec::is_empty)
     }
 
     /// What holds in every report, whatever the program did.
     pub fn assert_consistent(&self) {
         assert_eq!(self.number("schema"), 1);
         let totals = self.totals();
-        assert_eq!(totals.live_blocks, totals.allocations - totals.frees, "{:?}", self.0["totals"]);
-        assert!(totals.live_bytes <= self.number("totals.peak_bytes"), "{:?}", self.0["totals"]);
-        assert!(self.number("totals.peak_bytes") <= totals.allocated_bytes, "{:?}", self.0["totals"]);
+        assert_eq!(
+            totals.live_blocks,
+            totals.allocations - totals.frees,
+            "{:?}",
+            self.0["totals"]
+        );
+        assert!(
+            totals.live_bytes <= self.number("totals.peak_bytes"),
+            "{:?}",
+            self.0["totals"]
+        );
+        assert!(
+            self.number("totals.peak_bytes") <= totals.allocated_bytes,
+            "{:?}",
+            self.0["totals"]
+        );
         assert!(totals.temporary <= totals.frees, "{:?}", self.0["totals"]);
         let all = self.everywhere();
-        assert_eq!(all.blocks, totals.live_blocks, "blocks of the sites do not add up");
-        assert_eq!(all.bytes, totals.live_bytes, "bytes of the sites do not add up");
-        assert_eq!(all.allocations, totals.allocations, "allocations of the sites do not add up");
-        assert_eq!(all.allocated_bytes, totals.allocated_bytes, "allocated bytes of the sites do not add up");
-        assert_eq!(all.temporary, totals.temporary, "temporary blocks of the sites do not add up");
-        assert_eq!(all.peak_bytes, self.number("totals.peak_bytes"), "peak bytes of the sites do not add up");
-        let bytes: Vec<u64> = self.sites().iter().filter_map(|site| site["bytes"].as_u64()).collect();
-        assert!(bytes.is_sorted_by(|left, right| left >= right), "sites are not ordered by bytes");
+        assert_eq!(
+            all.blocks, totals.live_blocks,
+            "blocks of the sites do not add up"
+        );
+        assert_eq!(
+            all.bytes, totals.live_bytes,
+            "bytes of the sites do not add up"
+        );
+        assert_eq!(
+            all.allocations, totals.allocations,
+            "allocations of the sites do not add up"
+        );
+        assert_eq!(
+            all.allocated_bytes, totals.allocated_bytes,
+            "allocated bytes of the sites do not add up"
+        );
+        assert_eq!(
+            all.temporary, totals.temporary,
+            "temporary blocks of the sites do not add up"
+        );
+        assert_eq!(
+            all.peak_bytes,
+            self.number("totals.peak_bytes"),
+            "peak bytes of the sites do not add up"
+        );
+        let bytes: Vec<u64> = self
+            .sites()
+            .iter()
+            .filter_map(|site| site["bytes"].as_u64())
+            .collect();
+        assert!(
+            bytes.is_sorted_by(|left, right| left >= right),
+            "sites are not ordered by bytes"
+        );
     }
 
     /// `process.argv`.
     pub fn argv(&self) -> Vec<String> {
         let argv = self.0["process"]["argv"].as_array();
-        argv.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+        argv.into_iter()
+            .flatten()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect()
     }
 }
 
 /// The names of a site's frames, innermost first.
 pub fn functions(site: &Value) -> Vec<&str> {
     let frames = site["frames"].as_array();
-    frames.into_iter().flatten().filter_map(|frame| frame["function"].as_str()).collect()
+    frames
+        .into_iter()
+        .flatten()
+        .filter_map(|frame| frame["function"].as_str())
+        .collect()
 }
 
 /// True when one of the site's frames is of `function`: its plain name, without
 /// scope, template arguments and parameters.
 pub fn contains(site: &Value, function: &str) -> bool {
-    functions(site).iter().any(|&name| name == function || plain(name) == function)
+    functions(site)
+        .iter()
+        .any(|&name| name == function || plain(name) == function)
 }
 
 fn plain(name: &str) -> &str {
     let name = name.split(['(', '<']).next().unwrap_or(name);
-    let name = name.rsplit("::").find(|part| !is_rust_hash(part)).unwrap_or(name);
+    let name = name
+        .rsplit("::")
+        .find(|part| !is_rust_hash(part))
+        .unwrap_or(name);
     name.rsplit(' ').next().unwrap_or(name)
 }
 
 fn is_rust_hash(part: &str) -> bool {
-    part.len() == 17 && part.starts_with('h') && part.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
+    part.len() == 17
+        && part.starts_with('h')
+        && part.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn sums<'a>(sites: impl Iterator<Item = &'a Value>) -> Sums {
     let mut sums = Sums::default();
     for site in sites {
-        let number = |key: &str| site[key].as_u64().unwrap_or_else(|| panic!("{key} is missing in {site}"));
+        let number = |key: &str| {
+            site[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{key} is missing in {site}"))
+        };
         sums.sites += 1;
         sums.blocks += number("blocks");
         sums.bytes += number("bytes");

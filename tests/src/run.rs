@@ -103,13 +103,18 @@ impl Run {
 
     /// More arguments.
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Run {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_owned()),
+        );
         self
     }
 
     /// An environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
-        self.environment.push((name.into(), value.as_ref().to_owned()));
+        self.environment
+            .push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -151,7 +156,10 @@ impl Run {
 
     /// Something to do in the new process before the program is executed, such as
     /// setting a limit. It runs between fork and exec: system calls only.
-    pub fn before_exec(mut self, action: impl Fn() -> std::io::Result<()> + Send + Sync + 'static) -> Run {
+    pub fn before_exec(
+        mut self,
+        action: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Run {
         self.preparation = Some(Arc::new(action));
         self
     }
@@ -159,7 +167,10 @@ impl Run {
     /// A resource limit, soft and hard.
     pub fn limit(self, resource: libc::__rlimit_resource_t, value: u64) -> Run {
         self.before_exec(move || {
-            let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+            let limit = libc::rlimit {
+                rlim_cur: value,
+                rlim_max: value,
+            };
             // SAFETY: the pointer is to a live local; setrlimit only reads it.
             match unsafe { libc::setrlimit(resource, &limit) } {
                 0 => Ok(()),
@@ -222,8 +233,14 @@ impl Run {
         let mut preloaded = vec![tools::library().to_path_buf()];
         preloaded.extend(self.preloaded.iter().cloned());
         let mut command = self.command(&preloaded, None);
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()))
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()))
     }
 
     fn command(&self, preloaded: &[PathBuf], wrapper: Option<(&Path, Vec<OsString>)>) -> Command {
@@ -244,9 +261,15 @@ impl Run {
                 command.env_remove(name);
             }
         }
-        command.env_remove("LD_PRELOAD").env("LC_ALL", "C").process_group(0);
+        command
+            .env_remove("LD_PRELOAD")
+            .env("LC_ALL", "C")
+            .process_group(0);
         if !preloaded.is_empty() {
-            let list: Vec<_> = preloaded.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+            let list: Vec<_> = preloaded
+                .iter()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect();
             command.env("LD_PRELOAD", list.join(":"));
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -263,8 +286,14 @@ impl Run {
     fn run(&self, preloaded: &[PathBuf], wrapper: Option<(&Path, Vec<OsString>)>) -> Outcome {
         let folder = self.folder();
         let mut command = self.command(preloaded, wrapper);
-        command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()));
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()));
         let pid = child.id();
         if let (Some(mut stdin), input) = (child.stdin.take(), self.input.clone()) {
             // A program may end without reading: not an error of the run.
@@ -291,12 +320,22 @@ impl Run {
         let status = status.unwrap_or_else(|error| panic!("wait: {error}"));
         let mut logs = logs_in(folder.path());
         logs.sort();
-        Outcome { stdout, stderr, status, pid, logs, folder }
+        Outcome {
+            stdout,
+            stderr,
+            status,
+            pid,
+            logs,
+            folder,
+        }
     }
 
     fn folder(&self) -> Folder {
         let folder = match &self.folder {
-            Some(path) => Folder { path: path.clone(), _temporary: None },
+            Some(path) => Folder {
+                path: path.clone(),
+                _temporary: None,
+            },
             None => {
                 let temporary = tempfile::Builder::new()
                     .prefix("leak-test.")
@@ -305,12 +344,16 @@ impl Run {
                 if self.user.is_some() {
                     open_to_all(temporary.path());
                 }
-                Folder { path: temporary.path().to_path_buf(), _temporary: Some(temporary) }
+                Folder {
+                    path: temporary.path().to_path_buf(),
+                    _temporary: Some(temporary),
+                }
             }
         };
         for (name, content) in &self.files {
             let path = folder.path().join(name);
-            std::fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            std::fs::write(&path, content)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
         folder
     }
@@ -346,10 +389,13 @@ impl Outcome {
 
     /// The log of one process, by the pid that its report names.
     pub fn log_of(&self, pid: u32) -> PathBuf {
-        let found = self.logs.iter().find(|log| {
-            Report::of(log).0["process"]["pid"].as_u64() == Some(u64::from(pid))
-        });
-        found.cloned().unwrap_or_else(|| panic!("no log of process {pid} in {:?}", self.logs))
+        let found = self
+            .logs
+            .iter()
+            .find(|log| Report::of(log).0["process"]["pid"].as_u64() == Some(u64::from(pid)));
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no log of process {pid} in {:?}", self.logs))
     }
 
     /// The report of the process that was started, among those of its children.
@@ -371,7 +417,10 @@ impl Outcome {
 /// All `*.leak` files below a directory.
 pub fn logs_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     for path in entries.map(|entry| entry.path()) {
         if path.is_dir() && !path.is_symlink() {
             found.extend(logs_in(&path));

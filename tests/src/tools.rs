@@ -32,10 +32,16 @@ pub fn target() -> PathBuf {
 fn find(variable: &str, name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "{variable}={}: no such file", path.display());
+        assert!(
+            path.is_file(),
+            "{variable}={}: no such file",
+            path.display()
+        );
         return path.canonicalize().unwrap_or(path);
     }
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/release")
+        .join(name);
     let beside = target().join("release").join(name);
     for candidate in [&beside, &workspace] {
         if let Ok(path) = candidate.canonicalize() {

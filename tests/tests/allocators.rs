@@ -30,11 +30,20 @@ fn family(allocator: PathBuf) {
         ("pvalloc", 1),
         ("strdup", 1),
     ] {
-        let run = |calls: u64| Run::program("family").args([function, &calls.to_string()]).behind(&allocator);
+        let run = |calls: u64| {
+            Run::program("family")
+                .args([function, &calls.to_string()])
+                .behind(&allocator)
+        };
         let totals = run(CALLS).totals_beyond(&run(0));
         let bytes: u64 = (0..CALLS).map(|i| factor * (1 + 7 * (i % 100))).sum();
         assert_eq!(
-            (totals.allocations, totals.frees, totals.reallocations, totals.allocated_bytes),
+            (
+                totals.allocations,
+                totals.frees,
+                totals.reallocations,
+                totals.allocated_bytes
+            ),
             (CALLS, 666, 0, bytes),
             "{function}"
         );
@@ -50,7 +59,11 @@ fn the_rest(allocator: PathBuf) {
         ("chain", [1, 0, 99, 5_050, 1]),
         ("freed", [100, 100, 100, 30_000, 0]),
     ] {
-        let run = |count: &str| Run::program("reallocs").args([mode, count]).behind(&allocator);
+        let run = |count: &str| {
+            Run::program("reallocs")
+                .args([mode, count])
+                .behind(&allocator)
+        };
         let totals = run("100").totals_beyond(&run("0"));
         let found = [
             totals.allocations,
@@ -62,21 +75,55 @@ fn the_rest(allocator: PathBuf) {
         assert_eq!(found, expected, "{mode}");
     }
 
-    let kept = Run::program("operators").arg("100").behind(&allocator).checked().report();
-    assert_eq!((kept.within("kept").blocks, kept.within("freed").blocks), (800, 0));
-    assert_eq!((kept.within("kept").allocations, kept.within("freed").allocations), (800, 1700));
+    let kept = Run::program("operators")
+        .arg("100")
+        .behind(&allocator)
+        .checked()
+        .report();
+    assert_eq!(
+        (kept.within("kept").blocks, kept.within("freed").blocks),
+        (800, 0)
+    );
+    assert_eq!(
+        (
+            kept.within("kept").allocations,
+            kept.within("freed").allocations
+        ),
+        (800, 1700)
+    );
 
-    let report = Run::program("cross_free").args(["2", "20000"]).behind(&allocator).checked().report();
-    assert_eq!((report.within("give").allocations, report.within("give").blocks), (40_000, 40));
+    let report = Run::program("cross_free")
+        .args(["2", "20000"])
+        .behind(&allocator)
+        .checked()
+        .report();
+    assert_eq!(
+        (
+            report.within("give").allocations,
+            report.within("give").blocks
+        ),
+        (40_000, 40)
+    );
 
-    let report = Run::program("swap_blocks").args(["4", "50000"]).behind(&allocator).checked().report();
+    let report = Run::program("swap_blocks")
+        .args(["4", "50000"])
+        .behind(&allocator)
+        .checked()
+        .report();
     assert_eq!(report.within("body").blocks, 0);
 
-    let report = Run::program("many_threads").arg("2000").behind(&allocator).checked().report();
+    let report = Run::program("many_threads")
+        .arg("2000")
+        .behind(&allocator)
+        .checked()
+        .report();
     assert_eq!(report.within("thread_keep").blocks, 20);
 
     Run::program("usable_size").behind(&allocator).checked();
-    Run::program("errno_kept").arg("2000").behind(&allocator).checked();
+    Run::program("errno_kept")
+        .arg("2000")
+        .behind(&allocator)
+        .checked();
 
     let outcome = Run::program("fork_child").behind(&allocator).checked();
     assert_eq!(outcome.report_of_first().within("parent_keeps").blocks, 100);
@@ -84,9 +131,16 @@ fn the_rest(allocator: PathBuf) {
 
 /// The allocator must really be the one in use.
 fn is_in_use(allocator: PathBuf) {
-    let name = allocator.file_name().expect("a name").to_string_lossy().into_owned();
+    let name = allocator
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
     let stem = name.split(".so").next().expect("a stem");
-    let outcome = Run::executable("/usr/bin/grep").args(["-c", stem, "/proc/self/maps"]).behind(&allocator).under_leak();
+    let outcome = Run::executable("/usr/bin/grep")
+        .args(["-c", stem, "/proc/self/maps"])
+        .behind(&allocator)
+        .under_leak();
     assert_ne!(outcome.stdout, "0\n");
 }
 

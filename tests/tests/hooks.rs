@@ -32,11 +32,19 @@ fn exact(function: &str, release: &str, size: impl Fn(u64) -> u64) {
         live_bytes: kept.map(&size).sum(),
         temporary: 0,
     };
-    assert_eq!(report.totals() - base.totals(), expected, "totals of {function}");
+    assert_eq!(
+        report.totals() - base.totals(),
+        expected,
+        "totals of {function}"
+    );
 
     let sums = report.within(&format!("call_{function}"));
     assert_eq!(
-        Sums { sites: 0, peak_bytes: 0, ..sums },
+        Sums {
+            sites: 0,
+            peak_bytes: 0,
+            ..sums
+        },
         Sums {
             sites: 0,
             blocks: expected.live_blocks,
@@ -48,7 +56,11 @@ fn exact(function: &str, release: &str, size: impl Fn(u64) -> u64) {
         },
         "sites of {function}"
     );
-    assert!(report.sites_within(&format!("call_{function}")).all(|site| leak_tests::report::contains(site, "main")));
+    assert!(
+        report
+            .sites_within(&format!("call_{function}"))
+            .all(|site| leak_tests::report::contains(site, "main"))
+    );
 }
 
 fn rounded(i: u64) -> u64 {
@@ -128,23 +140,48 @@ fn the_library_exports_every_function_of_the_family() {
         .output()
         .expect("nm of binutils");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let defined: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    let defined: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
     for name in [
-        "malloc", "calloc", "realloc", "reallocarray", "free", "cfree", "posix_memalign", "aligned_alloc",
-        "memalign", "valloc", "pvalloc", "free_sized", "free_aligned_sized",
+        "malloc",
+        "calloc",
+        "realloc",
+        "reallocarray",
+        "free",
+        "cfree",
+        "posix_memalign",
+        "aligned_alloc",
+        "memalign",
+        "valloc",
+        "pvalloc",
+        "free_sized",
+        "free_aligned_sized",
     ] {
-        assert!(defined.iter().any(|symbol| symbol.split('@').next() == Some(name)), "{name} is not exported");
+        assert!(
+            defined
+                .iter()
+                .any(|symbol| symbol.split('@').next() == Some(name)),
+            "{name} is not exported"
+        );
     }
     // Nothing but what it takes over: a name too many could replace one of the program's.
     for name in &defined {
-        assert!(!name.contains("rust_") && !name.starts_with("_ZN"), "{name} leaks out of the library");
+        assert!(
+            !name.contains("rust_") && !name.starts_with("_ZN"),
+            "{name} leaks out of the library"
+        );
     }
 }
 
 fn reallocs(mode: &str) -> (Totals, leak_tests::Report) {
     let run = Run::program("reallocs").args([mode, "100"]);
     let report = run.checked().report();
-    let base = Run::program("reallocs").args([mode, "0"]).checked().report();
+    let base = Run::program("reallocs")
+        .args([mode, "0"])
+        .checked()
+        .report();
     (report.totals() - base.totals(), report)
 }
 
@@ -159,10 +196,20 @@ fn assert_reallocs(mode: &str, expected: [u64; 6]) {
         totals.live_blocks,
         totals.live_bytes,
     ];
-    assert_eq!(found, expected, "{mode}: allocations, frees, reallocations, allocated bytes, live blocks, live bytes");
+    assert_eq!(
+        found, expected,
+        "{mode}: allocations, frees, reallocations, allocated bytes, live blocks, live bytes"
+    );
     let sums = report.within(mode);
-    assert_eq!([sums.blocks, sums.bytes], [expected[4], expected[5]], "{mode}: live blocks and bytes by site");
-    assert_eq!(sums.allocated_bytes, expected[3], "{mode}: allocated bytes by site");
+    assert_eq!(
+        [sums.blocks, sums.bytes],
+        [expected[4], expected[5]],
+        "{mode}: live blocks and bytes by site"
+    );
+    assert_eq!(
+        sums.allocated_bytes, expected[3],
+        "{mode}: allocated bytes by site"
+    );
 }
 
 #[test]
@@ -177,7 +224,17 @@ fn realloc_that_shrinks_keeps_one_block_of_the_new_size() {
 
 #[test]
 fn realloc_that_moves_leaves_nothing_at_the_old_address() {
-    assert_reallocs("move", [200, 0, 100, 6_400 + 3_200 + 10_000_000, 200, 3_200 + 10_000_000]);
+    assert_reallocs(
+        "move",
+        [
+            200,
+            0,
+            100,
+            6_400 + 3_200 + 10_000_000,
+            200,
+            3_200 + 10_000_000,
+        ],
+    );
 }
 
 #[test]
@@ -208,7 +265,15 @@ fn a_chain_of_reallocs_is_one_block() {
 #[test]
 fn a_reallocated_block_can_be_freed() {
     let (totals, report) = reallocs("freed");
-    assert_eq!((totals.allocations, totals.frees, totals.reallocations, totals.live_blocks), (100, 100, 100, 0));
+    assert_eq!(
+        (
+            totals.allocations,
+            totals.frees,
+            totals.reallocations,
+            totals.live_blocks
+        ),
+        (100, 100, 100, 0)
+    );
     assert_eq!(report.within("grow").blocks, 0);
 }
 
@@ -216,16 +281,33 @@ fn a_reallocated_block_can_be_freed() {
 fn a_reallocated_block_belongs_to_the_stack_that_reallocated_it() {
     // In `grow` the two calls stand on different lines, so on different stacks.
     let (_, report) = reallocs("grow");
-    let live: Vec<u64> = report.sites_within("grow").filter_map(|site| site["blocks"].as_u64()).collect();
-    assert_eq!(live.iter().filter(|&&blocks| blocks > 0).count(), 1, "{live:?}");
+    let live: Vec<u64> = report
+        .sites_within("grow")
+        .filter_map(|site| site["blocks"].as_u64())
+        .collect();
+    assert_eq!(
+        live.iter().filter(|&&blocks| blocks > 0).count(),
+        1,
+        "{live:?}"
+    );
 }
 
 #[test]
 fn blocks_of_no_bytes_are_blocks() {
     let run = |rounds: &str| Run::program("zero_sizes").arg(rounds);
     let totals = run("50").totals_beyond(&run("0"));
-    assert_eq!((totals.allocations, totals.frees, totals.live_blocks), (600, 300, 300));
-    assert_eq!((totals.allocated_bytes, totals.live_bytes, totals.reallocations), (0, 0, 0));
+    assert_eq!(
+        (totals.allocations, totals.frees, totals.live_blocks),
+        (600, 300, 300)
+    );
+    assert_eq!(
+        (
+            totals.allocated_bytes,
+            totals.live_bytes,
+            totals.reallocations
+        ),
+        (0, 0, 0)
+    );
 }
 
 #[test]
@@ -246,7 +328,14 @@ fn errno_is_untouched_by_calls_that_succeed() {
 
 #[test]
 fn malloc_usable_size_says_the_same_as_without_leak() {
-    assert_eq!(Run::program("usable_size").checked().report().within("main").blocks, 0);
+    assert_eq!(
+        Run::program("usable_size")
+            .checked()
+            .report()
+            .within("main")
+            .blocks,
+        0
+    );
 }
 
 #[test]
@@ -260,7 +349,10 @@ fn operators_new_and_delete_are_counted_once() {
     let run = |rounds: &str| Run::program("operators").arg(rounds);
     let report = run("100").checked().report();
     let kept = report.within("kept");
-    assert_eq!((kept.blocks, kept.allocations, kept.bytes), (800, 800, 4 * 100 * 40 + 4 * 100 * 128));
+    assert_eq!(
+        (kept.blocks, kept.allocations, kept.bytes),
+        (800, 800, 4 * 100 * 40 + 4 * 100 * 128)
+    );
     let freed = report.within("freed");
     assert_eq!((freed.blocks, freed.allocations), (0, 1700));
     assert_eq!(report.within("throws").blocks, 0);
@@ -273,7 +365,10 @@ fn operators_new_and_delete_are_counted_once() {
 fn a_program_with_its_own_operator_new_is_counted_by_the_malloc_inside() {
     let run = |count: &str| Run::program("own_new").arg(count);
     let totals = run("100").totals_beyond(&run("0"));
-    assert_eq!((totals.allocations, totals.frees, totals.allocated_bytes), (100, 50, 5600));
+    assert_eq!(
+        (totals.allocations, totals.frees, totals.allocated_bytes),
+        (100, 50, 5600)
+    );
     let made = run("100").checked().report().within("make");
     assert_eq!((made.blocks, made.bytes), (50, 2800));
 }
@@ -282,12 +377,18 @@ fn a_program_with_its_own_operator_new_is_counted_by_the_malloc_inside() {
 fn temporary_blocks_are_those_freed_before_the_next_allocation() {
     let report = Run::program("temporary").arg("1000").checked().report();
     let brief = report.within("brief_ones");
-    assert_eq!((brief.allocations, brief.temporary, brief.blocks), (1000, 1000, 0));
+    assert_eq!(
+        (brief.allocations, brief.temporary, brief.blocks),
+        (1000, 1000, 0)
+    );
     assert_eq!(report.within("inner").temporary, 1000);
     assert_eq!(report.within("outer").temporary, 0);
     assert_eq!(report.within("outer").allocations, 1000);
     let lasting = report.within("lasting_ones");
-    assert_eq!((lasting.allocations, lasting.temporary, lasting.blocks), (1000, 0, 1));
+    assert_eq!(
+        (lasting.allocations, lasting.temporary, lasting.blocks),
+        (1000, 0, 1)
+    );
     let run = |count: &str| Run::program("temporary").arg(count);
     assert_eq!(run("1000").totals_beyond(&run("0")).temporary, 2000);
 }
@@ -296,41 +397,62 @@ fn temporary_blocks_are_those_freed_before_the_next_allocation() {
 fn peaks(mode: &str, functions: &[&str]) -> Vec<u64> {
     let report = Run::program("peak").arg(mode).checked().report();
     let beyond_program = report.everywhere().peak_bytes - report.within("main").peak_bytes;
-    let mut found: Vec<u64> = functions.iter().map(|function| report.within(function).peak_bytes).collect();
+    let mut found: Vec<u64> = functions
+        .iter()
+        .map(|function| report.within(function).peak_bytes)
+        .collect();
     found.push(report.number("totals.peak_bytes") - beyond_program);
     found
 }
 
 #[test]
 fn the_peak_and_its_sites_are_exact() {
-    assert_eq!(peaks("plain", &["base", "crest", "after"]), [100_000, 150_000, 0, 250_000]);
+    assert_eq!(
+        peaks("plain", &["base", "crest", "after"]),
+        [100_000, 150_000, 0, 250_000]
+    );
 }
 
 #[test]
 fn a_peak_within_thousands_of_short_lived_blocks_is_exact() {
-    assert_eq!(peaks("hidden", &["base", "wave", "foam"]), [100_000, 10_700, 700, 110_700]);
+    assert_eq!(
+        peaks("hidden", &["base", "wave", "foam"]),
+        [100_000, 10_700, 700, 110_700]
+    );
 }
 
 #[test]
 fn a_peak_of_one_short_lived_block_is_exact() {
-    assert_eq!(peaks("tall", &["tower", "brief", "base"]), [40_000_000, 0, 0, 40_000_000]);
+    assert_eq!(
+        peaks("tall", &["tower", "brief", "base"]),
+        [40_000_000, 0, 0, 40_000_000]
+    );
 }
 
 #[test]
 fn a_peak_reached_by_realloc_is_exact() {
-    assert_eq!(peaks("moved", &["swell", "base"]), [5_000_000, 0, 5_000_000]);
+    assert_eq!(
+        peaks("moved", &["swell", "base"]),
+        [5_000_000, 0, 5_000_000]
+    );
 }
 
 #[test]
 fn a_peak_at_the_end_of_a_steady_rise_is_exact() {
-    assert_eq!(peaks("rising", &["climb", "brief"]), [1_000_020, 30, 1_000_020]);
+    assert_eq!(
+        peaks("rising", &["climb", "brief"]),
+        [1_000_020, 30, 1_000_020]
+    );
 }
 
 #[test]
 fn a_peak_that_two_threads_share_is_exact() {
     let report = Run::program("peak_of_threads").checked().report();
     let of = |function: &str| report.within(function).peak_bytes;
-    assert_eq!((of("left"), of("right"), of("brief"), of("keep")), (300_000, 700_000, 0, 0));
+    assert_eq!(
+        (of("left"), of("right"), of("brief"), of("keep")),
+        (300_000, 700_000, 0, 0)
+    );
     assert_eq!(report.within("keep").bytes, 500);
 }
 
@@ -356,23 +478,39 @@ fn counts_do_not_depend_on_how_the_program_was_compiled() {
         let report = outcome.report();
         let totals = report.totals() - run("0").checked().report().totals();
         assert_eq!(
-            (totals.allocations, totals.frees, totals.live_blocks, totals.live_bytes),
+            (
+                totals.allocations,
+                totals.frees,
+                totals.live_blocks,
+                totals.live_bytes
+            ),
             (20_000, 18_000, 2_000, kept),
             "{flags:?}"
         );
         assert_eq!(report.number("loss.unwinds_truncated"), 0, "{flags:?}");
         if !flags.contains(&"-s") {
-            assert_eq!(report.within_all(&["main", "keep"]).blocks, 2_000, "{flags:?}");
+            assert_eq!(
+                report.within_all(&["main", "keep"]).blocks,
+                2_000,
+                "{flags:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_program_without_unwind_tables_keeps_its_counts() {
-    let program = Program::new("tree").flags(["-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-O2"]);
+    let program = Program::new("tree").flags([
+        "-fno-asynchronous-unwind-tables",
+        "-fno-unwind-tables",
+        "-O2",
+    ]);
     let run = |count: &str| Run::executable(program.build()).arg(count);
     let totals = run("20000").totals_beyond(&run("0"));
-    assert_eq!((totals.allocations, totals.frees, totals.live_blocks), (20_000, 18_000, 2_000));
+    assert_eq!(
+        (totals.allocations, totals.frees, totals.live_blocks),
+        (20_000, 18_000, 2_000)
+    );
 }
 
 #[test]
@@ -383,4 +521,20 @@ fn a_rust_program_is_traced_like_any_other() {
     let vector = report.within("grow_vector");
     assert_eq!((vector.blocks, vector.bytes), (1, 8192));
     assert_eq!(report.within("nothing_left").blocks, 0);
+}
+
+#[test]
+fn sizes_beyond_32_bits_are_exact() {
+    const LARGE: u64 = 5 * 1024 * 1024 * 1024 + 1;
+    let run = Run::program("large_blocks");
+    if run.plain().status.code() == Some(77) {
+        return eprintln!("skipped: this machine promises no 15 GiB");
+    }
+    let report = run.checked().report();
+    let kept = report.within("large_keeps");
+    assert_eq!(
+        (kept.blocks, kept.bytes, kept.allocated_bytes),
+        (2, 2 * LARGE, 3 * LARGE)
+    );
+    assert_eq!(kept.peak_bytes, 3 * LARGE);
 }

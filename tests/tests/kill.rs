@@ -2,10 +2,12 @@
 
 use leak_tests::bytes::Random;
 use leak_tests::report::Report;
-use leak_tests::Run;
+use leak_tests::{Program, Run};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const KINDS: usize = 8;
 
@@ -21,7 +23,12 @@ struct Confirmed {
 fn confirmed(file: &std::fs::File) -> [Confirmed; KINDS] {
     let mut page = [0u8; 4096];
     file.read_exact_at(&mut page, 0).expect("the shared page");
-    let word = |index: usize| page[8 * index..8 * index + 8].iter().rev().fold(0, |sum, &b| sum << 8 | u64::from(b));
+    let word = |index: usize| {
+        page[8 * index..8 * index + 8]
+            .iter()
+            .rev()
+            .fold(0, |sum, &b| sum << 8 | u64::from(b))
+    };
     let mut kinds = [Confirmed::default(); KINDS];
     for thread in 0..4 {
         for (kind, sums) in kinds.iter_mut().enumerate() {
@@ -36,7 +43,10 @@ fn confirmed(file: &std::fs::File) -> [Confirmed; KINDS] {
 }
 
 fn done(file: &std::fs::File) -> u64 {
-    confirmed(file).iter().map(|kind| kind.done_allocations).sum()
+    confirmed(file)
+        .iter()
+        .map(|kind| kind.done_allocations)
+        .sum()
 }
 
 fn kill_at(instants: std::ops::Range<u64>, threads: &str, most: u64) {
@@ -47,7 +57,11 @@ fn kill_at(instants: std::ops::Range<u64>, threads: &str, most: u64) {
         let page = folder.path().join("page");
         std::fs::write(&page, [0u8; 4096]).expect("the shared page");
         let file = std::fs::File::open(&page).expect("the shared page");
-        let mut child = run.clone().arg(&page).arg(threads).spawn_under_leak(folder.path());
+        let mut child = run
+            .clone()
+            .arg(&page)
+            .arg(threads)
+            .spawn_under_leak(folder.path());
         let target = 1 + random.below(most);
         while done(&file) < target {
             if let Ok(Some(status)) = child.try_wait() {
@@ -70,7 +84,11 @@ fn assert_confirmed(instant: u64, folder: &Path, kinds: &[Confirmed; KINDS]) {
     assert_eq!(logs.len(), 1, "instant {instant}: {logs:?}");
     let report = Report::of(&logs[0]);
     assert_eq!(report.number("loss.events_lost"), 0, "instant {instant}");
-    assert_eq!(report.number("loss.unmatched_frees"), 0, "instant {instant}");
+    assert_eq!(
+        report.number("loss.unmatched_frees"),
+        0,
+        "instant {instant}"
+    );
     for (kind, confirmed) in kinds.iter().enumerate() {
         let sums = report.within(&format!("made_{kind}"));
         let between = |name: &str, least: u64, found: u64, most: u64| {
@@ -79,10 +97,26 @@ fn assert_confirmed(instant: u64, folder: &Path, kinds: &[Confirmed; KINDS]) {
                 "instant {instant}, made_{kind}: {found} {name}, expected {least} to {most} of {confirmed:?}"
             );
         };
-        between("allocations", confirmed.done_allocations, sums.allocations, confirmed.begun_allocations);
-        let least = confirmed.done_allocations.saturating_sub(confirmed.begun_frees);
-        between("live blocks", least, sums.blocks, confirmed.begun_allocations - confirmed.done_frees);
-        assert_eq!(sums.bytes, sums.blocks * (16 + 8 * kind as u64), "instant {instant}, made_{kind}");
+        between(
+            "allocations",
+            confirmed.done_allocations,
+            sums.allocations,
+            confirmed.begun_allocations,
+        );
+        let least = confirmed
+            .done_allocations
+            .saturating_sub(confirmed.begun_frees);
+        between(
+            "live blocks",
+            least,
+            sums.blocks,
+            confirmed.begun_allocations - confirmed.done_frees,
+        );
+        assert_eq!(
+            sums.bytes,
+            sums.blocks * (16 + 8 * kind as u64),
+            "instant {instant}, made_{kind}"
+        );
     }
 }
 
@@ -104,12 +138,28 @@ fn a_program_killed_in_its_first_moments_leaves_a_log_at_50_instants() {
 #[test]
 fn every_way_to_end_leaves_a_whole_log() {
     for how in [
-        "return", "abort", "segv", "term", "kill", "bus", "ill", "fpe", "pipe", "_exit", "_Exit", "quick_exit",
-        "syscall", "thread",
+        "return",
+        "abort",
+        "segv",
+        "term",
+        "kill",
+        "bus",
+        "ill",
+        "fpe",
+        "pipe",
+        "_exit",
+        "_Exit",
+        "quick_exit",
+        "syscall",
+        "thread",
     ] {
         let outcome = Run::program("endings").arg(how).checked();
         let words = outcome.report().within("last_words");
-        assert_eq!((words.blocks, words.bytes, words.temporary), (10, 640, 3), "{how}");
+        assert_eq!(
+            (words.blocks, words.bytes, words.temporary),
+            (10, 640, 3),
+            "{how}"
+        );
     }
 }
 
@@ -119,9 +169,53 @@ fn a_program_that_execs_leaves_a_log_of_each_image() {
     assert_eq!(outcome.logs.len(), 2, "{:?}", outcome.logs);
     let mut arguments = Vec::new();
     for report in outcome.reports() {
-        assert_eq!(report.within("last_words").blocks, 10, "{:?}", report.argv());
+        assert_eq!(
+            report.within("last_words").blocks,
+            10,
+            "{:?}",
+            report.argv()
+        );
         arguments.extend(report.argv().last().cloned());
     }
     arguments.sort();
     assert_eq!(arguments, ["exec", "second"]);
+}
+
+#[test]
+fn the_log_of_a_running_program_can_be_read() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mut child = Command::new(Program::new("waits").build())
+        .env("LD_PRELOAD", leak_tests::tools::library())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut words = [0; 6];
+    child
+        .stdout
+        .as_mut()
+        .expect("its output")
+        .read_exact(&mut words)
+        .expect("its output");
+    assert_eq!(&words, b"ready\n");
+    let report = || Report::of(&leak_tests::run::logs_in(folder.path())[0]);
+    let running = report();
+    assert_eq!(
+        (
+            running.within("early_keeps").blocks,
+            running.within("late_keeps").blocks
+        ),
+        (10, 0)
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().expect("its end").success());
+    let ended = report();
+    assert_eq!(
+        (
+            ended.within("early_keeps").blocks,
+            ended.within("late_keeps").blocks
+        ),
+        (10, 5)
+    );
 }

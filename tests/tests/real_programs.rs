@@ -10,8 +10,18 @@ fn unchanged(run: &Run) -> Outcome {
     // Shown when the test fails, or with --nocapture.
     println!("{}\n{}{}", plain.status, plain.stdout, plain.stderr);
     let traced = run.by_leak_run(&["-o", "leak-logs/"]);
-    assert_eq!((traced.status, &traced.stdout), (plain.status, &plain.stdout), "stderr: {}", traced.stderr);
-    assert!(traced.stderr.starts_with(&plain.stderr), "stderr: {} instead of {}", traced.stderr, plain.stderr);
+    assert_eq!(
+        (traced.status, &traced.stdout),
+        (plain.status, &plain.stdout),
+        "stderr: {}",
+        traced.stderr
+    );
+    assert!(
+        traced.stderr.starts_with(&plain.stderr),
+        "stderr: {} instead of {}",
+        traced.stderr,
+        plain.stderr
+    );
     assert!(!traced.logs.is_empty(), "no log was written");
     for report in traced.reports() {
         let program = report.0["process"]["exe"].to_string();
@@ -24,7 +34,10 @@ fn unchanged(run: &Run) -> Outcome {
 
 /// A shell script, which also shows that a shell works.
 fn script(lines: &str) -> Run {
-    Run::executable("/bin/bash").args(["-c", lines]).env("HOME", "/nonexistent").seconds(150)
+    Run::executable("/bin/bash")
+        .args(["-c", lines])
+        .env("HOME", "/nonexistent")
+        .seconds(150)
 }
 
 #[test]
@@ -41,19 +54,32 @@ fn bash_is_unchanged() {
 fn ldd_is_unchanged() {
     if let Some(ldd) = command_or_skip("ldd") {
         // Addresses differ from run to run.
-        let line = format!("{} /bin/ls | sed 's/ (0x.*//' | sort; {0} /etc/passwd; echo status $?", ldd.display());
+        let line = format!(
+            "{} /bin/ls | sed 's/ (0x.*//' | sort; {0} /etc/passwd; echo status $?",
+            ldd.display()
+        );
         let run = script(&line);
         let plain = run.plain();
         let traced = run.by_leak_run(&["-o", "leak-logs/"]);
         assert_eq!(traced.status, plain.status);
         // ldd shows what is preloaded: that line is true.
-        let without: Vec<&str> = traced.stdout.lines().filter(|line| !line.contains("libleak")).collect();
+        let without: Vec<&str> = traced
+            .stdout
+            .lines()
+            .filter(|line| !line.contains("libleak"))
+            .collect();
         let own_needs = ["libgcc_s", "libm.so", "libpthread", "libdl"];
         let plain_lines: Vec<&str> = plain.stdout.lines().collect();
         for line in &without {
-            assert!(plain_lines.contains(line) || own_needs.iter().any(|name| line.contains(name)), "{line}");
+            assert!(
+                plain_lines.contains(line) || own_needs.iter().any(|name| line.contains(name)),
+                "{line}"
+            );
         }
-        assert!(plain_lines.iter().all(|line| without.contains(line)), "{without:?}");
+        assert!(
+            plain_lines.iter().all(|line| without.contains(line)),
+            "{without:?}"
+        );
     }
 }
 
@@ -95,7 +121,11 @@ fn python_is_unchanged() {
              with ctx.Pool(2) as p: print(p.map(abs, range(-20, 0)))\n\
              print('fault', file=sys.stderr); sys.exit(6)\n";
         for allocator in ["pymalloc", "malloc"] {
-            unchanged(&Run::executable(&python).args(["-c", program]).env("PYTHONMALLOC", allocator));
+            unchanged(
+                &Run::executable(&python)
+                    .args(["-c", program])
+                    .env("PYTHONMALLOC", allocator),
+            );
         }
     }
 }
@@ -126,7 +156,12 @@ fn java_is_unchanged() {
                try { Object o = null; o.hashCode(); } catch (NullPointerException e) { System.out.println(\"caught\"); }\n\
                Thread[] t = new Thread[20]; for (int i = 0; i < 20; i++) { t[i] = new Thread(() -> new byte[1000000].clone()); t[i].start(); }\n\
                for (Thread x : t) x.join(); System.gc(); System.exit(8); } }\n";
-        unchanged(&Run::executable(java).arg("Main.java").file("Main.java", source).seconds(150));
+        unchanged(
+            &Run::executable(java)
+                .arg("Main.java")
+                .file("Main.java", source)
+                .seconds(150),
+        );
     }
 }
 
@@ -181,15 +216,21 @@ fn sqlite_is_unchanged() {
 fn make_and_its_children_are_unchanged() {
     if let Some(make) = command_or_skip("make") {
         let rules = "all: $(addsuffix .out,1 2 3 4 5 6 7 8 9)\n\t@cat $^ | sort\n%.out:\n\t@echo target $* > $@\n";
-        unchanged(&Run::executable(make).args(["-s", "-j4"]).file("Makefile", rules));
+        unchanged(
+            &Run::executable(make)
+                .args(["-s", "-j4"])
+                .file("Makefile", rules),
+        );
     }
 }
 
 #[test]
 fn redis_serves_a_benchmark_unchanged() {
-    if let (Some(_), Some(_), Some(_)) =
-        (command_or_skip("redis-server"), command_or_skip("redis-benchmark"), command_or_skip("redis-cli"))
-    {
+    if let (Some(_), Some(_), Some(_)) = (
+        command_or_skip("redis-server"),
+        command_or_skip("redis-benchmark"),
+        command_or_skip("redis-cli"),
+    ) {
         unchanged(&script(
             "redis-server --port 0 --unixsocket $PWD/socket --save '' --logfile server.log --dir $PWD &\n\
              until redis-cli -s $PWD/socket ping >/dev/null 2>&1; do sleep 0.05; done\n\
@@ -243,7 +284,12 @@ fn nginx_workers_that_drop_their_rights_serve_unchanged() {
         .file("nginx.conf", configuration);
         let plain = run.plain();
         let traced = run.by_leak_run(&["-o", "leak-logs/"]);
-        assert_eq!((traced.status, &traced.stdout), (plain.status, &plain.stdout), "stderr: {}", traced.stderr);
+        assert_eq!(
+            (traced.status, &traced.stdout),
+            (plain.status, &plain.stdout),
+            "stderr: {}",
+            traced.stderr
+        );
     }
 }
 
@@ -259,9 +305,16 @@ fn tools_of_the_system_are_unchanged() {
 #[test]
 fn setpriv_and_a_shell_of_another_user_are_unchanged() {
     if leak_tests::root_or_skip("setpriv") && command_or_skip("setpriv").is_some() {
-        let run = script("setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'id -u; id -g'; echo $?");
+        let run = script(
+            "setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'id -u; id -g'; echo $?",
+        );
         let plain = run.plain();
         let traced = run.by_leak_run(&["-o", "leak-logs/"]);
-        assert_eq!((traced.status, &traced.stdout), (plain.status, &plain.stdout), "stderr: {}", traced.stderr);
+        assert_eq!(
+            (traced.status, &traced.stdout),
+            (plain.status, &plain.stdout),
+            "stderr: {}",
+            traced.stderr
+        );
     }
 }

@@ -16,14 +16,19 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, name: &str, outcome: &Outcome) {
-        assert!(outcome.status.success() || name == "boxes" || name == "after_main", "{name}: {}", outcome.stderr);
+        assert!(
+            outcome.status.success() || name == "boxes" || name == "after_main",
+            "{name}: {}",
+            outcome.stderr
+        );
         let before = self.checked;
         for report in outcome.reports() {
             let disagreed = report.number("loss.selfcheck.disagreed");
             self.checked += report.number("loss.selfcheck.checked");
             self.disagreed += disagreed;
             if disagreed > 0 {
-                self.worst.push(format!("{name}: {}", report.0["loss"]["selfcheck"]));
+                self.worst
+                    .push(format!("{name}: {}", report.0["loss"]["selfcheck"]));
             }
         }
         eprintln!("{name}: {} checked", self.checked - before);
@@ -46,7 +51,10 @@ fn no_capture_disagrees_with_another_unwinder_in_more_than_a_million() {
         ("swap_blocks", vec!["4".into(), "30000".into()]),
         ("thread_ends", vec!["50".into()]),
         ("after_main", vec![]),
-        ("plugins", vec![plugin("plugin_a"), plugin("plugin_b"), "100".into()]),
+        (
+            "plugins",
+            vec![plugin("plugin_a"), plugin("plugin_b"), "100".into()],
+        ),
         ("alternate_stack", vec!["later".into(), "3000".into()]),
         ("deep", vec!["600".into(), "20".into()]),
         ("boxes", vec![]),
@@ -54,12 +62,25 @@ fn no_capture_disagrees_with_another_unwinder_in_more_than_a_million() {
         ("fork_child", vec![]),
     ];
     for (name, arguments) in programs {
-        let outcome = Run::program(name).args(arguments).env("LEAK_SELFCHECK", "1").seconds(120).under_leak();
+        let outcome = Run::program(name)
+            .args(arguments)
+            .env("LEAK_SELFCHECK", "1")
+            .seconds(120)
+            .under_leak();
         sum.add(name, &outcome);
     }
-    for flags in [["-O3", "-funroll-loops"], ["-O2", "-fcf-protection=full"], ["-O0", "-g"], ["-O2", "-mstackrealign"]] {
+    for flags in [
+        ["-O3", "-funroll-loops"],
+        ["-O2", "-fcf-protection=full"],
+        ["-O0", "-g"],
+        ["-O2", "-mstackrealign"],
+    ] {
         let program = Program::new("tree").flags(flags).build();
-        let outcome = Run::executable(program).arg("100000").env("LEAK_SELFCHECK", "1").seconds(120).under_leak();
+        let outcome = Run::executable(program)
+            .arg("100000")
+            .env("LEAK_SELFCHECK", "1")
+            .seconds(120)
+            .under_leak();
         sum.add(&format!("tree {flags:?}"), &outcome);
     }
     for (name, run) in real_programs() {
@@ -67,7 +88,11 @@ fn no_capture_disagrees_with_another_unwinder_in_more_than_a_million() {
     }
     eprintln!("{} checked, {} disagreed", sum.checked, sum.disagreed);
     assert_eq!(sum.disagreed, 0, "{:?}", sum.worst);
-    assert!(sum.checked >= 1_000_000, "only {} captures were checked", sum.checked);
+    assert!(
+        sum.checked >= 1_000_000,
+        "only {} captures were checked",
+        sum.checked
+    );
 }
 
 fn real_programs() -> Vec<(&'static str, Run)> {
@@ -78,13 +103,26 @@ fn real_programs() -> Vec<(&'static str, Run)> {
              insert into t select i, printf('%08d-%s', i, hex(i * 7)) from n;\n\
              create index tb on t(b);\n\
              select count(*), max(b) from t where b like '%7%' group by substr(b, 1, 3) limit 3;\n";
-        runs.push(("sqlite3", Run::executable(sqlite).arg(":memory:").input(script).env("LEAK_SELFCHECK", "1")));
+        runs.push((
+            "sqlite3",
+            Run::executable(sqlite)
+                .arg(":memory:")
+                .input(script)
+                .env("LEAK_SELFCHECK", "1"),
+        ));
     }
     if let Some((compiler, source)) = cc1plus() {
         runs.push((
             "cc1plus",
             Run::executable(compiler)
-                .args(["-quiet", "-fpreprocessed", "-O1", "words.ii", "-o", "words.s"])
+                .args([
+                    "-quiet",
+                    "-fpreprocessed",
+                    "-O1",
+                    "words.ii",
+                    "-o",
+                    "words.s",
+                ])
                 .file("words.ii", source)
                 .env("LEAK_SELFCHECK", "3"),
         ));
@@ -96,7 +134,10 @@ fn real_programs() -> Vec<(&'static str, Run)> {
              print(len(json.dumps(data)))\n";
         runs.push((
             "python3",
-            Run::executable(python).args(["-c", script]).env("PYTHONMALLOC", "malloc").env("LEAK_SELFCHECK", "2"),
+            Run::executable(python)
+                .args(["-c", script])
+                .env("PYTHONMALLOC", "malloc")
+                .env("LEAK_SELFCHECK", "2"),
         ));
     }
     if let Some(node) = command_or_skip("node") {
@@ -106,7 +147,12 @@ fn real_programs() -> Vec<(&'static str, Run)> {
                sum += JSON.parse(JSON.stringify({a: [...Array(50).keys()], s: 'x'.repeat(i % 100)})).a.length;\n\
              }\n\
              console.log(sum)";
-        runs.push(("node", Run::executable(node).args(["-e", script]).env("LEAK_SELFCHECK", "1")));
+        runs.push((
+            "node",
+            Run::executable(node)
+                .args(["-e", script])
+                .env("LEAK_SELFCHECK", "1"),
+        ));
     }
     runs
 }
@@ -116,7 +162,10 @@ fn cc1plus() -> Option<(PathBuf, Vec<u8>)> {
     const SOURCE: &str = "#include <map>\n#include <string>\n#include <vector>\n\
         std::map<std::string, std::vector<int>> words;\n\
         int count(const std::string &w) { words[w].push_back(1); return (int)words[w].size(); }\n";
-    let said = Command::new("g++").arg("-print-prog-name=cc1plus").output().ok()?;
+    let said = Command::new("g++")
+        .arg("-print-prog-name=cc1plus")
+        .output()
+        .ok()?;
     let path = PathBuf::from(String::from_utf8_lossy(&said.stdout).trim());
     let folder = tempfile::tempdir().ok()?;
     let source = folder.path().join("words.cc");

@@ -5,7 +5,12 @@ use leak_tests::{Outcome, Program, Run};
 
 /// ticks, blocks of the handler, blocks of the churn, its reallocations: as the program counted.
 fn counts(outcome: &Outcome) -> Vec<u64> {
-    outcome.folder.read("counts").split_whitespace().map(|word| word.parse().expect("a count")).collect()
+    outcome
+        .folder
+        .read("counts")
+        .split_whitespace()
+        .map(|word| word.parse().expect("a count"))
+        .collect()
 }
 
 fn ticking(threads: &str, ticks: &str) {
@@ -18,15 +23,34 @@ fn ticking(threads: &str, ticks: &str) {
     let report = outcome.report();
     let threads: u64 = threads.parse().expect("a number");
     let handler = report.within("on_tick");
-    assert_eq!(handler.allocations, counted[1], "every block of the handler is recorded");
-    assert_eq!((handler.blocks, handler.bytes), (100 * threads, 2400 * threads), "no false leak in the handler");
+    assert_eq!(
+        handler.allocations, counted[1],
+        "every block of the handler is recorded"
+    );
+    assert_eq!(
+        (handler.blocks, handler.bytes),
+        (100 * threads, 2400 * threads),
+        "no false leak in the handler"
+    );
     let churn = report.within("leaf");
-    assert_eq!(churn.blocks, report.within_all(&["leaf", "on_tick"]).blocks, "no false leak in the churn");
+    assert_eq!(
+        churn.blocks,
+        report.within_all(&["leaf", "on_tick"]).blocks,
+        "no false leak in the churn"
+    );
     assert_eq!(report.within("tick_block").allocations, counted[1]);
     let both = report.within("body");
-    assert!(both.allocations >= counted[2], "{} of {} blocks of the churn", both.allocations, counted[2]);
+    assert!(
+        both.allocations >= counted[2],
+        "{} of {} blocks of the churn",
+        both.allocations,
+        counted[2]
+    );
     let beyond = report.everywhere().allocations - handler.allocations - counted[2];
-    assert!(beyond < 100, "{beyond} allocations that the program did not make");
+    assert!(
+        beyond < 100,
+        "{beyond} allocations that the program did not make"
+    );
 }
 
 #[test]
@@ -50,12 +74,19 @@ fn a_handler_on_an_alternate_stack_may_allocate_until_the_buffers_drain() {
 }
 
 fn alternate(mode: &str, signals: u64) {
-    let report = Run::program("alternate_stack").args([mode, &signals.to_string()]).checked().report();
+    let report = Run::program("alternate_stack")
+        .args([mode, &signals.to_string()])
+        .checked()
+        .report();
     // One in ten of each third, in both threads.
     let kept = 2 * signals / 30;
     for (function, size) in [("alt_one", 16), ("alt_two", 24), ("alt_three", 40)] {
         let sums = report.within(function);
-        assert_eq!((sums.blocks, sums.bytes), (kept, kept * size), "{function}, {mode}");
+        assert_eq!(
+            (sums.blocks, sums.bytes),
+            (kept, kept * size),
+            "{function}, {mode}"
+        );
     }
 }
 

@@ -5,12 +5,22 @@ use leak_tests::report::functions;
 use leak_tests::{Program, Run};
 
 fn deep(depth: u64) {
-    let report = Run::program("deep").args([depth.to_string(), "3".to_owned()]).checked().report();
+    let report = Run::program("deep")
+        .args([depth.to_string(), "3".to_owned()])
+        .checked()
+        .report();
     for (bottom, size) in [("bottom", 16), ("other_bottom", 24)] {
         let sums = report.within_all(&[bottom, "main"]);
-        assert_eq!((sums.sites, sums.blocks, sums.bytes), (1, 3, 3 * size), "{bottom} at depth {depth}");
+        assert_eq!(
+            (sums.sites, sums.blocks, sums.bytes),
+            (1, 3, 3 * size),
+            "{bottom} at depth {depth}"
+        );
         for site in report.sites_within(bottom) {
-            let frames = functions(site).iter().filter(|&&name| name == "descend").count() as u64;
+            let frames = functions(site)
+                .iter()
+                .filter(|&&name| name == "descend")
+                .count() as u64;
             assert_eq!(frames, depth + 1, "frames of descend");
         }
     }
@@ -46,10 +56,17 @@ fn an_exception_does_not_mix_stacks() {
         let sums = report.within_all(functions);
         (sums.blocks, sums.bytes)
     };
-    assert_eq!(of(&["keep_before", "thrower", "middle", "caught", "main"]), (500, 12_000));
+    assert_eq!(
+        of(&["keep_before", "thrower", "middle", "caught", "main"]),
+        (500, 12_000)
+    );
     assert_eq!(of(&["keep_after", "caught", "main"]), (500, 20_000));
     assert_eq!(of(&["keep_after", "thrower"]), (0, 0));
-    assert_eq!(of(&["main"]), (1000, 32_000), "the exception and the strings are freed");
+    assert_eq!(
+        of(&["main"]),
+        (1000, 32_000),
+        "the exception and the strings are freed"
+    );
 }
 
 #[test]
@@ -57,10 +74,18 @@ fn fibers_keep_their_own_stacks() {
     let report = Run::program("fibers").arg("1000").checked().report();
     for (colour, size) in [("red", 16), ("green", 24), ("blue", 40)] {
         let sums = report.within_all(&[&format!("{colour}_keep"), colour]);
-        assert_eq!((sums.sites, sums.blocks, sums.bytes), (1, 1000, 1000 * size), "{colour}");
+        assert_eq!(
+            (sums.sites, sums.blocks, sums.bytes),
+            (1, 1000, 1000 * size),
+            "{colour}"
+        );
     }
     for pair in [["red", "green"], ["green", "blue"], ["red", "blue"]] {
-        assert_eq!(report.within_all(&pair).allocations, 0, "{pair:?} on one stack");
+        assert_eq!(
+            report.within_all(&pair).allocations,
+            0,
+            "{pair:?} on one stack"
+        );
     }
     assert_eq!(report.within("keep").blocks, 3000);
 }
@@ -68,13 +93,22 @@ fn fibers_keep_their_own_stacks() {
 #[test]
 fn libraries_loaded_and_unloaded_beside_allocating_threads_keep_their_names() {
     let plugin = |name: &str| Program::new(name).build().into_os_string();
-    let run = Run::program("plugins").arg(plugin("plugin_a")).arg(plugin("plugin_b")).arg("500").seconds(120);
+    let run = Run::program("plugins")
+        .arg(plugin("plugin_a"))
+        .arg(plugin("plugin_b"))
+        .arg("500")
+        .seconds(120);
     let report = run.checked().report();
     for (function, size) in [("plugin_a_keep", 24), ("plugin_b_keep", 40)] {
         let sums = report.within_all(&[function, "plugin_work", "use", "main"]);
         assert_eq!((sums.blocks, sums.bytes), (500, 500 * size), "{function}");
     }
-    assert_eq!(report.within_all(&["plugin_a_keep", "plugin_b_keep"]).allocations, 0);
+    assert_eq!(
+        report
+            .within_all(&["plugin_a_keep", "plugin_b_keep"])
+            .allocations,
+        0
+    );
     assert_eq!(report.within_all(&["churn_keep", "churn"]).blocks, 300);
 }
 
@@ -89,14 +123,22 @@ fn generated_code_with_frame_pointers_is_walked_through() {
 fn generated_code_without_frames_costs_the_stack_and_no_more() {
     let run = |count: &str| Run::program("generated").arg(count);
     let totals = run("2000").totals_beyond(&run("0"));
-    assert_eq!((totals.live_blocks, totals.live_bytes), (4000, 2000 * (32 + 48)));
+    assert_eq!(
+        (totals.live_blocks, totals.live_bytes),
+        (4000, 2000 * (32 + 48))
+    );
     assert_eq!((totals.allocations, totals.frees), (6000, 2000));
 }
 
 #[test]
 fn frames_of_odd_shapes_are_walked_through() {
     let report = Run::program("frames").arg("1000").checked().report();
-    for (function, size) in [("of_alloca", 16), ("of_array", 24), ("of_aligned", 40), ("of_all", 56)] {
+    for (function, size) in [
+        ("of_alloca", 16),
+        ("of_array", 24),
+        ("of_aligned", 40),
+        ("of_all", 56),
+    ] {
         let sums = report.within_all(&["keep", function, "main"]);
         assert_eq!((sums.blocks, sums.bytes), (1000, 1000 * size), "{function}");
     }
@@ -106,6 +148,24 @@ fn frames_of_odd_shapes_are_walked_through() {
 #[test]
 fn a_program_with_branch_protection_is_undisturbed() {
     let program = Program::new("frames").flags(["-fcf-protection=full", "-O2"]);
-    let report = Run::executable(program.build()).arg("500").checked().report();
+    let report = Run::executable(program.build())
+        .arg("500")
+        .checked()
+        .report();
     assert_eq!(report.within_all(&["keep", "main"]).blocks, 2000);
+}
+
+#[test]
+fn a_call_at_the_end_of_a_function_belongs_to_that_function() {
+    let report = Run::program("ends_by_call").checked().report();
+    let kept = report.within_all(&["keep", "ends_here", "last_of_all", "main"]);
+    assert_eq!((kept.blocks, kept.bytes), (3, 192));
+    assert_eq!(report.within("next_door").allocations, 0);
+}
+
+#[test]
+fn generated_code_with_registered_unwind_information_is_walked_through() {
+    let report = Run::program("registered").arg("1000").checked().report();
+    let made = report.within_all(&["made", "main"]);
+    assert_eq!((made.blocks, made.bytes), (1000, 32_000));
 }

@@ -5,28 +5,47 @@ use leak_tests::Run;
 
 #[test]
 fn a_block_freed_by_another_thread_is_not_a_leak() {
-    let report = Run::program("cross_free").args(["2", "50000"]).checked().report();
+    let report = Run::program("cross_free")
+        .args(["2", "50000"])
+        .checked()
+        .report();
     let given = report.within("give");
-    assert_eq!((given.allocations, given.blocks, given.bytes), (100_000, 100, 4800));
+    assert_eq!(
+        (given.allocations, given.blocks, given.bytes),
+        (100_000, 100, 4800)
+    );
 }
 
 #[test]
 fn addresses_that_come_back_in_another_thread_are_kept_apart() {
-    let report = Run::program("swap_blocks").args(["4", "200000"]).checked().report();
+    let report = Run::program("swap_blocks")
+        .args(["4", "200000"])
+        .checked()
+        .report();
     assert_eq!(report.within("body").blocks, 0);
     assert_eq!(report.within_all(&["swap_in", "main"]).blocks, 1);
-    assert_eq!(report.within("main").blocks + report.within("body").blocks, 1);
+    assert_eq!(
+        report.within("main").blocks + report.within("body").blocks,
+        1
+    );
 }
 
 #[test]
 fn sixteen_threads_on_few_cores_are_kept_apart_too() {
-    let report = Run::program("swap_blocks").args(["16", "30000"]).checked().report();
+    let report = Run::program("swap_blocks")
+        .args(["16", "30000"])
+        .checked()
+        .report();
     assert_eq!(report.within("body").blocks, 0);
 }
 
 #[test]
 fn a_hundred_thousand_short_threads_are_recorded() {
-    let report = Run::program("many_threads").arg("100000").seconds(180).checked().report();
+    let report = Run::program("many_threads")
+        .arg("100000")
+        .seconds(180)
+        .checked()
+        .report();
     let kept = report.within("thread_keep");
     assert_eq!((kept.blocks, kept.bytes), (1000, 56_000));
     assert_eq!(report.within("brief").allocations, 500_000);
@@ -36,10 +55,19 @@ fn a_hundred_thousand_short_threads_are_recorded() {
 #[test]
 fn allocations_in_destructors_of_threads_are_recorded() {
     let report = Run::program("thread_ends").arg("200").checked().report();
-    let of = |function: &str| (report.within(function).blocks, report.within(function).bytes);
+    let of = |function: &str| {
+        (
+            report.within(function).blocks,
+            report.within(function).bytes,
+        )
+    };
     assert_eq!(of("in_destructor"), (200, 4800));
     assert_eq!(of("in_key"), (600, 24_000));
-    assert_eq!(report.within("body").blocks, 0, "what the threads held is freed by their ends");
+    assert_eq!(
+        report.within("body").blocks,
+        0,
+        "what the threads held is freed by their ends"
+    );
 }
 
 #[test]
@@ -68,7 +96,10 @@ fn a_process_may_end_among_allocating_threads() {
         assert_eq!(report.number("loss.unmatched_frees"), 0, "{how}");
         let sure = report.within("sure_keep");
         assert_eq!((sure.blocks, sure.bytes), (100, 8800), "{how}");
-        assert!(report.within("brief").blocks <= 4, "{how}: at most one in flight per thread");
+        assert!(
+            report.within("brief").blocks <= 4,
+            "{how}: at most one in flight per thread"
+        );
     }
 }
 
@@ -77,8 +108,16 @@ fn a_process_may_end_among_allocating_threads_many_times() {
     for round in 0..40 {
         let how = ["main", "other", "quick", "last"][round % 4];
         let outcome = Run::program("exit_among_threads").arg(how).under_leak();
-        assert_eq!(outcome.status.code(), Some(if how == "last" { 0 } else { 5 }), "{how}, round {round}");
-        assert_eq!(outcome.report().within("sure_keep").blocks, 100, "{how}, round {round}");
+        assert_eq!(
+            outcome.status.code(),
+            Some(if how == "last" { 0 } else { 5 }),
+            "{how}, round {round}"
+        );
+        assert_eq!(
+            outcome.report().within("sure_keep").blocks,
+            100,
+            "{how}, round {round}"
+        );
     }
 }
 
@@ -103,7 +142,10 @@ fn names_of_threads_are_in_the_log() {
 
 #[test]
 fn threads_on_the_smallest_stacks_survive() {
-    let report = Run::program("small_stacks").arg("100000").checked().report();
+    let report = Run::program("small_stacks")
+        .arg("100000")
+        .checked()
+        .report();
     let tight = report.within("tight_keep");
     assert_eq!((tight.blocks, tight.bytes), (80, 9600));
     assert_eq!(report.within("body").blocks, 80);
