@@ -70,6 +70,8 @@ pub enum StopReason {
     Filtered = 3,
     /// The stack table is full.
     Stacks = 4,
+    /// A thread left the recorder by `longjmp` while it wrote the log.
+    Stuck = 5,
 }
 
 impl StopReason {
@@ -80,6 +82,7 @@ impl StopReason {
             2 => StopReason::Unreachable,
             3 => StopReason::Filtered,
             4 => StopReason::Stacks,
+            5 => StopReason::Stuck,
             _ => StopReason::None,
         }
     }

@@ -61,21 +61,13 @@ impl Log {
         let info = Info::read(&source)?;
         let mut damage = DamageList::new(path);
         let mut extents = extents::walk(&source, &mut damage);
-        let index = |extents: &[Extent], damage: &mut DamageList| {
-            let mut index = Index::new(&source);
-            for extent in extents.iter().filter(|e| e.kind == ExtentKind::Data) {
-                index.extent(extent, damage);
-            }
-            index.finish()
-        };
-        let mut blocks = index(&extents, &mut damage);
-        if !damage.is_empty() || !blocks::gaps(&blocks).is_empty() {
-            let known = extents.len();
-            extents::second_look(&source, &mut extents);
-            if extents.len() > known {
-                blocks = index(&extents, &mut DamageList::new(path));
-            }
+        // A wrong length can hide what comes after, without a gap to show for it.
+        extents::second_look(&source, &mut extents, &mut damage);
+        let mut index = Index::new(&source);
+        for extent in extents.iter().filter(|e| e.kind == ExtentKind::Data) {
+            index.extent(extent, &mut damage);
         }
+        let blocks = index.finish();
         for (first, last) in blocks::gaps(&blocks) {
             damage.add(match last - first {
                 0 => format!("block {first} is missing"),

@@ -58,22 +58,23 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Continues a ring at its published head.
-    pub fn new(header: &RingHeader, capacity: u64) -> Producer {
-        let producer = Producer {
+    /// Continues a ring at its published head; without room until
+    /// [`Producer::refresh`].
+    pub fn new(header: &RingHeader) -> Producer {
+        Producer {
             local_head: AtomicU64::new(header.head.0.load(Relaxed)),
             limit: AtomicU64::new(0),
             writers: AtomicU32::new(0),
-        };
-        producer.refresh(header, capacity);
-        producer
+        }
     }
 
-    /// Learns how far the consumer has come; returns whether there is room.
-    pub fn refresh(&self, header: &RingHeader, capacity: u64) -> bool {
+    /// Learns how far the consumer has come and lets reservations begin until
+    /// `room` bytes are in use (at most `capacity − SLACK`); returns whether
+    /// there is room now.
+    pub fn refresh(&self, header: &RingHeader, capacity: u64, room: u64) -> bool {
         let tail = header.tail.0.load(Acquire);
         self.limit
-            .store(tail.wrapping_add(capacity - SLACK), Relaxed);
+            .store(tail.wrapping_add(room.min(capacity - SLACK)), Relaxed);
         self.has_room()
     }
 
@@ -118,10 +119,6 @@ impl Producer {
         }
     }
 
-    /// Forgets writers that will never complete (a handler left by `longjmp`).
-    pub fn abandon_nested(&self) {
-        self.writers.store(0, Relaxed);
-    }
 }
 
 /// `fetch_add` that is atomic towards signal handlers on the same thread only.

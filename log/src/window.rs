@@ -114,8 +114,8 @@ pub enum EventKind {
     Free = 2,
     /// As `Free`, before its thread's next allocation.
     FreeTemporary = 3,
-    /// A block from an earlier window, or one just listed, was given to a
-    /// reallocation. Field: serial. If neither success nor `Revive` follows
+    /// The window ends while this block is given to a reallocation: it counts as
+    /// gone. Field: serial. If neither `ReleaseDone` nor `Revive` follows
     /// before the log ends, the program ended inside the call and the block lives.
     Release = 4,
     /// The reallocation that released this block failed: it lives again. Field: serial.
@@ -128,8 +128,8 @@ pub enum EventKind {
     Map = 8,
     /// Addresses were unmapped. Fields: ptr, size.
     Unmap = 9,
-    /// A reallocation whose old block was [`EventKind::Release`]d in an earlier
-    /// window succeeded. Field: serial (of the old block).
+    /// A block from an earlier window was given to a reallocation that succeeded:
+    /// it is gone (also if [`EventKind::Release`] said so before). Field: serial.
     ReleaseDone = 10,
 }
 

@@ -2,9 +2,8 @@
 //!
 //! The chain is followed from page to page: an intact header names the next
 //! one, zero pages (reserved, not yet begun) are skipped, and after a damaged
-//! header every page is looked at until an intact one comes. Whoever finds a
-//! hole in the blocks afterwards asks for [`second_look`], which finds extents
-//! that a wrong length jumped over.
+//! header every page is looked at until an intact one comes. Afterwards
+//! [`second_look`] finds extents that a wrong length jumped over.
 
 use super::source::{Source, u32_at, u64_at};
 use crate::error::DamageList;
@@ -168,8 +167,10 @@ fn report_lost(damage: &mut DamageList, from: Option<u64>, to: u64) {
     }
 }
 
-/// Looks at every page that is not known content and adds the extents found.
-pub(crate) fn second_look(source: &Source, extents: &mut Vec<Extent>) {
+/// Looks at every page that is not known content and adds the extents found
+/// there, but none that was superseded: a ring or a chunk that is known already.
+/// (Blocks are told apart by their numbers.)
+pub(crate) fn second_look(source: &Source, extents: &mut Vec<Extent>, damage: &mut DamageList) {
     let mut known: Vec<(u64, u64)> = extents.iter().map(|e| (e.offset, e.content_end())).collect();
     known.sort_unstable();
     let mut known = known.into_iter().peekable();
@@ -187,7 +188,13 @@ pub(crate) fn second_look(source: &Source, extents: &mut Vec<Extent>) {
         }
         let page = look(pages.head(pos, jump));
         if let Some((extent, _)) = sound(source, pos, &page) {
-            extents.push(extent);
+            let same = |e: &Extent| e.kind == extent.kind && e.id == extent.id;
+            if extent.kind == ExtentKind::Data || !extents.iter().any(same) {
+                damage.add(format!(
+                    "extent at {pos:#x}: hidden by a wrong length before it; read all the same"
+                ));
+                extents.push(extent);
+            }
         }
         pos += PAGE;
         jump = false;
