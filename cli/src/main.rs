@@ -1,1 +1,46 @@
-fn main() {}
+//! `leak`: find out what a program never frees.
+//!
+//! One command, three jobs: [`run`] starts a program with the recorder preloaded, [`report`]
+//! says what its logs mean, [`generate`] writes man pages and completions. Flags are parsed
+//! ([`flags`]) and then validated (`Options` of each job); everything that is computed is
+//! computed by the crates behind it.
+
+mod environment;
+mod error;
+mod figures;
+mod flags;
+mod generate;
+mod paint;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::Error;
+use crate::flags::{Command, Flags};
+
+/// Bad input of any kind.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    match perform(Flags::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("leak: {error}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+fn perform(command: Command) -> Result<u8, Error> {
+    match command {
+        Command::Run(flags) => run::run(&run::Options::from(flags)),
+        Command::Report(flags) => {
+            let well = report::report(&flags.logs, &report::Options::from(&flags))?;
+            Ok(if well { 0 } else { BAD_INPUT })
+        }
+        Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
+    }
+}

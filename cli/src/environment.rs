@@ -1,0 +1,84 @@
+//! The environment variables of the recorder and the command: one table, from which
+//! `leak run --help` and the man page come.
+
+/// One variable.
+pub struct Variable {
+    /// Its name, and the form of its value.
+    pub usage: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// Directory, file name and extension of a log unless told otherwise.
+pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
+
+/// Where the log goes.
+pub const LOG: &str = "LEAK_LOG";
+/// Where `libleak.so` is.
+pub const LIBRARY: &str = "LEAK_LIB";
+
+/// All of them.
+pub const VARIABLES: &[Variable] = &[
+    Variable {
+        usage: "LEAK_LOG=PATTERN",
+        help: "Where the log of each process goes. %p stands for the process id, %e for the \
+               program's name, %% for a percent sign. Default: %e.%p.leak in the current \
+               directory; if that cannot be written to, in $TMPDIR; else in /tmp. \
+               -o of leak run overrides it.",
+    },
+    Variable {
+        usage: "LEAK_SELFCHECK=N",
+        help: "Compare every N-th captured stack with the one of an independent unwinder. The \
+               report says how many were compared and how many differed. Slow; for distrust of \
+               the recorder, not for daily use.",
+    },
+    Variable {
+        usage: "LEAK_DISABLE=1",
+        help: "Record nothing: the preloaded library stays asleep.",
+    },
+    Variable {
+        usage: "LEAK_VERBOSE=1",
+        help: "One line on stderr when recording begins and one when it ends. Otherwise the \
+               preloaded library prints nothing.",
+    },
+    Variable {
+        usage: "LEAK_LIB=FILE",
+        help: "The libleak.so that leak run preloads. Default: the one beside the leak command, \
+               else the one in ../lib from there.",
+    },
+];
+
+/// The table as the last section of a help text.
+pub fn help() -> String {
+    let mut text = String::from("Environment:");
+    for variable in VARIABLES {
+        text.push_str("\n  ");
+        text.push_str(variable.usage);
+        text.push('\n');
+        for line in wrap(variable.help, 72) {
+            text.push_str("          ");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text.push_str(
+        "\nLD_PRELOAD=/path/to/libleak.so ./app does the same without leak run; children are \
+         followed in both cases, one log for each process.",
+    );
+    text
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,93 @@
+//! What ends a command early, each in one line: what, where and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::run::{Unwritable, Untraceable};
+
+/// An error of the command. All of them end it with status 2.
+#[derive(Debug)]
+pub enum Error {
+    /// The program cannot be traced.
+    Untraceable(Untraceable),
+    /// No log can be written.
+    Unwritable(Unwritable),
+    /// `libleak.so` is not where it should be.
+    NoLibrary {
+        /// Where it was looked for.
+        places: Vec<PathBuf>,
+    },
+    /// `LD_PRELOAD` cannot hold its path.
+    LibraryPath(PathBuf),
+    /// The system would not start the program.
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file of `leak generate` cannot be written.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Standard output cannot be written to.
+    Output(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Untraceable(why) => why.fmt(f),
+            Error::Unwritable(why) => why.fmt(f),
+            Error::NoLibrary { places } => {
+                write!(f, "libleak.so: not found (looked at")?;
+                for (i, place) in places.iter().enumerate() {
+                    write!(f, "{} {}", if i == 0 { "" } else { "," }, place.display())?;
+                }
+                write!(f, "); install it beside leak, or set LEAK_LIB to its path")
+            }
+            Error::LibraryPath(path) => write!(
+                f,
+                "{}: LD_PRELOAD cannot hold a path with a space or colon; \
+                 make a link elsewhere and set LEAK_LIB to it",
+                path.display()
+            ),
+            Error::Start { program, error } => {
+                write!(f, "{}: ", program.display())?;
+                match error.raw_os_error() {
+                    Some(libc::ENOEXEC) => write!(
+                        f,
+                        "no program that the kernel knows how to start; if it is a script \
+                         without a #! line, run its interpreter (leak run -- sh {})",
+                        program.display()
+                    ),
+                    _ => write!(f, "cannot be started ({error}); does it start without leak?"),
+                }
+            }
+            Error::Write { path, error } => {
+                write!(f, "{}: cannot be written ({error}); choose another directory", path.display())
+            }
+            Error::Output(error) => write!(
+                f,
+                "standard output: {error}; the report is not whole: free some space, or write \
+                 it elsewhere"
+            ),
+        }
+    }
+}
+
+impl From<Untraceable> for Error {
+    fn from(why: Untraceable) -> Error {
+        Error::Untraceable(why)
+    }
+}
+
+impl From<Unwritable> for Error {
+    fn from(why: Unwritable) -> Error {
+        Error::Unwritable(why)
+    }
+}

@@ -1,0 +1,178 @@
+//! The command line as parsed. Help, man pages and completions come from these items; what a
+//! command works with is validated first ([`crate::report::Options`], [`crate::run::Options`]).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::environment;
+use crate::figures;
+
+/// Find out what a program never frees, and who allocated it.
+#[derive(Debug, Parser)]
+#[command(name = "leak", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Start here:  leak run -- ./app args...")]
+pub struct Flags {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(RunFlags),
+    Report(ReportFlags),
+    /// Write man pages and shell completions below DIR (a share directory).
+    #[command(hide = true)]
+    Generate {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// Run a program, record every allocation, and say at the end what was not freed.
+///
+/// The program needs no rebuild; debug information (-g) adds file names and lines. Children
+/// are followed, one log for each process. leak run ends with the program's exit status, or by
+/// the same signal (which shells show as 128 + its number); if the program cannot be traced,
+/// it is not started and the exit status is 2.
+#[derive(Debug, Args)]
+#[command(after_long_help = environment::help())]
+pub struct RunFlags {
+    /// Where the logs go: a file name, in which %p becomes the process id and %e the program's
+    /// name, or a directory (made if it ends in /).
+    ///
+    /// Default: LEAK_LOG, else %e.%p.leak in the current directory, else in $TMPDIR, else in
+    /// /tmp.
+    #[arg(short, long, value_name = "PATTERN|DIR/", value_hint = ValueHint::AnyPath)]
+    pub output: Option<OsString>,
+
+    /// Print no summary at the end.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// How many sites the summary shows.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub top: usize,
+
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub program: Vec<OsString>,
+}
+
+/// Say what was not freed and who allocated it.
+///
+/// Several logs, or a directory of them, are merged site by site. The exit status is 0, or 2 if
+/// any log could not be read as a whole; what can be read of it is reported all the same.
+#[derive(Debug, Args)]
+pub struct ReportFlags {
+    /// Logs, or directories of logs.
+    #[arg(required = true, value_name = "LOG|DIR", value_hint = ValueHint::AnyPath)]
+    pub logs: Vec<PathBuf>,
+
+    /// What to print: text for people, or JSON (documented, with every site and exact figures).
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Show the first N sites only (0: all). Default: 10 in text, all in JSON.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub top: Option<usize>,
+
+    /// Leave out sites of fewer bytes: a number, or one with K, M, G or T (powers of 1024).
+    #[arg(long, value_name = "SIZE", value_parser = figures::parse_bytes)]
+    pub min_bytes: Option<u64>,
+
+    /// What makes one site: the whole stack, or what allocated: its function, source file or
+    /// module.
+    #[arg(short, long, value_name = "BY", default_value = "stack")]
+    pub merge: Merge,
+
+    /// What was live when the heap was largest, instead of at the end.
+    #[arg(long, conflicts_with = "temporary")]
+    pub peak: bool,
+
+    /// Short-lived blocks: those freed before their thread's next allocation.
+    #[arg(long)]
+    pub temporary: bool,
+
+    /// What decides the order. Default: bytes (with --peak: peak, with --temporary: temporary).
+    #[arg(short, long, value_name = "BY")]
+    pub sort: Option<Sort>,
+
+    /// One report for each process instead of one for all.
+    #[arg(long)]
+    pub per_process: bool,
+
+    /// Look here for separate debug information as well; may be given more than once.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub debug_dir: Vec<PathBuf>,
+
+    /// Where the root directory of the machine that ran the program is to be found.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sysroot: Option<PathBuf>,
+
+    /// Colours. NO_COLOR in the environment turns them off as well.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Merge {
+    /// Each distinct stack is a site.
+    Stack,
+    /// Stacks that end in the same function are one.
+    Function,
+    /// Stacks that end in the same source file are one.
+    File,
+    /// Stacks that end in the same program or library are one.
+    Module,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Bytes not freed.
+    Bytes,
+    /// Blocks not freed.
+    Blocks,
+    /// Number of allocations, freed or not.
+    Allocations,
+    /// Number of short-lived blocks.
+    Temporary,
+    /// Bytes live at the heap's peak.
+    Peak,
+    /// Bytes allocated, freed or not.
+    Allocated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    Always,
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_the_programs() {
+        let flags = Flags::parse_from(["leak", "run", "-q", "ls", "-o", "--", "-q"]);
+        let Command::Run(run) = flags.command else { panic!("not run") };
+        assert_eq!(run.program, ["ls", "-o", "--", "-q"]);
+        assert!(run.quiet && run.output.is_none());
+    }
+}

@@ -1,0 +1,157 @@
+//! Which frames a reader need not see.
+//!
+//! At the inner end: the allocator's own frames and what languages put around it, up to the
+//! first function that a programmer would blame. At the outer end (in text only): what calls
+//! `main` or a thread's function. libleak's own frames, wherever they are. A stack never loses
+//! all its frames.
+
+use super::page::Frame;
+
+/// The recorder.
+const OWN: &str = "libleak.so";
+
+/// Libraries that are allocators as a whole, by the start of their file names.
+const ALLOCATORS: &[&str] = &["libjemalloc", "libtcmalloc", "libmimalloc", "libhoard", "libscudo"];
+
+/// What allocators and C libraries put before the names below.
+const PREFIXES: &[&str] =
+    &["", "__libc_", "__GI___libc_", "__GI_", "_int_", "_mid_", "je_", "_rjem_", "_rjem_je_", "tc_", "mi_", "_mi_", "__interceptor_"];
+
+/// Functions that hand out memory, without prefix.
+const FUNCTIONS: &[&str] = &[
+    "malloc", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign",
+    "valloc", "pvalloc", "mallocx", "rallocx", "zalloc", "new", "new_nothrow", "newarray",
+    "new_aligned", "newarray_nothrow", "malloc_hook_ini", "malloc_aligned", "zalloc_aligned",
+    "malloc_generic", "heap_malloc", "heap_malloc_zero", "page_malloc", "theap_malloc",
+];
+
+/// Starts of C++ and Rust names that stand between an allocator and its user.
+const WRAPPERS: &[&str] = &[
+    "operator new",
+    "__gnu_cxx::new_allocator<",
+    "__gnu_cxx::__new_allocator<",
+    "std::__new_allocator<",
+    "std::allocator<",
+    "std::allocator_traits<",
+    "std::__allocate_guarded<",
+    "std::__1::allocator<",
+    "std::__1::allocator_traits<",
+    "std::__1::__libcpp_allocate",
+    "std::__1::__libcpp_operator_new",
+    "tcmalloc::",
+    "alloc::alloc::",
+    "alloc::raw_vec::",
+    "<alloc::raw_vec::",
+    "<alloc::alloc::Global ",
+    "<std::alloc::System ",
+    "std::sys::alloc::",
+    "std::sys::pal::unix::alloc::",
+    "std::sys_common::alloc::",
+    "std::alloc::",
+    "__rustc::__r",
+    "__rust_alloc",
+    "__rust_realloc",
+    "__rdl_",
+    "__rg_",
+];
+
+/// Starts of names that call a thread's function, or `main`.
+const RUNTIME: &[&str] = &["_start", "__libc_start_", "start_thread", "clone", "__clone"];
+
+/// Rust's runtime begins here, seen from a program's or a thread's own functions.
+const RUST_BOUNDARY: &str = "__rust_begin_short_backtrace";
+
+/// What stands between that and the program's own functions.
+const RUST_CALL: &str = "core::ops::function::FnOnce::call_once";
+
+/// Whether a frame is of the recorder.
+pub fn is_own(frame: &Frame<'_>) -> bool {
+    frame.module_name() == Some(OWN)
+}
+
+/// Whether a frame at the inner end is the allocator's.
+pub fn is_allocator(frame: &Frame<'_>) -> bool {
+    if is_own(frame) {
+        return true;
+    }
+    if let Some(module) = frame.module_name()
+        && ALLOCATORS.iter().any(|name| module.starts_with(name))
+    {
+        return true;
+    }
+    frame.function.is_some_and(names_allocator)
+}
+
+fn names_allocator(function: &str) -> bool {
+    if function.starts_with("__libc_") && !function.starts_with("__libc_start_") {
+        return true;
+    }
+    let stripped = |prefix: &&str| function.strip_prefix(*prefix).is_some_and(|rest| FUNCTIONS.contains(&rest));
+    PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| function.starts_with(wrapper))
+}
+
+/// How many frames, from the inner end, are not the runtime's business.
+pub fn inside_runtime(frames: &[Frame<'_>]) -> usize {
+    fn name<'a>(frame: &Frame<'a>) -> &'a str {
+        frame.function.unwrap_or_default()
+    }
+    let keep = |len| if len == 0 { frames.len() } else { len };
+    if let Some(at) = frames.iter().rposition(|frame| name(frame).contains(RUST_BOUNDARY)) {
+        let calls = frames[..at].iter().rev().take_while(|frame| name(frame).starts_with(RUST_CALL));
+        return keep(at - calls.count());
+    }
+    if let Some(at) = frames.iter().rposition(|frame| name(frame) == "main") {
+        return at + 1;
+    }
+    let runtime = |frame: &&Frame<'_>| RUNTIME.iter().any(|start| name(frame).starts_with(start));
+    keep(frames.len() - frames.iter().rev().take_while(runtime).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(names: &[&'static str]) -> Vec<Frame<'static>> {
+        names.iter().map(|name| Frame { function: Some(name), ..Frame::default() }).collect()
+    }
+
+    #[test]
+    fn allocators_are_known_by_name_or_module() {
+        for name in [
+            "malloc", "__libc_calloc", "operator new(unsigned long)", "operator new[](unsigned long)",
+            "__rust_alloc", "__rustc::__rust_alloc", "alloc::alloc::Global::alloc_impl", "je_malloc", "mi_zalloc",
+            "std::__new_allocator<int>::allocate(unsigned long, void const*)", "_int_malloc",
+        ] {
+            assert!(is_allocator(&frames(&[name])[0]), "{name}");
+        }
+        for name in ["main", "xmalloc", "strdup", "tc_qdisc_new", "my_malloc", "newline", "__libc_start_main"] {
+            assert!(!is_allocator(&frames(&[name])[0]), "{name}");
+        }
+        let module = |path| Frame { module: Some(std::path::Path::new(path)), ..Frame::default() };
+        assert!(is_allocator(&module("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")));
+        assert!(!is_allocator(&module("/usr/lib/x86_64-linux-gnu/libc.so.6")));
+        assert!(is_own(&module("/opt/lib/libleak.so")));
+    }
+
+    #[test]
+    fn what_calls_main_is_outside() {
+        let c = frames(&["f", "main", "__libc_start_call_main", "__libc_start_main@@GLIBC_2.34", "_start"]);
+        assert_eq!(inside_runtime(&c), 2);
+        let thread = frames(&["work", "start_thread", "clone3"]);
+        assert_eq!(inside_runtime(&thread), 1);
+        let rust = frames(&[
+            "app::f", "app::main", "core::ops::function::FnOnce::call_once",
+            "std::sys::backtrace::__rust_begin_short_backtrace", "std::rt::lang_start::{{closure}}",
+            "std::rt::lang_start_internal", "main", "__libc_start_call_main", "_start",
+        ]);
+        assert_eq!(inside_runtime(&rust), 2);
+    }
+
+    #[test]
+    fn a_stack_keeps_its_frames_if_all_are_the_runtimes() {
+        assert_eq!(inside_runtime(&frames(&["start_thread", "clone3"])), 2);
+        assert_eq!(inside_runtime(&frames(&["std::rt::lang_start", "main", "_start"])), 2);
+        assert_eq!(inside_runtime(&frames(&["main", "_start"])), 1);
+        assert_eq!(inside_runtime(&[]), 0);
+    }
+}

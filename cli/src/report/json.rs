@@ -1,0 +1,360 @@
+//! The report for programs. The schema is in `docs/report-schema.md`; a change there that is
+//! more than a new field is a new number here.
+
+use std::io::{self, Write};
+use std::time::UNIX_EPOCH;
+
+use heap::{Ending, Profile, StopReason};
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use super::loss::Loss;
+use super::names::Names;
+use super::page::{self, Frame, Sums};
+use super::view::View;
+use super::{Options, Subject};
+use crate::flags::{Merge, Sort};
+
+/// Version of the schema.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    subject: &'static str,
+    merge: &'static str,
+    sort: &'static str,
+    process: Option<Process<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    processes: Vec<Process<'a>>,
+    totals: Totals,
+    loss: LossAccount<'a>,
+    modules: Vec<Module>,
+    sites: Sites<'a>,
+}
+
+#[derive(Clone, Serialize)]
+struct Process<'a> {
+    pid: u32,
+    ppid: u32,
+    exe: String,
+    cwd: String,
+    argv: Vec<String>,
+    log: String,
+    log_id: String,
+    parent_log_id: Option<String>,
+    fork_child: bool,
+    started_unix_ns: u64,
+    duration_ns: u64,
+    ending: &'static str,
+    exit_status: Option<u8>,
+    stop_reason: Option<&'static str>,
+    live_blocks: u64,
+    live_bytes: u64,
+    peak_bytes: u64,
+    threads: Vec<Thread<'a>>,
+}
+
+#[derive(Clone, Serialize)]
+struct Thread<'a> {
+    id: u32,
+    tid: u32,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    allocations: u64,
+    frees: u64,
+    reallocations: u64,
+    allocated_bytes: u64,
+    live_blocks: u64,
+    live_bytes: u64,
+    peak_bytes: u64,
+    peak_time_ns: Option<u64>,
+    temporary: u64,
+    mappings: u64,
+    mapped_bytes: u64,
+    sites: u64,
+}
+
+#[derive(Serialize)]
+struct LossAccount<'a> {
+    events_lost: u64,
+    unwinds_truncated: u64,
+    unmatched_frees: u64,
+    inherited_frees: u64,
+    missed_frees: u64,
+    selfcheck: SelfCheck<'a>,
+    unseen_allocators: Vec<Unseen<'a>>,
+    stopped: &'a [String],
+    damage: &'a [String],
+    notes: &'a [String],
+    peak_is_exact: bool,
+    unknown_blocks: u64,
+    window_mismatches: u64,
+}
+
+#[derive(Serialize)]
+struct SelfCheck<'a> {
+    checked: u64,
+    disagreed: u64,
+    no_unwind_information: u64,
+    disagreements: Vec<Disagreement<'a>>,
+}
+
+#[derive(Serialize)]
+struct Disagreement<'a> {
+    ours: &'a [u64],
+    theirs: &'a [u64],
+}
+
+#[derive(Serialize)]
+struct Unseen<'a> {
+    program: &'a str,
+    allocator: &'a str,
+}
+
+#[derive(Serialize)]
+struct Module {
+    path: String,
+    build_id: Option<String>,
+    names: &'static str,
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Site<'a> {
+    blocks: u64,
+    bytes: u64,
+    allocations: u64,
+    reallocations: u64,
+    allocated_bytes: u64,
+    peak_blocks: u64,
+    peak_bytes: u64,
+    temporary: u64,
+    threads: u64,
+    stacks: u64,
+    processes: u64,
+    cut: Option<&'static str>,
+    frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonFrame<'a> {
+    address: Option<u64>,
+    module: Option<String>,
+    function: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    inlined: bool,
+}
+
+/// The sites are made one by one while they are written.
+struct Sites<'a> {
+    view: &'a View<'a>,
+    names: &'a Names,
+}
+
+impl Serialize for Sites<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.view.sites(self.names).map(Site::from))
+    }
+}
+
+/// Writes one report.
+pub fn print(out: &mut impl Write, view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> io::Result<()> {
+    serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
+}
+
+fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
+    let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
+    let first = processes.first().cloned();
+    if processes.len() == 1 {
+        processes.clear();
+    }
+    Report {
+        schema: SCHEMA,
+        subject: match options.subject {
+            Subject::End => "end",
+            Subject::Peak => "peak",
+            Subject::Temporary => "temporary",
+        },
+        merge: match options.merge {
+            Merge::Stack => "stack",
+            Merge::Function => "function",
+            Merge::File => "file",
+            Merge::Module => "module",
+        },
+        sort: match options.sort {
+            Sort::Bytes => "bytes",
+            Sort::Blocks => "blocks",
+            Sort::Allocations => "allocations",
+            Sort::Temporary => "temporary",
+            Sort::Peak => "peak",
+            Sort::Allocated => "allocated",
+        },
+        process: first,
+        processes,
+        totals: totals(view),
+        loss: account(view.profiles, loss),
+        modules: modules(view, names),
+        sites: Sites { view, names },
+    }
+}
+
+fn totals(view: &View<'_>) -> Totals {
+    let sums = Sums::of(view.profiles);
+    let only = match view.profiles {
+        [only] => Some(only),
+        _ => None,
+    };
+    Totals {
+        allocations: sums.allocations,
+        frees: sums.frees,
+        reallocations: sums.reallocations,
+        allocated_bytes: sums.allocated_bytes,
+        live_blocks: sums.live_blocks,
+        live_bytes: sums.live_bytes,
+        peak_bytes: sums.peak_bytes,
+        peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
+        temporary: sums.temporary,
+        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
+        mapped_bytes: view.profiles.iter().map(|profile| profile.totals.mapped_bytes.0).sum(),
+        sites: view.all.sites,
+    }
+}
+
+fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
+    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
+    LossAccount {
+        events_lost: loss.events_lost,
+        unwinds_truncated: loss.unwinds_truncated,
+        unmatched_frees: loss.unmatched_frees,
+        inherited_frees: loss.inherited_frees,
+        missed_frees: loss.missed_frees,
+        selfcheck: SelfCheck {
+            checked: loss.selfcheck.checked,
+            disagreed: loss.selfcheck.disagreed,
+            no_unwind_information: loss.selfcheck.no_cfi,
+            disagreements: disagreements.map(|d| Disagreement { ours: &d.ours, theirs: &d.theirs }).collect(),
+        },
+        unseen_allocators: loss
+            .unseen_allocators
+            .iter()
+            .map(|(program, allocator)| Unseen { program, allocator })
+            .collect(),
+        stopped: &loss.stopped,
+        damage: &loss.damage,
+        notes: &loss.notes,
+        peak_is_exact: loss.peak_is_exact,
+        unknown_blocks: loss.unknown_blocks,
+        window_mismatches: loss.head_mismatches,
+    }
+}
+
+fn modules(view: &View<'_>, names: &Names) -> Vec<Module> {
+    let known = view.modules_shown().into_iter().filter_map(|number| names.module(number));
+    known
+        .map(|known| Module {
+            path: known.module.path.to_string_lossy().into_owned(),
+            build_id: known.module.build_id.as_deref().map(hex),
+            names: match known.detail {
+                Some(symbolizer::Detail::Lines) => "lines",
+                Some(symbolizer::Detail::Functions) => "functions",
+                Some(symbolizer::Detail::Exports) => "exports",
+                Some(symbolizer::Detail::Nothing) | None => "none",
+            },
+            problem: known.problem.as_ref().map(ToString::to_string),
+        })
+        .collect()
+}
+
+impl<'a> From<&'a Profile> for Process<'a> {
+    fn from(profile: &'a Profile) -> Process<'a> {
+        let process = &profile.process;
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        let (ending, exit_status, stop_reason) = match process.ending {
+            Ending::Killed => ("killed_or_running", None, None),
+            Ending::Exited { status } => ("exited", Some(status), None),
+            Ending::Exec => ("exec", None, None),
+            Ending::Stopped { reason } => ("recording_stopped", None, Some(stop(reason))),
+        };
+        Process {
+            pid: process.pid,
+            ppid: process.ppid,
+            exe: text(&process.exe),
+            cwd: text(&process.cwd),
+            argv: process.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+            log: text(&profile.path),
+            log_id: hex(&process.log_id),
+            parent_log_id: process.parent_log_id.iter().any(|&byte| byte != 0).then(|| hex(&process.parent_log_id)),
+            fork_child: process.fork_child,
+            started_unix_ns: process
+                .started
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            duration_ns: process.duration.0,
+            ending,
+            exit_status,
+            stop_reason,
+            live_blocks: profile.totals.live_blocks,
+            live_bytes: profile.totals.live_bytes.0,
+            peak_bytes: profile.totals.peak_bytes.0,
+            threads: profile
+                .threads
+                .iter()
+                .map(|thread| Thread { id: thread.id.0, tid: thread.tid, name: &thread.name })
+                .collect(),
+        }
+    }
+}
+
+fn stop(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::None => "not_known",
+        StopReason::NoSpace => "no_space",
+        StopReason::Unreachable => "log_unreachable",
+        StopReason::Filtered => "system_call_filter",
+        StopReason::Stacks => "stack_table_full",
+        StopReason::Stuck => "lock_held_too_long",
+    }
+}
+
+impl<'a> From<page::Site<'a>> for Site<'a> {
+    fn from(site: page::Site<'a>) -> Site<'a> {
+        let figures = &site.figures;
+        Site {
+            blocks: figures.blocks,
+            bytes: figures.bytes.0,
+            allocations: figures.allocations,
+            reallocations: figures.reallocations,
+            allocated_bytes: figures.allocated_bytes.0,
+            peak_blocks: figures.peak_blocks,
+            peak_bytes: figures.peak_bytes.0,
+            temporary: figures.temporary,
+            threads: site.threads,
+            stacks: site.stacks,
+            processes: site.processes,
+            cut: site.cut,
+            frames: site.frames.iter().map(JsonFrame::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&Frame<'a>> for JsonFrame<'a> {
+    fn from(frame: &Frame<'a>) -> JsonFrame<'a> {
+        JsonFrame {
+            address: frame.address,
+            module: frame.module.map(|path| path.to_string_lossy().into_owned()),
+            function: frame.function,
+            file: frame.file,
+            line: frame.line,
+            inlined: frame.inlined,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

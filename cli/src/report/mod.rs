@@ -1,0 +1,297 @@
+//! `leak report`: what logs say, for people or for programs.
+
+mod builtin;
+mod hiding;
+mod json;
+mod load;
+mod loss;
+mod names;
+mod page;
+mod progress;
+mod shorten;
+mod source;
+mod text;
+mod view;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use heap::{Ending, Profile};
+use symbolizer::{Detail, LocalFiles};
+
+use crate::error::Error;
+use crate::flags::{Format, Merge, ReportFlags, Sort};
+use crate::paint::Paint;
+use loss::Loss;
+use names::Names;
+use page::Sums;
+use progress::Progress;
+use source::Sources;
+use view::View;
+
+pub use load::Loaded;
+
+/// Sites in a text, unless told otherwise.
+const DEFAULT_TOP: usize = 10;
+/// Modules without lines that are named, at most.
+const MAX_HINTS: usize = 4;
+
+/// What the sites are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// The blocks that are left at the end.
+    #[default]
+    End,
+    /// The blocks that were there when the heap was largest.
+    Peak,
+    /// The blocks that were freed before their thread's next allocation.
+    Temporary,
+}
+
+/// What to report and how, as validated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For whom.
+    pub format: Format,
+    /// How many sites; `None` for all.
+    pub top: Option<usize>,
+    /// Bytes below which a site is left out.
+    pub min_bytes: u64,
+    /// What makes a site.
+    pub merge: Merge,
+    /// What it is about.
+    pub subject: Subject,
+    /// What orders it.
+    pub sort: Sort,
+    /// Whether sites that have none of the subject are left out.
+    pub only_present: bool,
+    /// Whether each process has its own report.
+    pub per_process: bool,
+    /// Where debug information may be.
+    pub symbols: symbolizer::Options,
+    /// Colours.
+    pub paint: Paint,
+}
+
+impl From<&ReportFlags> for Options {
+    fn from(flags: &ReportFlags) -> Options {
+        let subject = match (flags.peak, flags.temporary) {
+            (true, _) => Subject::Peak,
+            (_, true) => Subject::Temporary,
+            _ => Subject::End,
+        };
+        let text = flags.format == Format::Text;
+        Options {
+            format: flags.format,
+            top: match flags.top {
+                Some(0) => None,
+                None if text => Some(DEFAULT_TOP),
+                top => top,
+            },
+            min_bytes: flags.min_bytes.unwrap_or(0),
+            merge: flags.merge,
+            subject,
+            sort: flags.sort.unwrap_or(match subject {
+                Subject::End => Sort::Bytes,
+                Subject::Peak => Sort::Peak,
+                Subject::Temporary => Sort::Temporary,
+            }),
+            only_present: text || subject != Subject::End,
+            per_process: flags.per_process,
+            symbols: symbolizer::Options {
+                debug_dirs: flags.debug_dir.clone(),
+                sysroot: flags.sysroot.clone(),
+                inlines: true,
+            },
+            paint: Paint::new(flags.color, &io::stdout()),
+        }
+    }
+}
+
+impl Options {
+    /// The few sites that end a run.
+    pub fn summary(top: usize, paint: Paint) -> Options {
+        Options {
+            format: Format::Text,
+            top: Some(top),
+            min_bytes: 0,
+            merge: Merge::Stack,
+            subject: Subject::End,
+            sort: Sort::Bytes,
+            only_present: true,
+            per_process: false,
+            symbols: symbolizer::Options::default(),
+            paint,
+        }
+    }
+}
+
+/// Reports on standard output; what is wrong with logs is told on stderr. Returns whether all
+/// was well.
+pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
+    let progress = Progress::new();
+    let loaded = load::logs(logs, &progress);
+    let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
+    progress.clear();
+    match written {
+        // Who reads no further wants no more.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        other => other.map_err(Error::Output)?,
+    }
+    for problem in &loaded.problems {
+        eprintln!("leak: {problem}");
+    }
+    Ok(loaded.problems.is_empty())
+}
+
+/// Reads logs; the bar appears only if that takes long.
+pub fn load(logs: &[PathBuf]) -> Loaded {
+    let progress = Progress::new();
+    let loaded = load::logs(logs, &progress);
+    progress.clear();
+    loaded
+}
+
+/// Writes the report of some processes.
+pub fn write(out: &mut impl Write, profiles: &[Profile], options: &Options) -> io::Result<()> {
+    write_with(out, profiles, options, &Progress::new())
+}
+
+fn write_with(out: &mut impl Write, profiles: &[Profile], options: &Options, progress: &Progress) -> io::Result<()> {
+    if profiles.is_empty() {
+        return Ok(());
+    }
+    let mut names = Names::new(options.symbols.clone());
+    let mut sources = Sources::new(options.symbols.sysroot.clone());
+    let chunks: Vec<&[Profile]> = if options.per_process {
+        profiles.chunks(1).collect()
+    } else {
+        vec![profiles]
+    };
+    let several = options.per_process && options.format == Format::Json;
+    if several {
+        write!(out, "{{\"schema\":1,\"reports\":[")?;
+    }
+    for (number, profiles) in chunks.into_iter().enumerate() {
+        let view = View::new(profiles, options, &mut names, &|done| {
+            progress.tell("finding names", done as u64, done as u64 + 1);
+        });
+        progress.clear();
+        let loss = Loss::of(profiles, unseen(&view, &names, options));
+        match options.format {
+            Format::Json => {
+                if number > 0 {
+                    writeln!(out, ",")?;
+                }
+                json::print(out, &view, &loss, &names, options)?;
+            }
+            Format::Text => {
+                if number > 0 {
+                    writeln!(out, "\n{}\n", options.paint.faint("-".repeat(78)))?;
+                }
+                let page = page(&view, &loss, &names, options);
+                text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+            }
+        }
+    }
+    match options.format {
+        Format::Json if several => writeln!(out, "]}}"),
+        Format::Json => writeln!(out),
+        Format::Text => Ok(()),
+    }
+}
+
+fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'static str)> {
+    let mut programs: Vec<u32> = (0..view.profiles.len()).filter_map(|number| view.program(number)).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let files = LocalFiles::new(&options.symbols);
+    let modules = programs.into_iter().filter_map(|number| names.module(number));
+    modules
+        .filter_map(|known| {
+            let allocator = builtin::find(&known.module, &files)?;
+            Some((known.module.path.display().to_string(), allocator))
+        })
+        .collect()
+}
+
+fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text::Page {
+    text::Page {
+        processes: view.profiles.iter().map(process).collect(),
+        sums: Sums::of(view.profiles),
+        peak_time: match view.profiles {
+            [only] => Some(only.totals.peak_time),
+            _ => None,
+        },
+        loss: loss.lines(),
+        checked: loss.selfcheck.checked,
+        hints: hints(view, names),
+        subject: options.subject,
+        sort: Some(options.sort),
+        merge: Some(options.merge),
+        all: view.all,
+        small: view.small,
+        late: view.late,
+        here: std::env::current_dir().unwrap_or_default(),
+    }
+}
+
+fn process(profile: &Profile) -> text::ProcessLine {
+    let process = &profile.process;
+    let ending = match process.ending {
+        Ending::Exited { status } => format!("exit status {status}"),
+        Ending::Killed => "killed or still running".to_owned(),
+        Ending::Exec => "became another program by exec".to_owned(),
+        Ending::Stopped { .. } => "recording ended early".to_owned(),
+    };
+    text::ProcessLine {
+        command: command(&process.argv, &process.exe),
+        pid: process.pid,
+        forked_from: process.fork_child.then_some(process.ppid),
+        duration: process.duration,
+        ending,
+        live_bytes: profile.totals.live_bytes.0,
+    }
+}
+
+/// Program and arguments as a shell would take them.
+fn command(argv: &[OsString], exe: &Path) -> String {
+    if argv.is_empty() {
+        return exe.display().to_string();
+    }
+    let plain = |c: char| c.is_alphanumeric() || "_-+=./:,@%^".contains(c);
+    let words = argv.iter().map(|word| {
+        let word = word.to_string_lossy();
+        let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Which names are missing on show, why, and what helps.
+fn hints(view: &View<'_>, names: &Names) -> Vec<String> {
+    let mut hints = Vec::new();
+    let mut without_lines = Vec::new();
+    for known in view.modules_shown().into_iter().filter_map(|number| names.module(number)) {
+        if let Some(problem) = &known.problem {
+            hints.push(problem.to_string());
+        } else if known.detail.is_some_and(|detail| detail < Detail::Lines)
+            && let Some(name) = known.module.path.file_name()
+        {
+            without_lines.push(name.to_string_lossy());
+        }
+    }
+    hints.truncate(MAX_HINTS);
+    if !without_lines.is_empty() {
+        let more = if without_lines.len() > MAX_HINTS { " and others" } else { "" };
+        without_lines.truncate(MAX_HINTS);
+        hints.push(format!(
+            "No file names and lines for {}{more}: they have no debug information here (compile with -g, \
+             or install their debug packages).",
+            without_lines.join(", ")
+        ));
+    }
+    hints
+}

@@ -1,0 +1,87 @@
+//! What a report says, apart from how it is printed: plain data for the printers.
+
+use std::path::Path;
+
+use heap::{Figures, Profile};
+
+/// A frame, with what is known of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Run-time return address; `None` in merged sites.
+    pub address: Option<u64>,
+    /// The address of the call in the module's file.
+    pub offset: u64,
+    /// The file it is in.
+    pub module: Option<&'a Path>,
+    /// Demangled name.
+    pub function: Option<&'a str>,
+    /// Source file.
+    pub file: Option<&'a str>,
+    /// Line in it.
+    pub line: Option<u32>,
+    /// Whether it was inlined into the next one.
+    pub inlined: bool,
+}
+
+impl Frame<'_> {
+    /// File name of the module.
+    pub fn module_name(&self) -> Option<&str> {
+        self.module?.file_name()?.to_str()
+    }
+}
+
+/// One site, or several merged.
+#[derive(Clone, Debug)]
+pub struct Site<'a> {
+    /// Its figures.
+    pub figures: Figures,
+    /// Threads that made its live blocks.
+    pub threads: u64,
+    /// Distinct stacks in it.
+    pub stacks: u64,
+    /// Processes that have it.
+    pub processes: u64,
+    /// Innermost first, without the allocator's frames.
+    pub frames: Vec<Frame<'a>>,
+    /// Why there are no more frames, if they end early.
+    pub cut: Option<&'static str>,
+}
+
+/// Sums over the processes of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// As in [`heap::Totals`].
+    pub allocations: u64,
+    /// As in [`heap::Totals`].
+    pub frees: u64,
+    /// As in [`heap::Totals`].
+    pub reallocations: u64,
+    /// Bytes.
+    pub allocated_bytes: u64,
+    /// As in [`heap::Totals`].
+    pub live_blocks: u64,
+    /// Bytes.
+    pub live_bytes: u64,
+    /// Bytes; the sum of each process's own peak.
+    pub peak_bytes: u64,
+    /// As in [`heap::Totals`].
+    pub temporary: u64,
+}
+
+impl Sums {
+    /// The sums over some processes.
+    pub fn of(profiles: &[Profile]) -> Sums {
+        let mut sums = Sums::default();
+        for totals in profiles.iter().map(|profile| &profile.totals) {
+            sums.allocations += totals.allocations;
+            sums.frees += totals.frees;
+            sums.reallocations += totals.reallocations;
+            sums.allocated_bytes += totals.allocated_bytes.0;
+            sums.live_blocks += totals.live_blocks;
+            sums.live_bytes += totals.live_bytes.0;
+            sums.peak_bytes += totals.peak_bytes.0;
+            sums.temporary += totals.temporary;
+        }
+        sums
+    }
+}

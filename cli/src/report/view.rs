@@ -1,0 +1,394 @@
+//! From profiles to the sites that are shown: merged, sorted, cut, and only then named.
+
+use std::collections::{HashMap, HashSet};
+
+use heap::{Figures, FrameKind, Group, Profile, StackId, Truncation};
+
+use super::hiding;
+use super::names::{Mapped, Names, Place};
+use super::page::{Frame, Site};
+use super::{Options, Subject};
+use crate::flags::{Merge, Sort};
+
+/// How many inner frames are named first when only what allocated is asked for.
+const INNER: usize = 4;
+
+/// The sites of some processes, in order, with what is needed to show each.
+pub struct View<'p> {
+    /// The processes.
+    pub profiles: &'p [Profile],
+    /// The sites to show.
+    pub groups: Vec<Group<u32>>,
+    /// The sites that there are, shown or not, with something in them.
+    pub all: Hidden,
+    /// Those of them that are too small.
+    pub small: Hidden,
+    /// Those of them that come too late.
+    pub late: Hidden,
+    merge: Merge,
+    mapped: Vec<Mapped>,
+    labels: Vec<Label>,
+}
+
+/// A number of sites and what they come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hidden {
+    /// How many.
+    pub sites: u64,
+    /// Their sums.
+    pub figures: Figures,
+}
+
+impl Hidden {
+    fn add(&mut self, figures: &Figures) {
+        self.sites += 1;
+        self.figures.add(figures);
+    }
+}
+
+/// What sites are merged by, if not by their stacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Label {
+    module: Option<std::path::PathBuf>,
+    function: Option<String>,
+    file: Option<String>,
+}
+
+impl<'p> View<'p> {
+    /// Merges, sorts, cuts, and finds the names of what is left.
+    pub fn new(
+        profiles: &'p [Profile],
+        options: &Options,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> View<'p> {
+        let mapped: Vec<Mapped> = profiles.iter().map(|profile| names.map(profile)).collect();
+        let mut view = View {
+            profiles,
+            groups: Vec::new(),
+            all: Hidden::default(),
+            small: Hidden::default(),
+            late: Hidden::default(),
+            merge: options.merge,
+            mapped,
+            labels: Vec::new(),
+        };
+        let mut groups = match options.merge {
+            Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
+            Merge::Stack => view.by_stack(names, progress),
+            _ => view.by_label(names, progress),
+        };
+        groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+        let least = options.min_bytes;
+        for group in groups {
+            let figures = &group.figures;
+            if options.only_present && !present(figures, options) {
+                continue;
+            }
+            view.all.add(figures);
+            if bytes(figures, options.subject) < least {
+                view.small.add(figures);
+            } else if options.top.is_some_and(|top| view.groups.len() >= top) {
+                view.late.add(figures);
+            } else {
+                view.groups.push(group);
+            }
+        }
+        let wanted: Vec<Place> = match view.merge {
+            Merge::Stack => view.groups.iter().filter_map(first_site).flat_map(|(i, s)| view.places(i, s)).collect(),
+            _ => Vec::new(),
+        };
+        names.look_up(wanted.into_iter(), progress);
+        view
+    }
+
+    /// The sites, ready to be printed.
+    pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
+        self.groups.iter().map(move |group| {
+            let (frames, cut) = match (self.merge, first_site(group)) {
+                (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
+                _ => (self.label(group.key), None),
+            };
+            let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
+            Site {
+                figures: group.figures,
+                threads: group.threads,
+                stacks: group.sites.len() as u64,
+                processes: processes.len() as u64,
+                frames,
+                cut,
+            }
+        })
+    }
+
+    /// Modules whose names are on show, each once, with the number of frames.
+    pub fn modules_shown(&self) -> Vec<u32> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for (profile, stack) in self.groups.iter().filter_map(first_site) {
+            for place in self.places(profile, stack) {
+                *counts.entry(place.module).or_default() += 1;
+            }
+        }
+        counts.remove(&Place::NOWHERE);
+        let mut modules: Vec<_> = counts.into_iter().collect();
+        modules.sort_by_key(|&(module, count)| (std::cmp::Reverse(count), module));
+        modules.into_iter().map(|(module, _)| module).collect()
+    }
+
+    /// The main program of a process, in [`Names`].
+    pub fn program(&self, profile: usize) -> Option<u32> {
+        let exe = &self.profiles.get(profile)?.process.exe;
+        let modules = &self.profiles.get(profile)?.modules;
+        // The loader knows the program itself first, and sometimes by another path.
+        let at = modules.iter().position(|module| &module.path == exe).unwrap_or(0);
+        self.mapped.get(profile)?.modules().get(at).copied()
+    }
+
+    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+        let mapped = &self.mapped[profile];
+        self.profiles[profile].frames(stack).filter_map(|frame| mapped.place(&frame))
+    }
+
+    /// The named frames of a stack, and why it ends early if it does.
+    fn stack<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let mut frames = Vec::new();
+        let mut cut = None;
+        let mapped = &self.mapped[profile];
+        for raw in self.profiles[profile].frames(stack) {
+            match raw.kind {
+                FrameKind::Native => {
+                    if let Some(place) = mapped.place(&raw) {
+                        push(&mut frames, raw.address, place, names);
+                    }
+                }
+                FrameKind::Truncated(why) => cut = Some(truncation(why)),
+                FrameKind::Empty => cut = Some("the program was killed while it was recorded"),
+                FrameKind::Unknown(_) => frames.push(Frame { address: Some(raw.address), ..Frame::default() }),
+            }
+        }
+        frames.retain(|frame| !hiding::is_own(frame));
+        let inner = frames.iter().take_while(|frame| hiding::is_allocator(frame)).count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// One key for equal stacks of different processes. The same build has the same addresses
+    /// in the same modules; where the builds of a module differ, names decide.
+    fn by_stack(&self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+        let rebuilt = self.rebuilt(names);
+        if !rebuilt.is_empty() {
+            let places: HashSet<Place> = self
+                .all_sites()
+                .flat_map(|(profile, stack)| self.places(profile, stack))
+                .filter(|place| rebuilt.contains(&place.module))
+                .collect();
+            names.look_up(places.into_iter(), progress);
+        }
+        let mut tree = Tree::default();
+        let mut named: HashMap<String, u64> = HashMap::new();
+        let mut stack = Vec::new();
+        heap::aggregate(self.profiles, |number, profile, site| {
+            stack.clear();
+            stack.extend(profile.frames(site.stack).map(|raw| match self.mapped[number].place(&raw) {
+                Some(place) if rebuilt.contains(&place.module) => {
+                    let next = named.len() as u64;
+                    (Place::NOWHERE - 1, *named.entry(identity(place, names)).or_insert(next))
+                }
+                Some(place) => (place.module, place.at),
+                None => (Place::NOWHERE - 2, raw.address),
+            }));
+            Some(tree.key(stack.iter().rev().copied()))
+        })
+    }
+
+    /// Modules of which the processes had different builds.
+    fn rebuilt(&self, names: &Names) -> HashSet<u32> {
+        let mut by_name: HashMap<&std::ffi::OsStr, HashSet<u32>> = HashMap::new();
+        for &number in self.mapped.iter().flat_map(Mapped::modules) {
+            if let Some(name) = names.module(number).and_then(|known| known.module.path.file_name()) {
+                by_name.entry(name).or_default().insert(number);
+            }
+        }
+        by_name.into_values().filter(|numbers| numbers.len() > 1).flatten().collect()
+    }
+
+    fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
+        let numbered = self.profiles.iter().enumerate();
+        numbered.flat_map(|(number, profile)| profile.sites().iter().map(move |site| (number, site.stack)))
+    }
+
+    /// One key for all stacks of the same allocating function, file or module.
+    fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+        // Most stacks need few frames until the allocator's end; only the others need all.
+        let inner: HashSet<Place> =
+            self.all_sites().flat_map(|(profile, stack)| self.places(profile, stack).take(INNER)).collect();
+        names.look_up(inner.into_iter(), progress);
+        let deep: HashSet<Place> = self
+            .all_sites()
+            .filter(|&(profile, stack)| self.blamed(profile, stack, Some(INNER), names).is_none())
+            .flat_map(|(profile, stack)| self.places(profile, stack))
+            .collect();
+        names.look_up(deep.into_iter(), progress);
+
+        let mut numbers: HashMap<Label, u32> = HashMap::new();
+        let groups = heap::aggregate(self.profiles, |number, _, site| {
+            let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
+            let label = Label {
+                module: frame.module.map(Into::into),
+                function: frame.function.filter(|_| self.merge == Merge::Function).map(Into::into),
+                file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
+            };
+            let next = numbers.len() as u32;
+            Some(*numbers.entry(label).or_insert(next))
+        });
+        let mut labels: Vec<_> = numbers.into_iter().collect();
+        labels.sort_by_key(|(_, number)| *number);
+        self.labels = labels.into_iter().map(|(label, _)| label).collect();
+        groups
+    }
+
+    /// The innermost frame that is not the allocator's; with a limit, none beyond it.
+    fn blamed<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        limit: Option<usize>,
+        names: &'v Names,
+    ) -> Option<Frame<'v>> {
+        let mut frames = Vec::new();
+        for (raw, place) in self.profiles[profile]
+            .frames(stack)
+            .filter_map(|raw| Some((raw, self.mapped[profile].place(&raw)?)))
+            .take(limit.unwrap_or(usize::MAX))
+        {
+            push(&mut frames, raw.address, place, names);
+            if let Some(at) = frames.iter().position(|frame| !hiding::is_allocator(frame)) {
+                return frames.get(at).copied();
+            }
+        }
+        if limit.is_some() { None } else { frames.last().copied() }
+    }
+
+    fn label(&self, key: u32) -> Vec<Frame<'_>> {
+        let label = self.labels.get(key as usize);
+        label
+            .map(|label| Frame {
+                module: label.module.as_deref(),
+                function: label.function.as_deref(),
+                file: label.file.as_deref(),
+                ..Frame::default()
+            })
+            .into_iter()
+            .collect()
+    }
+}
+
+/// The sites of one process: each stack is there once.
+fn each_alone(profile: &Profile) -> impl Iterator<Item = Group<u32>> {
+    profile.sites().iter().map(|site| Group {
+        key: site.stack.0,
+        figures: site.figures,
+        threads: site.threads.len() as u64,
+        sites: vec![(0, site.stack)],
+    })
+}
+
+fn first_site(group: &Group<u32>) -> Option<(usize, StackId)> {
+    group.sites.first().copied()
+}
+
+/// The frames at one address: several if calls were inlined, one without names if none is known.
+fn push<'v>(frames: &mut Vec<Frame<'v>>, address: u64, place: Place, names: &'v Names) {
+    let plain = Frame {
+        address: Some(address),
+        offset: place.at,
+        module: names.path(place),
+        ..Frame::default()
+    };
+    let found = names.at(place);
+    if found.is_empty() {
+        frames.push(plain);
+    }
+    frames.extend(found.iter().map(|frame| Frame {
+        function: frame.function.as_deref(),
+        file: frame.file.as_deref(),
+        line: frame.line,
+        inlined: frame.inlined,
+        ..plain
+    }));
+}
+
+/// What a place is called, whatever the build.
+fn identity(place: Place, names: &Names) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let module = names.path(place).and_then(|path| path.file_name()).unwrap_or_default();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{}", module.display());
+    let found = names.at(place);
+    for frame in found {
+        let _ = write!(text, "\0{:?}\0{:?}\0{:?}", frame.function, frame.file, frame.line);
+    }
+    if found.iter().all(|frame| frame.function.is_none()) {
+        let _ = write!(text, "\0{:x}\0{}", place.at, place.module);
+    }
+    text
+}
+
+fn truncation(why: Truncation) -> &'static str {
+    match why {
+        Truncation::NoRule => "no unwind information there",
+        Truncation::OutOfStack => "the next frame would be outside of the stack",
+        Truncation::TooDeep => "the stack is too deep",
+        Truncation::Other(_) => "for a reason that a newer version knows",
+    }
+}
+
+/// Whether a site has any of what the report is about.
+fn present(figures: &Figures, options: &Options) -> bool {
+    match (options.subject, options.sort) {
+        (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
+        (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
+        (Subject::End, Sort::Allocations | Sort::Allocated) => figures.allocations + figures.reallocations > 0,
+        (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+    }
+}
+
+/// The bytes that `--min-bytes` is about.
+fn bytes(figures: &Figures, subject: Subject) -> u64 {
+    match subject {
+        Subject::End => figures.bytes.0,
+        Subject::Peak => figures.peak_bytes.0,
+        Subject::Temporary => figures.allocated_bytes.0,
+    }
+}
+
+/// More is first; equal ones by bytes, then by allocations.
+fn rank(figures: &Figures, options: &Options) -> (u64, u64, u64) {
+    let first = match (options.sort, options.subject) {
+        (Sort::Bytes, Subject::Peak) | (Sort::Peak, _) => figures.peak_bytes.0,
+        (Sort::Blocks, Subject::Peak) => figures.peak_blocks,
+        (Sort::Bytes, _) => figures.bytes.0,
+        (Sort::Blocks, _) => figures.blocks,
+        (Sort::Allocations, _) => figures.allocations,
+        (Sort::Temporary, _) => figures.temporary,
+        (Sort::Allocated, _) => figures.allocated_bytes.0,
+    };
+    (first, figures.bytes.0, figures.allocations)
+}
+
+/// Equal paths get equal keys. Paths share their outer parts, as stacks do.
+#[derive(Debug, Default)]
+struct Tree {
+    nodes: HashMap<(u32, u32, u64), u32>,
+}
+
+impl Tree {
+    /// The key of a path, outermost first.
+    fn key(&mut self, path: impl Iterator<Item = (u32, u64)>) -> u32 {
+        path.fold(0, |parent, (module, at)| {
+            let next = self.nodes.len() as u32 + 1;
+            *self.nodes.entry((parent, module, at)).or_insert(next)
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! Where the logs go: `-o`, `LEAK_LOG` or the default, as one absolute pattern, checked for
+//! room and rights before the program starts.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::environment;
+
+/// A log begins with this much, bytes.
+const LEAST_ROOM: u64 = 64 * 1024;
+
+/// An absolute path, in whose last part `%p` and `%e` stand for process id and program name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(pub PathBuf);
+
+/// Why no log can be written. `Display` gives one line.
+#[derive(Debug)]
+pub enum Unwritable {
+    /// The directory is not there and cannot be made, or is none.
+    NoDirectory(PathBuf, std::io::Error),
+    /// No right to make files there, or the file system is read-only.
+    Refused(PathBuf, std::io::Error),
+    /// No space left.
+    Full(PathBuf),
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unwritable::NoDirectory(dir, error) => write!(
+                f,
+                "{}: not a directory to write logs to ({error}); make it, or choose another with -o",
+                dir.display()
+            ),
+            Unwritable::Refused(dir, error) => write!(
+                f,
+                "{}: no logs can be written there ({error}); choose another directory with -o",
+                dir.display()
+            ),
+            Unwritable::Full(dir) => write!(
+                f,
+                "{}: the disk is full; free some space, or choose another directory with -o",
+                dir.display()
+            ),
+        }
+    }
+}
+
+impl Pattern {
+    /// The pattern that is asked for, its directory ready to be written to.
+    pub fn prepare(asked: Option<&OsStr>) -> Result<Pattern, Unwritable> {
+        let from_environment = std::env::var_os(environment::LOG).filter(|value| !value.is_empty());
+        let Some(asked) = asked.map(OsStr::to_owned).or(from_environment) else {
+            return Pattern::default_place();
+        };
+        let pattern = absolute(&whole(&asked));
+        let dir = directory(&pattern);
+        // The directory part may hold placeholders as well: then only the recorder knows it.
+        if !dir.as_os_str().as_bytes().contains(&b'%') {
+            if ends_in_slash(&asked) {
+                std::fs::create_dir_all(dir)
+                    .map_err(|error| Unwritable::NoDirectory(dir.to_owned(), error))?;
+            }
+            check(dir)?;
+        }
+        Ok(Pattern(pattern))
+    }
+
+    /// Here, else in `$TMPDIR`, else in `/tmp`.
+    fn default_place() -> Result<Pattern, Unwritable> {
+        let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let temporary = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let places = [Some(here), temporary, Some("/tmp".into())];
+        let mut first = None;
+        for dir in places.into_iter().flatten() {
+            match check(&dir) {
+                Ok(()) => return Ok(Pattern(absolute(&dir.join(environment::DEFAULT_PATTERN)))),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Unwritable::Full("/tmp".into())))
+    }
+
+    /// The directory the logs are in.
+    pub fn directory(&self) -> &Path {
+        directory(&self.0)
+    }
+
+    /// Whether a file of that directory could be a log by this pattern. The recorder may add
+    /// to a name that is taken, so what follows the pattern does not matter.
+    pub fn matches(&self, name: &OsStr) -> bool {
+        let pattern = self.0.file_name().unwrap_or_default();
+        glob(pattern.as_bytes(), name.as_bytes())
+    }
+}
+
+/// A directory means the default names in it.
+fn whole(asked: &OsStr) -> PathBuf {
+    let path = PathBuf::from(asked);
+    if ends_in_slash(asked) || path.is_dir() {
+        path.join(environment::DEFAULT_PATTERN)
+    } else {
+        path
+    }
+}
+
+fn ends_in_slash(path: &OsStr) -> bool {
+    path.as_bytes().ends_with(b"/")
+}
+
+fn directory(pattern: &Path) -> &Path {
+    pattern.parent().unwrap_or(Path::new("/"))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn check(dir: &Path) -> Result<(), Unwritable> {
+    let place = || dir.to_owned();
+    let about = std::fs::metadata(dir).map_err(|error| Unwritable::NoDirectory(place(), error))?;
+    if !about.is_dir() {
+        let error = std::io::ErrorKind::NotADirectory.into();
+        return Err(Unwritable::NoDirectory(place(), error));
+    }
+    let name = CString::new(dir.as_os_str().as_bytes()).unwrap_or_default();
+    // SAFETY: the name is NUL-terminated and lives over the call.
+    if unsafe { libc::access(name.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
+        return Err(Unwritable::Refused(place(), std::io::Error::last_os_error()));
+    }
+    let mut space = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: both pointers are to live values; it is read only after success.
+    let room = unsafe {
+        match libc::statvfs(name.as_ptr(), space.as_mut_ptr()) {
+            0 => {
+                let space = space.assume_init();
+                // Some file systems count no blocks at all.
+                if space.f_blocks == 0 { u64::MAX } else { space.f_bavail.saturating_mul(space.f_frsize) }
+            }
+            _ => u64::MAX,
+        }
+    };
+    // Some file systems count no blocks at all.
+    if room < LEAST_ROOM {
+        return Err(Unwritable::Full(place()));
+    }
+    Ok(())
+}
+
+/// Whether `name` begins with what the pattern can become.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern {
+        [] => true,
+        [b'%', b'p', rest @ ..] => {
+            let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            (1..=digits).rev().any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
+        }
+        [b'%', b'e', rest @ ..] => {
+            (0..=name.len()).rev().any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
+        }
+        [b'%', b'%', rest @ ..] => name.strip_prefix(b"%").is_some_and(|name| glob(rest, name)),
+        [byte, rest @ ..] => name.split_first().is_some_and(|(first, name)| first == byte && glob(rest, name)),
+    }
+}
+
+impl From<Pattern> for OsString {
+    fn from(pattern: Pattern) -> OsString {
+        OsString::from_vec(pattern.0.into_os_string().into_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_what_the_recorder_makes_of_it() {
+        let pattern = Pattern("/x/%e.%p.leak".into());
+        for name in ["app.12.leak", "a.b.1.leak", "app.12.leak.1"] {
+            assert!(pattern.matches(OsStr::new(name)), "{name}");
+        }
+        for name in ["app.leak", "app.x.leak", "12.leak", "app.12.log"] {
+            assert!(!pattern.matches(OsStr::new(name)), "{name}");
+        }
+        assert!(Pattern("/x/100%%-%p".into()).matches(OsStr::new("100%-7")));
+    }
+
+    #[test]
+    fn a_directory_means_the_default_names_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut asked = dir.path().join("new").into_os_string();
+        asked.push("/");
+        let pattern = Pattern::prepare(Some(&asked)).unwrap();
+        assert_eq!(pattern.0, dir.path().join("new/%e.%p.leak"));
+        assert!(dir.path().join("new").is_dir());
+    }
+}
