@@ -23,7 +23,7 @@ use crate::symtab;
 
 /// Addresses of one module that one thread takes at least, for it has to read the list of
 /// units anew.
-const CHUNK: usize = 8192;
+const CHUNK: usize = 2048;
 
 /// What is known about a module's addresses.
 pub(crate) struct Answer {
