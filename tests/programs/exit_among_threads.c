@@ -1,5 +1,5 @@
 /* The process ends while threads allocate. exit_among_threads HOW: `main` returns from main,
- * `other` calls exit in a thread, `quick` calls _exit, `last` ends main by pthread_exit and lets
+ * `other` calls exit in a thread, `quick` calls _exit, `exec` starts /bin/true instead (status 0), `last` ends main by pthread_exit and lets
  * the last thread end the process. Before, all 4 threads have kept 25 blocks of 88 bytes by
  * sure_keep(), and churn on. Status 5 (0 for `last`).
  */
@@ -30,6 +30,7 @@ int main(int argc, char **argv) {
     pthread_barrier_wait(&all_kept);
     if (strcmp(how, "other") == 0) pthread_join(threads[0], NULL);
     if (strcmp(how, "quick") == 0) _exit(5);
+    if (strcmp(how, "exec") == 0) execl("/bin/true", "true", (char *)NULL);
     if (strcmp(how, "last") == 0) {
         atomic_store(&stop, 1);
         pthread_exit(NULL);

@@ -1,6 +1,7 @@
 /* flags: -shared -fPIC
  * A library that is loaded and unloaded many times: plugin_work() keeps one block of 24
- * bytes by plugin_a_keep, and makes and frees two more. Its frames are 24 bytes apart, so that
+ * bytes by plugin_a_keep, and makes and frees two more; its constructor keeps one of 8 by
+ * plugin_a_constructed, its destructor makes and frees one. Its frames are 24 bytes apart, so that
  * unwind rules of the other plugin at the same address are wrong here.
  */
 #include "common.h"
@@ -21,3 +22,7 @@ int plugin_work(void) {
     brief(200);
     return pad[0];
 }
+
+FRAME static void plugin_a_constructed(void) { sink = malloc(8); }
+__attribute__((constructor)) static void constructed(void) { plugin_a_constructed(); }
+__attribute__((destructor)) static void destroyed(void) { brief(300); }

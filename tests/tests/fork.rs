@@ -294,3 +294,35 @@ fn a_child_s_log_names_its_parent() {
         .count();
     assert_eq!(of_child, 1, "the grandchild names the child");
 }
+
+#[test]
+fn handlers_of_fork_that_allocate_are_recorded_on_their_side() {
+    let outcome = Run::program("fork_handlers").arg("5").checked();
+    let parent = outcome.report_of_first();
+    assert_eq!(parent.within("prepare_keeps").blocks, 5);
+    assert_eq!(parent.within("parent_keeps").blocks, 5);
+    assert_eq!(
+        parent.within("child_keeps").allocations + parent.within("raw_keeps").allocations,
+        0
+    );
+    let children = outcome.reports_of_others();
+    assert_eq!(children.len(), 6);
+    assert_eq!(
+        children
+            .iter()
+            .filter(|child| child.within("child_keeps").blocks == 1)
+            .count(),
+        5
+    );
+    assert!(
+        children
+            .iter()
+            .all(|child| child.within("prepare_keeps").blocks == 0)
+    );
+    let raw: Vec<_> = children
+        .iter()
+        .filter(|child| child.within("raw_keeps").blocks > 0)
+        .collect();
+    assert_eq!(raw.len(), 1, "a child made past libc has a log of its own");
+    assert_eq!(raw[0].within("raw_keeps").blocks, 5);
+}

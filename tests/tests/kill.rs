@@ -182,6 +182,18 @@ fn a_program_that_execs_leaves_a_log_of_each_image() {
 }
 
 #[test]
+fn a_threaded_program_that_execs_leaves_the_log_of_its_threads() {
+    let outcome = Run::program("exit_among_threads").arg("exec").undisturbed();
+    let report = outcome
+        .reports()
+        .into_iter()
+        .find(|report| report.argv().last().is_some_and(|word| word == "exec"))
+        .expect("the log of the first image");
+    assert_eq!(report.number("loss.events_lost"), 0);
+    assert_eq!(report.within("sure_keep").blocks, 100);
+}
+
+#[test]
 fn the_log_of_a_running_program_can_be_read() {
     let folder = tempfile::tempdir().expect("a directory");
     let mut child = Command::new(Program::new("waits").build())

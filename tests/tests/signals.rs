@@ -96,3 +96,21 @@ fn the_program_s_signals_stay_its_own() {
     let kept = report.within("keep");
     assert_eq!((kept.blocks, kept.bytes), (5, 520));
 }
+
+#[test]
+fn jumps_out_of_the_middle_of_an_allocation_leave_the_record_whole() {
+    for (mode, jumps) in [("timer", 300), ("overflow", 60)] {
+        let run = Run::program("jumps_out")
+            .args([mode, &jumps.to_string()])
+            .behind(Program::new("reentrant_allocator").build());
+        let outcome = run.undisturbed();
+        let report = outcome.report();
+        assert_eq!(report.number("loss.events_lost"), 0, "{mode}");
+        let after = report.within("after_keeps");
+        assert_eq!((after.blocks, after.bytes), (1000, 88_000), "{mode}");
+        assert_eq!(report.within("quiet_churn").blocks, 0, "{mode}");
+        assert_eq!(report.within("quiet_churn").allocations, 100_000, "{mode}");
+        let lost = report.within("brief").blocks;
+        assert!(lost <= jumps, "{mode}: {lost} blocks for {jumps} jumps");
+    }
+}

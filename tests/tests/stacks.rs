@@ -169,3 +169,26 @@ fn generated_code_with_registered_unwind_information_is_walked_through() {
     let made = report.within_all(&["made", "main"]);
     assert_eq!((made.blocks, made.bytes), (1000, 32_000));
 }
+
+#[test]
+fn fibers_whose_stacks_are_unmapped_are_never_read_again() {
+    let report = Run::program("fiber_storm").arg("3000").checked().report();
+    let of = |function: &str| {
+        (
+            report.within(function).blocks,
+            report.within(function).bytes,
+        )
+    };
+    assert_eq!(of("storm_keeps"), (3000, 144_000));
+    assert_eq!(of("shore_keeps"), (3000, 168_000));
+    assert_eq!(
+        report
+            .within_all(&["storm_keeps", "shore_keeps"])
+            .allocations,
+        0
+    );
+    assert_eq!(
+        report.within_all(&["storm_keeps", "below", "run"]).blocks,
+        3000
+    );
+}

@@ -1,7 +1,7 @@
 //! Threads: blocks freed by another one, threads by the hundred thousand, allocations while
 //! threads and the process end.
 
-use leak_tests::Run;
+use leak_tests::{Program, Run};
 
 #[test]
 fn a_block_freed_by_another_thread_is_not_a_leak() {
@@ -149,4 +149,22 @@ fn threads_on_the_smallest_stacks_survive() {
     let tight = report.within("tight_keep");
     assert_eq!((tight.blocks, tight.bytes), (80, 9600));
     assert_eq!(report.within("body").blocks, 80);
+}
+
+#[test]
+fn the_loader_s_lock_and_leak_s_never_wait_for_each_other() {
+    let run = Run::program("iterates")
+        .arg(Program::new("plugin_a").build())
+        .arg("1500");
+    let report = run.checked().report();
+    for (function, size) in [
+        ("callback_keeps", 72),
+        ("catch_keeps", 40),
+        ("plugin_a_keep", 24),
+        ("plugin_a_constructed", 8),
+    ] {
+        let sums = report.within(function);
+        assert_eq!((sums.blocks, sums.bytes), (1500, 1500 * size), "{function}");
+    }
+    assert_eq!(report.within("churn").blocks, 0);
 }
