@@ -48,6 +48,10 @@ pub const VARIABLES: &[Variable] = &[
     },
 ];
 
+/// The other way to trace.
+pub const WITHOUT_RUN: &str = "LD_PRELOAD=/path/to/libleak.so ./app does the same without leak run, but for the \
+                               checks before and the summary after it.";
+
 /// The table as the last section of a help text.
 pub fn help() -> String {
     let mut text = String::from("Environment:");
@@ -61,10 +65,8 @@ pub fn help() -> String {
             text.push('\n');
         }
     }
-    text.push_str(
-        "\nLD_PRELOAD=/path/to/libleak.so ./app does the same without leak run; children are \
-         followed in both cases, one log for each process.",
-    );
+    text.push('\n');
+    text.push_str(WITHOUT_RUN);
     text
 }
 

@@ -6,6 +6,15 @@ use std::path::PathBuf;
 
 use crate::run::{Unwritable, Untraceable};
 
+/// What the system said, without the number of the error.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = plain.chars();
+    let lower = chars.next().map(|first| first.to_lowercase().chain(chars).collect());
+    lower.unwrap_or_default()
+}
+
 /// An error of the command. All of them end it with status 2.
 #[derive(Debug)]
 pub enum Error {
@@ -65,16 +74,16 @@ impl fmt::Display for Error {
                          without a #! line, run its interpreter (leak run -- sh {})",
                         program.display()
                     ),
-                    _ => write!(f, "cannot be started ({error}); does it start without leak?"),
+                    _ => write!(f, "cannot be started ({}); does it start without leak?", reason(error)),
                 }
             }
             Error::Write { path, error } => {
-                write!(f, "{}: cannot be written ({error}); choose another directory", path.display())
+                write!(f, "{}: cannot be written ({}); choose another directory", path.display(), reason(error))
             }
             Error::Output(error) => write!(
                 f,
-                "standard output: {error}; the report is not whole: free some space, or write \
-                 it elsewhere"
+                "standard output: {}; the report is not whole: free some space, or write it elsewhere",
+                reason(error)
             ),
         }
     }

@@ -11,7 +11,7 @@ use crate::figures;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
-#[command(name = "leak", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "leak", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Start here:  leak run -- ./app args...")]
 pub struct Flags {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ pub enum Command {
 /// the same signal (which shells show as 128 + its number); if the program cannot be traced,
 /// it is not started and the exit status is 2.
 #[derive(Debug, Args)]
-#[command(after_long_help = environment::help())]
+#[command(override_usage = "leak run [OPTIONS] [--] PROGRAM [ARGS]...", after_long_help = environment::help())]
 pub struct RunFlags {
     /// Where the logs go: a file name, in which %p becomes the process id and %e the program's
     /// name, or a directory (made if it ends in /).

@@ -113,7 +113,7 @@ fn title(page: &Page) -> String {
     if shown == page.all.sites {
         format!("{what}, {by}:")
     } else {
-        format!("{what}, {by}; the first {} of {}:", count(shown), count(page.all.sites))
+        format!("{what}, {by} (first {} of {}):", count(shown), count(page.all.sites))
     }
 }
 
@@ -190,7 +190,11 @@ fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Re
     }
     if let Some(rest) = order.get(MAX_PROCESSES..).filter(|rest| !rest.is_empty()) {
         let sum = rest.iter().map(|process| process.live_bytes).sum();
-        writeln!(out, "          {:>10}             in {}", bytes(sum), counted(rest.len() as u64, "other process").replace("processs", "processes"))?;
+        let others = match rest.len() {
+            1 => "1 other process".to_owned(),
+            n => format!("{} other processes", count(n as u64)),
+        };
+        writeln!(out, "          {:>10}             {others}", bytes(sum))?;
     }
     Ok(())
 }
@@ -202,7 +206,8 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
     match (page.subject, page.sort) {
         (Subject::Peak, _) | (Subject::End, Some(Sort::Peak)) => {
             let part = percent(figures.peak_bytes.0, page.sums.peak_bytes);
-            text.push(format!("{} in {} ({part})", paint.amount(bytes(figures.peak_bytes.0)), counted(figures.peak_blocks, "block")));
+            let blocks = counted(figures.peak_blocks, "block");
+            text.push(format!("{} ({part}) in {blocks}", paint.amount(bytes(figures.peak_bytes.0))));
             if figures.blocks > 0 {
                 text.push(format!("{} not freed", bytes(figures.bytes.0)));
             }
@@ -220,10 +225,11 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
         }
         (Subject::End, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
-            text.push(format!("{} in {} ({part})", paint.amount(bytes(figures.bytes.0)), counted(figures.blocks, "block")));
-            if made > figures.blocks {
-                text.push(format!("of {} made here", count(made)));
-            }
+            let blocks = match figures.blocks {
+                left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
+                left => counted(left, "block"),
+            };
+            text.push(format!("{} ({part}) in {blocks}", paint.amount(bytes(figures.bytes.0))));
         }
     }
     if site.threads > 1 {
@@ -287,7 +293,7 @@ fn frame_line(out: &mut impl Write, frame: &Frame<'_>, page: &Page, sources: &mu
     let mut place = match (frame.file, frame.line, module) {
         (Some(file), Some(line), _) => format!("{}:{line}", shorten::file(file, &page.here)),
         (Some(file), None, _) => shorten::file(file, &page.here).into_owned(),
-        (None, _, Some(module)) if frame.function.is_some() => module.to_owned(),
+        (None, _, Some(module)) if frame.function.is_some() => format!("({module})"),
         _ => String::new(),
     };
     if frame.inlined {
@@ -357,10 +363,9 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let mut lines = Vec::new();
     if page.late.sites > 0 {
         lines.push(format!(
-            "{} more with {}; --top {} shows all, --top N the first N.",
+            "{} more with {} (--top 0 shows all).",
             counted(page.late.sites, "site"),
             amount(&page.late.figures),
-            0
         ));
     }
     if page.small.sites > 0 && shown {
@@ -374,4 +379,139 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         writeln!(out, "{}", paint.faint(line))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heap::Bytes;
+    use std::path::Path;
+
+    fn page() -> Page {
+        Page {
+            processes: vec![ProcessLine {
+                command: "./app --serve".to_owned(),
+                pid: 77,
+                duration: Nanos(12_340_000_000),
+                ending: "exit status 0".to_owned(),
+                live_bytes: 3_000_000,
+                ..ProcessLine::default()
+            }],
+            sums: Sums {
+                allocations: 1_234_567,
+                frees: 1_234_000,
+                reallocations: 12,
+                allocated_bytes: 345_600_000,
+                live_blocks: 567,
+                live_bytes: 3_000_000,
+                peak_bytes: 9_000_000,
+                temporary: 1_000,
+            },
+            peak_time: Some(Nanos(3_210_000_000)),
+            all: Hidden { sites: 2, ..Hidden::default() },
+            sort: Some(Sort::Bytes),
+            merge: Some(Merge::Stack),
+            here: "/home/me/app".into(),
+            ..Page::default()
+        }
+    }
+
+    fn frame<'a>(function: &'a str, place: Option<(&'a str, u32)>) -> Frame<'a> {
+        Frame {
+            address: Some(0x1000),
+            module: Some(Path::new("/usr/bin/app")),
+            function: Some(function),
+            file: place.map(|(file, _)| file),
+            line: place.map(|(_, line)| line),
+            ..Frame::default()
+        }
+    }
+
+    fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
+        let figures = Figures {
+            blocks: 300,
+            bytes: Bytes(2_000_000),
+            allocations: 12_345,
+            allocated_bytes: Bytes(9_000_000),
+            peak_blocks: 400,
+            peak_bytes: Bytes(3_000_000),
+            temporary: 5,
+            ..Figures::default()
+        };
+        Site { figures, threads: 2, stacks: 1, processes: 1, frames, cut: None }
+    }
+
+    fn printed(page: &Page, sites: Vec<Site<'_>>) -> String {
+        let mut out = Vec::new();
+        print(&mut out, page, sites.into_iter(), &mut Sources::default(), Paint::PLAIN).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn names_places_inlines_and_source_lines_are_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("cache.cc");
+        std::fs::write(&source, "int a;\n\n    auto *p = new Entry[n];\n").unwrap();
+        let source = source.to_str().unwrap();
+        let frames = vec![
+            Frame { inlined: true, ..frame("make<int>(int)", Some((source, 3))) },
+            frame("handle", Some(("/home/me/app/src/handle.cc", 20))),
+            frame("qsort", None),
+            Frame { function: None, offset: 0x1234, ..frame("", None) },
+            frame("main", Some(("/src/main.cc", 7))),
+            frame("__libc_start_call_main", None),
+        ];
+        let page = Page { here: dir.path().to_owned(), ..page() };
+        insta::assert_snapshot!(printed(&page, vec![site(frames)]));
+    }
+
+    #[test]
+    fn recursion_is_told_once() {
+        let mut frames = vec![frame("leaf", None)];
+        for _ in 0..50 {
+            frames.push(frame("even", Some(("/e.c", 1))));
+            frames.push(frame("odd", Some(("/e.c", 9))));
+        }
+        frames.push(frame("main", None));
+        let text = printed(&page(), vec![site(frames)]);
+        insta::assert_snapshot!(text.split("made here").last().unwrap());
+    }
+
+    #[test]
+    fn a_stack_that_was_cut_says_so_and_is_not_cut_further() {
+        let mut cut = site(vec![frame("f", None), frame("main", None), frame("_start", None)]);
+        cut.cut = Some("no unwind information there");
+        let text = printed(&page(), vec![cut]);
+        insta::assert_snapshot!(text.split("made here").last().unwrap());
+    }
+
+    #[test]
+    fn merged_sites_show_what_they_were_merged_by() {
+        let merged = |frame| Site { stacks: 40, ..site(vec![Frame { address: None, ..frame }]) };
+        let sites = vec![
+            merged(Frame { line: None, ..frame("cache::make()", Some(("/src/cache.cc", 0))) }),
+            merged(Frame { function: None, line: None, ..frame("", Some(("/src/cache.cc", 0))) }),
+            merged(Frame { function: None, ..frame("", None) }),
+            merged(Frame::default()),
+        ];
+        let page = Page { merge: Some(Merge::Function), ..page() };
+        let text = printed(&page, sites);
+        insta::assert_snapshot!(text.split("stack is whole").last().unwrap());
+    }
+
+    #[test]
+    fn losses_come_before_the_sites() {
+        let loss = vec!["./app has jemalloc linked in: ...".to_owned(), "7 events lost: ...".to_owned()];
+        let page = Page { loss, ..page() };
+        let text = printed(&page, vec![]);
+        assert!(text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"), "{text}");
+    }
+
+    #[test]
+    fn many_processes_are_listed_by_what_they_left() {
+        let line = page().processes.remove(0);
+        let processes = (1..=13).map(|n| ProcessLine { pid: n, live_bytes: u64::from(n) << 10, ..line.clone() });
+        let page = Page { processes: processes.collect(), peak_time: None, ..page() };
+        insta::assert_snapshot!(printed(&page, vec![]).split("Nothing").next().unwrap());
+    }
 }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::environment;
+use crate::error::reason;
 
 /// A log begins with this much, bytes.
 const LEAST_ROOM: u64 = 64 * 1024;
@@ -31,13 +32,15 @@ impl fmt::Display for Unwritable {
         match self {
             Unwritable::NoDirectory(dir, error) => write!(
                 f,
-                "{}: not a directory to write logs to ({error}); make it, or choose another with -o",
-                dir.display()
+                "{}: not a directory to write logs to ({}); make it, or choose another with -o",
+                dir.display(),
+                reason(error)
             ),
             Unwritable::Refused(dir, error) => write!(
                 f,
-                "{}: no logs can be written there ({error}); choose another directory with -o",
-                dir.display()
+                "{}: no logs can be written there ({}); choose another directory with -o",
+                dir.display(),
+                reason(error)
             ),
             Unwritable::Full(dir) => write!(
                 f,

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::elf;
+use crate::error::reason;
 
 /// Scripts that name scripts as their interpreters; the kernel follows as many.
 const MAX_SCRIPTS: usize = 5;
@@ -174,7 +175,7 @@ fn check(path: &Path, of: Option<&Path>, scripts_left: usize) -> Result<(), Untr
                 None => Why::Missing,
             });
         }
-        Err(error) => return because(Why::System(error.to_string())),
+        Err(error) => return because(Why::System(reason(&error))),
     };
     if about.is_dir() {
         return because(Why::Directory);
