@@ -238,8 +238,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        command
-            .spawn()
+        started(&mut command)
             .unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()))
     }
 
@@ -291,8 +290,7 @@ impl Run {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
+        let mut child = started(&mut command)
             .unwrap_or_else(|error| panic!("{}: {error}", self.executable.display()));
         let pid = child.id();
         if let (Some(mut stdin), input) = (child.stdin.take(), self.input.clone()) {
@@ -411,6 +409,17 @@ impl Outcome {
         let mut reports = self.reports();
         reports.retain(|report| report.0["process"]["pid"].as_u64() != Some(u64::from(self.pid)));
         reports
+    }
+}
+
+/// Starts a command. An executable that was written a moment ago may still be open for writing in
+/// a process that another test has just forked; that passes by itself.
+fn started(command: &mut Command) -> std::io::Result<Child> {
+    loop {
+        match command.spawn() {
+            Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) => std::thread::yield_now(),
+            other => return other,
+        }
     }
 }
 
