@@ -81,7 +81,8 @@ pub struct Tail {
     pub tail: u64,
     /// Serial of the thread that owned the ring there.
     pub thread: u32,
-    /// The block that this thread made last, if nothing came after; else 0.
+    /// Address of the block that this thread made last, while it is neither freed
+    /// nor reallocated; else 0.
     pub last_alloc: u64,
 }
 

@@ -1,0 +1,52 @@
+//! The event clock: the time-stamp counter where it is invariant.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+static MONOTONIC: AtomicBool = AtomicBool::new(false);
+
+/// Chooses the clock; returns whether it is the TSC.
+pub fn init() -> bool {
+    // Leaf 8000_0007h, EDX bit 8: the counter runs at one rate in all states.
+    let max = core::arch::x86_64::__cpuid(0x8000_0000).eax;
+    let invariant = max >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & 1 << 8 != 0;
+    MONOTONIC.store(!invariant, Relaxed);
+    invariant
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC` or another clock (through the vDSO).
+pub fn clock_ns(clock: i32) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable. glibc answers these clocks without errno.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// Now, after everything before has happened: for the end of an allocation.
+#[inline(always)]
+pub fn after() -> u64 {
+    if MONOTONIC.load(Relaxed) {
+        return clock_ns(libc::CLOCK_MONOTONIC);
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: rdtscp reads a counter; it waits for all earlier loads.
+    unsafe {
+        asm!("rdtscp", out("eax") low, out("edx") high, out("ecx") _, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Now, before any later store becomes visible: for the start of a free. Stores
+/// retire in order after this, so no fence is needed.
+#[inline(always)]
+pub fn before() -> u64 {
+    if MONOTONIC.load(Relaxed) {
+        return clock_ns(libc::CLOCK_MONOTONIC);
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: rdtsc reads a counter.
+    unsafe {
+        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}

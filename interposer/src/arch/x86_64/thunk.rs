@@ -1,0 +1,146 @@
+//! Entry thunks: what an exported symbol is before it is Rust.
+//!
+//! A thunk passes on where its return address stands and the caller's rbp, so
+//! that the unwinder begins at the app's own frame, and jumps: no frame of ours
+//! lies between. (With `endbr64`, as indirect calls need it under CET.)
+
+/// `thunk!(name(1) -> body)`: exports `name`, which has that many integer
+/// arguments (0 to 4), and jumps to `body(args…, return_slot, caller_rbp)`.
+#[macro_export]
+macro_rules! thunk {
+    ($name:ident(0) -> $body:path) => { $crate::thunk!(@emit $name, "rdi", "rsi", $body); };
+    ($name:ident(1) -> $body:path) => { $crate::thunk!(@emit $name, "rsi", "rdx", $body); };
+    ($name:ident(2) -> $body:path) => { $crate::thunk!(@emit $name, "rdx", "rcx", $body); };
+    ($name:ident(3) -> $body:path) => { $crate::thunk!(@emit $name, "rcx", "r8", $body); };
+    ($name:ident(4) -> $body:path) => { $crate::thunk!(@emit $name, "r8", "r9", $body); };
+    (@emit $name:ident, $slot:literal, $fp:literal, $body:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                concat!("mov ", $slot, ", rsp"),
+                concat!("mov ", $fp, ", rbp"),
+                "jmp {body}",
+                ".cfi_endproc",
+                body = sym $body,
+            )
+        }
+    };
+}
+
+/// `thunk_many!(name -> body)`: as [`thunk!`] for six arguments; the two extra
+/// ones go on the stack.
+#[macro_export]
+macro_rules! thunk_many {
+    ($name:ident -> $body:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "mov rax, rsp",
+                "sub rsp, 8",
+                ".cfi_adjust_cfa_offset 8",
+                "push rbp",
+                ".cfi_adjust_cfa_offset 8",
+                "push rax",
+                ".cfi_adjust_cfa_offset 8",
+                "call {body}",
+                "add rsp, 24",
+                ".cfi_adjust_cfa_offset -24",
+                "ret",
+                ".cfi_endproc",
+                body = sym $body,
+            )
+        }
+    };
+}
+
+/// `thunk_before!(name -> before, slot)`: calls `before(arg0, arg1, arg2)` and
+/// then continues in the original, whose address is in the static `slot`, with
+/// every argument register and the stack as they were: right for variadic
+/// functions and for those that look at their caller.
+#[macro_export]
+macro_rules! thunk_before {
+    ($name:ident -> $before:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "push rcx", ".cfi_adjust_cfa_offset 8",
+                "push r8", ".cfi_adjust_cfa_offset 8",
+                "push r9", ".cfi_adjust_cfa_offset 8",
+                "push rax", ".cfi_adjust_cfa_offset 8",
+                "call {before}",
+                "pop rax", ".cfi_adjust_cfa_offset -8",
+                "pop r9", ".cfi_adjust_cfa_offset -8",
+                "pop r8", ".cfi_adjust_cfa_offset -8",
+                "pop rcx", ".cfi_adjust_cfa_offset -8",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp qword ptr [rip + {slot}]",
+                ".cfi_endproc",
+                before = sym $before,
+                slot = sym $slot,
+            )
+        }
+    };
+}
+
+/// `thunk_or!(name -> body, slot)`: calls `body(arg0, arg1, arg2, return_slot,
+/// caller_rbp)`; if it returns null, continues in the original as if the body
+/// had never run (the original may throw: no frame of ours is in the way).
+#[macro_export]
+macro_rules! thunk_or {
+    ($name:ident -> $body:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "lea rcx, [rsp + 24]",
+                "mov r8, rbp",
+                "call {body}",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "test rax, rax",
+                "je 2f",
+                "ret",
+                "2: jmp qword ptr [rip + {slot}]",
+                ".cfi_endproc",
+                body = sym $body,
+                slot = sym $slot,
+            )
+        }
+    };
+}

@@ -1,0 +1,188 @@
+//! The log file: created once, opened again by its name whenever an extent is
+//! added, never kept open (programs close and reuse descriptor numbers).
+//!
+//! Failure here never reaches the program: no room, no right, another root, a
+//! file size limit: the caller gets `None` and recording ends.
+
+use crate::sys::{self, Errno, Fd};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use log_format::layout::*;
+
+/// Longest path kept, bytes with the NUL.
+pub const MAX_PATH: usize = 4096;
+
+/// Soft limit of the size of files (`RLIMIT_FSIZE`): beyond it the kernel would
+/// send the program a signal.
+pub static SIZE_LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The open log. All-zero bytes mean none.
+pub struct LogFile {
+    header: AtomicPtr<Header>,
+    end: AtomicU64,
+    path: UnsafeCell<[u8; MAX_PATH]>,
+    path_len: AtomicU64,
+}
+
+impl LogFile {
+    /// The mapped header page.
+    #[inline(always)]
+    pub fn header(&self) -> Option<&'static Header> {
+        // SAFETY: set once to a mapping that stays.
+        unsafe { self.header.load(Acquire).as_ref() }
+    }
+
+    /// Absolute path with the NUL; empty if there is no log.
+    pub fn path(&self) -> &[u8] {
+        let len = self.path_len.load(Acquire) as usize;
+        // SAFETY: written before the length, then never again.
+        unsafe { (*self.path.get()).get(..len) }.unwrap_or(&[])
+    }
+
+    /// End of the file so far, bytes.
+    pub fn end(&self) -> u64 {
+        self.end.load(Relaxed)
+    }
+
+    /// Creates the file (never over an existing one) and maps its header and
+    /// first DATA extent. `path` is absolute with the NUL. Returns the extent's
+    /// mapping.
+    ///
+    /// Called by the one thread that starts the recorder.
+    pub fn create(&self, path: &[u8]) -> Result<*mut u8, Errno> {
+        // SAFETY: single starter, see above; no reader before `path_len` is set.
+        let own = unsafe { &mut *self.path.get() };
+        own.get_mut(..path.len()).ok_or(Errno(libc::ENAMETOOLONG))?.copy_from_slice(path);
+        let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
+        let mapped = reserve(fd, 0, FIRST_DATA_END)
+            // SAFETY: no fixed place.
+            .and_then(|()| unsafe { sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut()) });
+        sys::close(fd);
+        let base = match mapped {
+            Ok(base) => base,
+            Err(error) => {
+                // An empty file helps nobody.
+                // SAFETY: the path is NUL-terminated.
+                unsafe { crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0) };
+                return Err(error);
+            }
+        };
+        self.path_len.store(path.len() as u64, Release);
+        self.end.store(FIRST_DATA_END, Release);
+        self.header.store(base.cast(), Release);
+        // SAFETY: the header page is followed by the first extent.
+        let extent = unsafe { base.add(HEADER_SIZE as usize) };
+        format_extent(extent, ExtentKind::Data, 0, FIRST_DATA_END - HEADER_SIZE);
+        Ok(extent)
+    }
+
+    /// Opens the file again and makes sure that it is still ours.
+    fn reopen(&self) -> Result<Fd, Errno> {
+        let header = self.header().ok_or(Errno(libc::ENOENT))?;
+        let fd = sys::open(self.path(), libc::O_RDWR | libc::O_NOFOLLOW, 0)?;
+        // SAFETY: no fixed place; the page is unmapped below.
+        let same = unsafe { sys::map_file(fd, 0, PAGE as usize, core::ptr::null_mut()) }.map(|page| {
+            // SAFETY: a mapped header page; the file has at least one page of ours
+            // or it is another file, which has none to fault on only if shorter.
+            let theirs = unsafe { &*page.cast::<Header>() };
+            let same = (0..2).all(|i| {
+                theirs.log_id.get(i).map(|v| v.load(Relaxed)) == header.log_id.get(i).map(|v| v.load(Relaxed))
+            });
+            // SAFETY: mapped above.
+            unsafe { sys::unmap(page, PAGE as usize) };
+            same
+        });
+        match same {
+            Ok(true) => Ok(fd),
+            other => {
+                sys::close(fd);
+                Err(other.err().unwrap_or(Errno(libc::ESTALE)))
+            }
+        }
+    }
+
+    /// Adds an extent of `len` bytes and maps it: whole, or (`at`) from its
+    /// second page to the given place. Returns the mapping of the whole or of
+    /// the header page.
+    ///
+    /// # Safety
+    /// `at` is null or inside a reservation of `len − PAGE` bytes.
+    pub unsafe fn extend(&self, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
+        if crate::global::get().is_some_and(|g| g.filtered.load(Relaxed) != 0) {
+            return Err(StopReason::Filtered);
+        }
+        let fd = self.reopen().map_err(|_| StopReason::Unreachable)?;
+        let offset = self.end.fetch_add(len, AcqRel);
+        let mapped = reserve(fd, offset, len).and_then(|()| {
+            let null = core::ptr::null_mut();
+            if at.is_null() {
+                // SAFETY: no fixed place.
+                return unsafe { sys::map_file(fd, offset, len as usize, null) };
+            }
+            // SAFETY: no fixed place; then the caller's.
+            unsafe {
+                let page = sys::map_file(fd, offset, PAGE as usize, null)?;
+                sys::map_file(fd, offset + PAGE, (len - PAGE) as usize, at)?;
+                Ok(page)
+            }
+        });
+        sys::close(fd);
+        let base = mapped.map_err(|_| StopReason::NoSpace)?;
+        format_extent(base, kind, id, len);
+        Ok(base)
+    }
+
+    /// Opens the file for the clean end.
+    pub fn open_for_end(&self) -> Result<Fd, Errno> {
+        self.reopen()
+    }
+
+    /// Sets the end after the file was cut.
+    pub fn set_end(&self, end: u64) {
+        self.end.store(end, Release);
+    }
+
+    /// Writes a reading of both clocks where the reader looks for it.
+    pub fn calibrate(&self, slot: usize) {
+        if let Some(pair) = self.header().and_then(|h| h.calibration.get(slot & 1)) {
+            let ns = crate::arch::clock::clock_ns(libc::CLOCK_MONOTONIC);
+            pair.ticks.store(crate::arch::clock::before(), Relaxed);
+            pair.ns.store(ns, Release);
+        }
+    }
+}
+
+/// Reserves room in the file without provoking SIGXFSZ.
+fn reserve(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
+    if offset.saturating_add(len) > SIZE_LIMIT.load(Relaxed) {
+        return Err(Errno(libc::EFBIG));
+    }
+    match sys::fallocate(fd, offset, len) {
+        Err(Errno(libc::EOPNOTSUPP | libc::ENOSYS)) => write_zeros(fd, offset, len),
+        other => other,
+    }
+}
+
+/// For file systems without `fallocate`: written pages have room as well.
+fn write_zeros(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let mut at = offset;
+    while at < offset + len {
+        match sys::pwrite(fd, &ZEROS, at)? {
+            0 => return Err(Errno(libc::ENOSPC)),
+            n => at += n as u64,
+        }
+    }
+    Ok(())
+}
+
+/// Writes an extent's header, the magic last.
+pub fn format_extent(base: *mut u8, kind: ExtentKind, id: u32, len: u64) {
+    // SAFETY: `base` is a mapped page of ours.
+    let header = unsafe { &*base.cast::<ExtentHeader>() };
+    header.kind.store(kind as u32, Relaxed);
+    header.id.store(id, Relaxed);
+    header.len.store(len, Relaxed);
+    header.used.store(0, Relaxed);
+    header.magic.store(EXTENT_MAGIC, Release);
+}

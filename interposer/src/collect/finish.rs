@@ -1,0 +1,248 @@
+//! The clean end: everything into blocks, the file cut to what they need.
+//!
+//! Rings and raw nodes are only needed while the program runs. At `exit`,
+//! `_exit` and `exec` they are drained and written as blocks; the room they took
+//! is filled with the blocks that stand last in the file, and the rest is cut. A
+//! kill in the middle does no harm: a block that is being moved stands twice, and
+//! the reader takes one.
+
+use crate::arch::{clock, tls};
+use crate::global::{self, Global, Phase};
+use crate::thread::{self, ThreadState};
+use crate::{start, sys};
+use core::ffi::c_void;
+use core::sync::atomic::Ordering::*;
+use log_format::block::{BLOCK_HEADER, BlockHeader};
+use log_format::layout::*;
+
+unsafe extern "C" {
+    fn on_exit(function: unsafe extern "C" fn(i32, *mut c_void), argument: *mut c_void) -> i32;
+    fn at_quick_exit(function: unsafe extern "C" fn()) -> i32;
+}
+
+/// Arranges to be called when the program ends. Registered at the very start, so
+/// called after everything that the program registered, destructors included.
+pub fn watch_exit() {
+    // SAFETY: the functions have the right types; libc keeps the first entries in
+    // static memory.
+    unsafe {
+        on_exit(at_exit, core::ptr::null_mut());
+        at_quick_exit(at_quick);
+    }
+}
+
+unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
+    finish(State::Exited, status);
+}
+
+unsafe extern "C" fn at_quick() {
+    // The status is not told; `_exit`, which follows, is libc's own.
+    finish(State::Exited, 0);
+}
+
+/// Ends the log.
+pub fn finish(state: State, status: i32) {
+    let Some(global) = global::recording() else { return };
+    let Some(header) = global.file.header() else { return };
+    // A vfork child shares our memory and must leave the parent's log alone.
+    if header.pid.load(Relaxed) != sys::getpid() || global.filtered.load(Relaxed) != 0 {
+        return;
+    }
+    let word = tls::get();
+    let thread = if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() };
+    // From a handler that interrupts our own drain: the rings are left to the reader.
+    let me = if thread.is_null() { 1 } else { thread as usize };
+    let mut tries = 0;
+    while global.drain_owner.compare_exchange(0, me, Acquire, Relaxed).is_err() {
+        tries += 1;
+        if tries > 200 || global.drain_owner.load(Relaxed) == me {
+            return;
+        }
+        let seen = global.drain_done.load(Relaxed);
+        sys::futex_wait(&global.drain_done, seen, 10_000_000);
+    }
+    let mut work = Work { global, state, status, thread };
+    let argument = (&raw mut work).cast();
+    // SAFETY: this thread's state; the work outlives the call.
+    unsafe {
+        if thread.is_null() {
+            run(argument);
+        } else {
+            thread::deep(thread, run, argument);
+        }
+    }
+    super::unlock(global);
+    if state == State::Exec {
+        restart(global);
+    }
+}
+
+struct Work {
+    global: &'static Global,
+    state: State,
+    status: i32,
+    thread: *mut ThreadState,
+}
+
+unsafe extern "C" fn run(work: *mut u8) {
+    // SAFETY: `finish` gave it.
+    let work = unsafe { &mut *work.cast::<Work>() };
+    let global = work.global;
+    let Some(header) = global.file.header() else { return };
+    // SAFETY: the drain is held.
+    let drain = unsafe { &mut *global.drain.get() };
+    drain.drain_all(global);
+    header.end_ticks.store(clock::after(), Relaxed);
+    header.exit_status.store(work.status as u32 & 0xff, Relaxed);
+    global.file.calibrate(0);
+    global.file.calibrate(1);
+    header.state.store(work.state as u32, Release);
+    // Another program takes over only if `exec` succeeds; if other threads run
+    // until then, their rings must stay.
+    let others = thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
+    if others && work.state == State::Exec {
+        return;
+    }
+    if drain.append_nodes(global) {
+        header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
+        global.set_phase(Phase::Dormant);
+        // Threads that still run write into private pages from here on.
+        for state in thread::all(global) {
+            let base = (state.ring as usize - 64) as *mut u8;
+            // SAFETY: a ring's extent; its events are in blocks.
+            unsafe {
+                if sys::replace_by_private(base, (state.mask + 1 + PAGE) as usize).is_err() {
+                    return;
+                }
+            }
+        }
+        compact(global);
+    }
+    start::verbose_line(b"leak: finished ", global.file.path());
+}
+
+/// After a drained exec that may fail: the next event begins a new log, as in a
+/// fork child.
+fn restart(global: &'static Global) {
+    start::remember_parent_of(global);
+    tls::set(0);
+    global.reset();
+}
+
+/// Where blocks can be put.
+struct Hole {
+    offset: u64,
+    len: u64,
+    used: u64,
+}
+
+/// Moves the last blocks into the first holes and cuts the file.
+fn compact(global: &Global) {
+    let Ok(fd) = global.file.open_for_end() else { return };
+    let end = global.file.end();
+    // SAFETY: no fixed place.
+    if let Ok(base) = unsafe { sys::map_file(fd, 0, end as usize, core::ptr::null_mut()) } {
+        // SAFETY: the file has `end` bytes, all mapped, and nobody else writes.
+        unsafe {
+            let end = fill_holes(base, end);
+            if sys::ftruncate(fd, end).is_ok() {
+                global.file.set_end(end);
+            }
+        }
+        // SAFETY: mapped above.
+        unsafe { sys::unmap(base, end as usize) };
+    }
+    sys::close(fd);
+}
+
+unsafe fn extent(base: *mut u8, offset: u64) -> &'static ExtentHeader {
+    // SAFETY: the caller's offset is an extent's.
+    unsafe { &*base.add(offset as usize).cast::<ExtentHeader>() }
+}
+
+/// Most extents that are looked at; a larger file keeps its holes.
+const MAX_EXTENTS: usize = 4096;
+
+unsafe fn fill_holes(base: *mut u8, end: u64) -> u64 {
+    let len = MAX_EXTENTS * 8;
+    let Some(list) = sys::map_private(len) else { return end };
+    // SAFETY: a fresh mapping; offsets come from the chain of extents.
+    let cut = unsafe {
+        let offsets = core::slice::from_raw_parts_mut(list.cast::<u64>(), MAX_EXTENTS);
+        match chain(base, end, offsets) {
+            Some(count) => pack(base, offsets.get(..count).unwrap_or(&[])),
+            None => end,
+        }
+    };
+    // SAFETY: not used any more.
+    unsafe { sys::unmap(list, len) };
+    cut
+}
+
+/// Offsets of all extents; `None` if the chain is not whole or too long.
+unsafe fn chain(base: *mut u8, end: u64, offsets: &mut [u64]) -> Option<usize> {
+    let mut offset = HEADER_SIZE;
+    let mut count = 0;
+    while offset < end {
+        // SAFETY: inside the mapping.
+        let header = unsafe { extent(base, offset) };
+        if header.magic.load(Acquire) != EXTENT_MAGIC {
+            return None;
+        }
+        *offsets.get_mut(count)? = offset;
+        count += 1;
+        offset += header.len.load(Relaxed);
+    }
+    Some(count)
+}
+
+/// Packs the blocks; returns where the file may be cut.
+unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
+    // SAFETY: offsets are extents; blocks are copied between disjoint ones.
+    unsafe {
+        let is_data = |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
+        let mut holes = offsets.iter().copied().filter(|&offset| !is_data(offset));
+        let mut hole: Option<Hole> = None;
+        let mut last = offsets.len();
+        'extents: while let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) {
+            if !is_data(from) || extent(base, from).used.load(Relaxed) == 0 {
+                // Not needed, unless it was made the place for later blocks.
+                last -= 1;
+                continue;
+            }
+            let used = extent(base, from).used.load(Relaxed);
+            let mut at = 0;
+            while at < used {
+                let source = base.add((from + EXTENT_HEADER_SIZE + at) as usize);
+                let bytes = core::slice::from_raw_parts(source, BLOCK_HEADER);
+                let Some(block) = BlockHeader::from_bytes(bytes) else { break 'extents };
+                let stride = BlockHeader::stride(block.len);
+                loop {
+                    let room = hole.as_ref().map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
+                    if room >= stride {
+                        break;
+                    }
+                    let Some(next) = holes.next().filter(|&next| next < from) else { break 'extents };
+                    let header = extent(base, next);
+                    header.used.store(0, Relaxed);
+                    header.kind.store(ExtentKind::Data as u32, Release);
+                    hole = Some(Hole { offset: next, len: header.len.load(Relaxed), used: 0 });
+                }
+                if let Some(hole) = &mut hole {
+                    let target = base.add((hole.offset + EXTENT_HEADER_SIZE + hole.used) as usize);
+                    core::ptr::copy_nonoverlapping(source, target, stride as usize);
+                    hole.used += stride;
+                    extent(base, hole.offset).used.store(hole.used, Release);
+                }
+                at += stride;
+            }
+            last -= 1;
+        }
+        // What stands before `last` is kept; the last one kept is cut to its content.
+        let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) else { return HEADER_SIZE };
+        let header = extent(base, from);
+        let len = (EXTENT_HEADER_SIZE + header.used.load(Relaxed)).next_multiple_of(PAGE);
+        header.len.store(len, Release);
+        from + len
+    }
+}

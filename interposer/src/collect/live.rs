@@ -1,0 +1,176 @@
+//! The live set: address -> size and serial, 16 bytes a block.
+//!
+//! The drain needs the size of what is freed to know the heap's peak exactly, and
+//! the serial to name the block in the log. 64 small tables instead of a large
+//! one, so that none takes long to grow.
+
+use crate::sys;
+
+const SHARD_BITS: u32 = 6;
+const SHARDS: usize = 1 << SHARD_BITS;
+const FIRST_BITS: u32 = 5;
+
+/// `address:48 | serial bits 19..35` and `size:45 | serial bits 0..19`; an
+/// address of 0 means an empty place.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Entry(u64, u64);
+
+const _: () = assert!(core::mem::size_of::<Entry>() == 16);
+
+impl Entry {
+    fn new(ptr: u64, block: Block) -> Entry {
+        let high = block.serial >> 19 & 0xffff;
+        Entry(ptr << 16 | high, block.size.min((1 << 45) - 1) << 19 | block.serial & 0x7_ffff)
+    }
+
+    fn ptr(self) -> u64 {
+        self.0 >> 16
+    }
+
+    fn block(self) -> Block {
+        Block { size: self.1 >> 19, serial: (self.0 & 0xffff) << 19 | self.1 & 0x7_ffff }
+    }
+}
+
+/// What is known of a live block. The serial is kept modulo 2^35.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Bytes asked for.
+    pub size: u64,
+    /// Low 35 bits of the serial.
+    pub serial: u64,
+}
+
+impl Block {
+    /// The whole serial, given the next one to be handed out.
+    pub fn full_serial(self, next: u64) -> u64 {
+        next.wrapping_sub(next.wrapping_sub(self.serial) & ((1 << 35) - 1))
+    }
+}
+
+struct Shard {
+    entries: *mut Entry,
+    bits: u32,
+    len: u32,
+}
+
+/// All-zero bytes are an empty set.
+pub struct Live {
+    shards: [Shard; SHARDS],
+}
+
+#[inline(always)]
+fn hash(ptr: u64) -> u64 {
+    (ptr >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Shard {
+    #[inline(always)]
+    fn slot(&self, hash: u64) -> usize {
+        ((hash << SHARD_BITS) >> (64 - self.bits)) as usize
+    }
+
+    /// Place of `ptr`, or the empty place where it would stand.
+    #[inline(always)]
+    fn find(&self, ptr: u64, hash: u64) -> *mut Entry {
+        let mask = (1usize << self.bits) - 1;
+        let mut slot = self.slot(hash);
+        // SAFETY: the table has 2^bits places and at least one is empty.
+        unsafe {
+            loop {
+                let entry = self.entries.add(slot);
+                if (*entry).ptr() == ptr || (*entry).0 == 0 {
+                    return entry;
+                }
+                slot = (slot + 1) & mask;
+            }
+        }
+    }
+
+    fn grow(&mut self) -> bool {
+        let bits = if self.entries.is_null() { FIRST_BITS } else { self.bits + 1 };
+        let Some(fresh) = sys::map_private(16 << bits) else { return false };
+        let old = core::mem::replace(self, Shard { entries: fresh.cast(), bits, len: self.len });
+        if old.entries.is_null() {
+            return true;
+        }
+        // SAFETY: the old table has 2^bits places; nobody else uses it.
+        unsafe {
+            for index in 0..1usize << old.bits {
+                let entry = *old.entries.add(index);
+                if entry.0 != 0 {
+                    *self.find(entry.ptr(), hash(entry.ptr())) = entry;
+                }
+            }
+            sys::unmap(old.entries.cast(), 16 << old.bits);
+        }
+        true
+    }
+}
+
+impl Live {
+    #[inline(always)]
+    fn shard(&mut self, hash: u64) -> &mut Shard {
+        let index = (hash >> (64 - SHARD_BITS)) as usize;
+        // SAFETY: the index has SHARD_BITS bits.
+        unsafe { self.shards.get_unchecked_mut(index) }
+    }
+
+    /// Adds a block; returns the one that stood there. `Err` if memory ran out.
+    pub fn insert(&mut self, ptr: u64, block: Block) -> Result<Option<Block>, ()> {
+        let hash = hash(ptr);
+        let shard = self.shard(hash);
+        // At most 7/8 full.
+        if (shard.entries.is_null() || shard.len as usize * 8 >= 7 << shard.bits) && !shard.grow() {
+            return Err(());
+        }
+        let place = shard.find(ptr, hash);
+        // SAFETY: a place in the table.
+        unsafe {
+            let old = *place;
+            *place = Entry::new(ptr, block);
+            if old.0 == 0 {
+                shard.len += 1;
+                return Ok(None);
+            }
+            Ok(Some(old.block()))
+        }
+    }
+
+    /// Takes a block out.
+    pub fn remove(&mut self, ptr: u64) -> Option<Block> {
+        let hash_value = hash(ptr);
+        let shard = self.shard(hash_value);
+        if shard.entries.is_null() {
+            return None;
+        }
+        let mask = (1usize << shard.bits) - 1;
+        // SAFETY: indices are masked; the table has an empty place.
+        unsafe {
+            let place = shard.find(ptr, hash_value);
+            if (*place).0 == 0 {
+                return None;
+            }
+            let block = (*place).block();
+            let mut hole = place.offset_from(shard.entries) as usize;
+            let mut next = (hole + 1) & mask;
+            // Close the gap, so that searches need no marks for removed places.
+            loop {
+                let entry = *shard.entries.add(next);
+                if entry.0 == 0 {
+                    break;
+                }
+                let home = shard.slot(hash(entry.ptr()));
+                if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
+                    *shard.entries.add(hole) = entry;
+                    hole = next;
+                }
+                next = (next + 1) & mask;
+            }
+            (*shard.entries.add(hole)).0 = 0;
+            shard.len -= 1;
+            Some(block)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From the rings to the file: who drains, when, and how the log ends.
+
+pub mod drain;
+pub mod file;
+pub mod finish;
+pub mod live;
+pub mod scratch;
+
+use crate::global::{Global, Phase};
+use crate::sys;
+use crate::thread::{self, ThreadState};
+use core::sync::atomic::Ordering::*;
+use log_format::layout::StopReason;
+use log_format::ring::SLACK;
+
+/// Part of a ring that only handlers use that interrupt a drain, bytes.
+const RESERVE: u64 = 64 << 10;
+/// One wait for another thread's drain, ns.
+const WAIT_NS: u64 = 10_000_000;
+/// Waits without any drain ending before recording is given up.
+const MAX_WAITS: u32 = 500;
+
+/// Gets room in the thread's ring: by draining, or, while another thread drains,
+/// from the half of the ring that is kept for that. False: the event is lost.
+///
+/// # Safety
+/// `thread` is this thread's state.
+#[cold]
+pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bool {
+    // SAFETY: by the caller's promise.
+    let state = unsafe { &*thread };
+    // SAFETY: the ring stays mapped.
+    let ring = unsafe { &*state.ring };
+    let capacity = state.mask + 1;
+    let hard = capacity - SLACK - RESERVE;
+    // With one thread a larger window costs nothing; with more, one thread's
+    // drain must not stop the others.
+    let soft = if global.state_count.load(Relaxed) > 1 { capacity / 2 } else { hard };
+    if state.producer.refresh(ring, capacity, soft) {
+        return true;
+    }
+    let me = thread as usize;
+    let mut waits = 0;
+    loop {
+        match global.drain_owner.compare_exchange(0, me, Acquire, Relaxed) {
+            Ok(_) => {
+                // Handlers that interrupt us may use the rest.
+                state.producer.refresh(ring, capacity, hard + RESERVE);
+                // SAFETY: this thread's state.
+                unsafe { thread::deep(thread, drain_here, core::ptr::null_mut()) };
+                unlock(global);
+                return state.producer.refresh(ring, capacity, soft) && global.phase() == Phase::Recording;
+            }
+            Err(owner) if owner == me => return state.producer.refresh(ring, capacity, hard + RESERVE),
+            Err(_) => {}
+        }
+        // Someone else drains: a little further, then look again.
+        let used = state.producer.pending(ring);
+        if used < hard {
+            state.producer.refresh(ring, capacity, (used + capacity / 16).min(hard));
+            return true;
+        }
+        let seen = global.drain_done.load(Acquire);
+        if global.filtered.load(Relaxed) != 0 {
+            core::hint::spin_loop();
+        } else {
+            sys::futex_wait(&global.drain_done, seen, WAIT_NS);
+            waits = if global.drain_done.load(Acquire) == seen { waits + 1 } else { 0 };
+        }
+        if waits > MAX_WAITS {
+            global.stop(StopReason::Stuck);
+            return false;
+        }
+        if state.producer.refresh(ring, capacity, soft) {
+            return true;
+        }
+    }
+}
+
+unsafe extern "C" fn drain_here(_: *mut u8) {
+    if let Some(global) = crate::global::recording() {
+        // SAFETY: the caller holds the drain.
+        unsafe { (*global.drain.get()).drain_all(global) };
+    }
+}
+
+/// Lets the next one drain.
+pub fn unlock(global: &Global) {
+    global.drain_owner.store(0, Release);
+    global.drain_done.fetch_add(1, Release);
+    if global.state_count.load(Relaxed) > 1 && global.filtered.load(Relaxed) == 0 {
+        sys::futex_wake(&global.drain_done);
+    }
+}
+
+/// Before a system-call filter comes into force: takes the room and the memory
+/// that recording will need and uses no system call from then on.
+pub fn prepare_for_filter(global: &'static Global) {
+    let thread = thread::ready();
+    if thread.is_null() || global.filtered.load(Relaxed) != 0 {
+        return;
+    }
+    if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+        global.stacks.prepare(&global.file);
+        // SAFETY: the drain is held.
+        unsafe { (*global.drain.get()).prepare(global) };
+        global.filtered.store(1, Relaxed);
+        if let Some(header) = global.file.header() {
+            header.flags.fetch_or(log_format::layout::flag::FILTERED, Relaxed);
+        }
+        unlock(global);
+    }
+    thread::release_borrowed(thread);
+}
+

@@ -1,0 +1,452 @@
+//! What a drain works with: mapped once, touched as used, never part of the log.
+
+use crate::sys;
+use core::mem::size_of;
+use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
+
+/// Most blocks open at a time in one window.
+pub const MAX_SLOTS: usize = 64 << 10;
+/// Most events of one window that are not blocks made in it.
+pub const MAX_EVENTS: usize = 64 << 10;
+/// Most distinct stacks among a window's cancelled pairs.
+pub const MAX_SUMS: usize = 16 << 10;
+/// Room for a window's blobs, bytes.
+pub const MAX_BLOBS: usize = 128 << 10;
+/// Entries of the table of open blocks.
+const TABLE: usize = 2 * MAX_SLOTS;
+/// Entries of the table of sums.
+const SUM_TABLE: usize = 2 * MAX_SUMS;
+/// Bytes of one column.
+const COLUMN: usize = (MAX_SLOTS + MAX_EVENTS) * 10;
+/// Bytes of an encoded window.
+pub const OUT: usize = COLUMN * COLUMNS + MAX_SUMS * 64 + MAX_BLOBS;
+/// zstd's level for windows: the next one costs half as much again for 4 % less.
+pub const LEVEL: i32 = 1;
+
+/// A block made in the window at hand and not yet freed. 48 bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Slot {
+    /// Address.
+    pub ptr: u64,
+    /// Bytes asked for.
+    pub size: u64,
+    /// Event clock.
+    pub time: u64,
+    /// Number of the event in its window.
+    pub order: u32,
+    /// Node.
+    pub stack: u32,
+    /// Serial of the thread.
+    pub thread: u32,
+    /// Ring it came through.
+    pub ring: u32,
+    /// Whether it is in use.
+    pub open: bool,
+    /// Made by a reallocation.
+    pub realloc: bool,
+    /// Given to a reallocation that has not ended.
+    pub pending: bool,
+}
+
+/// An event that goes to the log as it is, with its place in the window.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Listed {
+    /// Number of the event in its window.
+    pub order: u32,
+    /// The event.
+    pub event: Event,
+    /// For a freed block: how to take it back.
+    pub ptr: u64,
+    /// As `ptr`.
+    pub size: u64,
+}
+
+/// Cancelled pairs of a stack, 64 bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SumEntry {
+    bytes: u64,
+    stack: u32,
+    allocations: u32,
+    reallocations: u32,
+    temporary: u32,
+    lifetimes: [u32; LIFETIMES],
+}
+
+const _: () = assert!(size_of::<SumEntry>() == 56);
+
+impl SumEntry {
+    /// As the log has it.
+    pub fn sum(&self) -> Sum {
+        Sum {
+            stack: self.stack,
+            allocations: u64::from(self.allocations),
+            reallocations: u64::from(self.reallocations),
+            bytes: self.bytes,
+            temporary: u64::from(self.temporary),
+            lifetimes: self.lifetimes,
+        }
+    }
+}
+
+/// See the module. All-zero bytes: nothing mapped.
+#[repr(C)]
+pub struct Scratch {
+    base: *mut u8,
+    /// Open blocks.
+    slots: *mut Slot,
+    /// `slots[..high]` were used in this window.
+    pub high: usize,
+    /// Numbers of slots to use again.
+    free: *mut u32,
+    free_len: usize,
+    /// Address -> slot + 1.
+    table: *mut u32,
+    /// Listed events.
+    listed: *mut Listed,
+    /// Used ones.
+    pub listed_len: usize,
+    sums: *mut SumEntry,
+    /// Used ones.
+    pub sums_len: usize,
+    sum_table: *mut u32,
+    blobs: *mut u8,
+    /// Used bytes.
+    pub blobs_len: usize,
+    columns: *mut u8,
+    out: *mut u8,
+    compressed: *mut u8,
+    /// Bytes of `compressed`.
+    compressed_len: usize,
+    zstd: *mut zstd_sys::ZSTD_CCtx,
+}
+
+fn place(ptr: u64) -> usize {
+    ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE.trailing_zeros())) as usize
+}
+
+impl Scratch {
+    /// Maps everything; false if there is no memory.
+    pub fn ready(&mut self) -> bool {
+        if !self.base.is_null() {
+            return true;
+        }
+        // SAFETY: a pure function of the level.
+        let zstd_len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
+        // SAFETY: a pure function.
+        let compressed_len = unsafe { zstd_sys::ZSTD_compressBound(OUT) };
+        let parts = [
+            MAX_SLOTS * size_of::<Slot>(),
+            MAX_SLOTS * 4,
+            TABLE * 4,
+            MAX_EVENTS * size_of::<Listed>(),
+            MAX_SUMS * size_of::<SumEntry>(),
+            SUM_TABLE * 4,
+            MAX_BLOBS,
+            COLUMN * COLUMNS,
+            OUT,
+            compressed_len,
+            zstd_len,
+        ]
+        .map(|len| len.next_multiple_of(4096));
+        let Some(base) = sys::map_private(parts.iter().sum()) else { return false };
+        let mut at = base;
+        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed, zstd] = parts.map(|len| {
+            let part = at;
+            // SAFETY: inside the mapping.
+            at = unsafe { at.add(len) };
+            part
+        });
+        self.base = base;
+        self.slots = slots.cast();
+        self.free = free.cast();
+        self.table = table.cast();
+        self.listed = listed.cast();
+        self.sums = sums.cast();
+        self.sum_table = sum_table.cast();
+        self.blobs = blobs;
+        self.columns = columns;
+        self.out = out;
+        self.compressed = compressed;
+        self.compressed_len = compressed_len;
+        // SAFETY: the place is 8-aligned and as large as zstd asked for. A static
+        // context never allocates.
+        self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(zstd.cast(), zstd_len) };
+        !self.zstd.is_null()
+    }
+
+    /// Whether another event surely fits the window.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        self.high < MAX_SLOTS
+            && self.listed_len + 4 < MAX_EVENTS
+            && self.sums_len + 2 < MAX_SUMS
+            && self.blobs_len + 2 * log_format::record::MAX_BLOB < MAX_BLOBS
+    }
+
+    /// A slot by its number.
+    #[inline(always)]
+    pub fn slot(&mut self, index: u32) -> &mut Slot {
+        // SAFETY: numbers come from `open` and are below MAX_SLOTS.
+        unsafe { &mut *self.slots.add(index as usize) }
+    }
+
+    /// Slots used in this window.
+    pub fn slots(&self) -> &[Slot] {
+        // SAFETY: `high` of them were written.
+        unsafe { core::slice::from_raw_parts(self.slots, self.high) }
+    }
+
+    /// The open block at an address.
+    #[inline(always)]
+    pub fn find(&self, ptr: u64) -> Option<u32> {
+        let mut at = place(ptr);
+        // SAFETY: indices are masked; the table is at most half full.
+        unsafe {
+            loop {
+                match *self.table.add(at) {
+                    0 => return None,
+                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return Some(number - 1),
+                    _ => at = (at + 1) & (TABLE - 1),
+                }
+            }
+        }
+    }
+
+    /// Stores a block; it is not yet found by its address.
+    #[inline(always)]
+    pub fn open(&mut self, slot: Slot) -> u32 {
+        // SAFETY: `has_room` was asked, so `high` is in bounds; so is the free list.
+        unsafe {
+            let index = if self.free_len > 0 {
+                self.free_len -= 1;
+                *self.free.add(self.free_len)
+            } else {
+                self.high += 1;
+                self.high as u32 - 1
+            };
+            *self.slots.add(index as usize) = slot;
+            index
+        }
+    }
+
+    /// Makes a slot found by its address.
+    #[inline(always)]
+    pub fn link(&mut self, index: u32) {
+        let mut at = place(self.slot(index).ptr);
+        // SAFETY: indices are masked; the table is at most half full.
+        unsafe {
+            while *self.table.add(at) != 0 {
+                at = (at + 1) & (TABLE - 1);
+            }
+            *self.table.add(at) = index + 1;
+        }
+    }
+
+    /// Makes a linked slot not found any more.
+    #[inline(always)]
+    pub fn unlink(&mut self, index: u32) {
+        let mut at = place(self.slot(index).ptr);
+        // SAFETY: as in `find`; the slot is in the table.
+        unsafe {
+            while *self.table.add(at) != index + 1 {
+                at = (at + 1) & (TABLE - 1);
+            }
+            let mut next = (at + 1) & (TABLE - 1);
+            loop {
+                let number = *self.table.add(next);
+                if number == 0 {
+                    break;
+                }
+                let home = place((*self.slots.add(number as usize - 1)).ptr);
+                if next.wrapping_sub(home) & (TABLE - 1) >= next.wrapping_sub(at) & (TABLE - 1) {
+                    *self.table.add(at) = number;
+                    at = next;
+                }
+                next = (next + 1) & (TABLE - 1);
+            }
+            *self.table.add(at) = 0;
+        }
+    }
+
+    /// Gives a slot back.
+    #[inline(always)]
+    pub fn close(&mut self, index: u32) {
+        self.slot(index).open = false;
+        // SAFETY: at most MAX_SLOTS numbers are out.
+        unsafe { *self.free.add(self.free_len) = index };
+        self.free_len += 1;
+    }
+
+    /// Adds the end of a block made in this window to its stack's sum.
+    #[inline(always)]
+    pub fn cancel(&mut self, index: u32, end: u64, temporary: bool) {
+        let slot = *self.slot(index);
+        // SAFETY: indices are masked; `has_room` keeps a place free.
+        unsafe {
+            let mut at = (u64::from(slot.stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros())) as usize;
+            let entry = loop {
+                match *self.sum_table.add(at) {
+                    0 => {
+                        let entry = self.sums.add(self.sums_len);
+                        *entry = SumEntry {
+                            bytes: 0,
+                            stack: slot.stack,
+                            allocations: 0,
+                            reallocations: 0,
+                            temporary: 0,
+                            lifetimes: [0; LIFETIMES],
+                        };
+                        self.sums_len += 1;
+                        *self.sum_table.add(at) = self.sums_len as u32;
+                        break entry;
+                    }
+                    number => {
+                        let entry = self.sums.add(number as usize - 1);
+                        if (*entry).stack == slot.stack {
+                            break entry;
+                        }
+                        at = (at + 1) & (SUM_TABLE - 1);
+                    }
+                }
+            };
+            (*entry).bytes += slot.size;
+            (*entry).allocations += u32::from(!slot.realloc);
+            (*entry).reallocations += u32::from(slot.realloc);
+            (*entry).temporary += u32::from(temporary);
+            let class = log_format::window::lifetime_class(end.wrapping_sub(slot.time));
+            *(*entry).lifetimes.get_unchecked_mut(class) += 1;
+        }
+    }
+
+    /// Appends an event to the list.
+    #[inline(always)]
+    pub fn list(&mut self, listed: Listed) {
+        // SAFETY: `has_room` was asked.
+        unsafe { *self.listed.add(self.listed_len) = listed };
+        self.listed_len += 1;
+    }
+
+    /// The listed events.
+    pub fn listed(&self) -> &[Listed] {
+        // SAFETY: that many were written.
+        unsafe { core::slice::from_raw_parts(self.listed, self.listed_len) }
+    }
+
+    /// Appends an encoded blob.
+    pub fn blob(&mut self, blob: &log_format::blob::Blob<'_>) {
+        // SAFETY: the buffer has MAX_BLOBS bytes.
+        let rest = unsafe {
+            core::slice::from_raw_parts_mut(self.blobs.add(self.blobs_len), MAX_BLOBS - self.blobs_len)
+        };
+        let mut out = log_format::varint::Out::new(rest);
+        blob.encode(&mut out);
+        self.blobs_len += out.finish().unwrap_or(0);
+    }
+
+    /// Numbers of the open slots by their order, in the free list's memory, which
+    /// the window needs no more.
+    pub fn survivors(&mut self) -> &'static [u32] {
+        let mut len = 0;
+        for index in 0..self.high {
+            // SAFETY: below `high`; the list has as many places as there are slots.
+            unsafe {
+                if (*self.slots.add(index)).open {
+                    *self.free.add(len) = index as u32;
+                    len += 1;
+                }
+            }
+        }
+        self.free_len = 0;
+        // SAFETY: just written; slots stay while the numbers are sorted.
+        unsafe {
+            let numbers = core::slice::from_raw_parts_mut(self.free, len);
+            let slots = self.slots;
+            numbers.sort_unstable_by_key(|&index| (*slots.add(index as usize)).order);
+            numbers
+        }
+    }
+
+    /// The sums by stack. Their table is emptied.
+    pub fn sorted_sums(&mut self) -> &'static [SumEntry] {
+        // SAFETY: that many were written.
+        unsafe {
+            let sums = core::slice::from_raw_parts_mut(self.sums, self.sums_len);
+            sums.sort_unstable_by_key(|sum| sum.stack);
+            self.sum_table.write_bytes(0, SUM_TABLE);
+            sums
+        }
+    }
+
+    /// The seven columns.
+    pub fn columns(&mut self) -> [&'static mut [u8]; COLUMNS] {
+        // SAFETY: disjoint parts of the mapping, used by one encoder at a time.
+        core::array::from_fn(|index| unsafe {
+            core::slice::from_raw_parts_mut(self.columns.add(index * COLUMN), COLUMN)
+        })
+    }
+
+    /// The blobs so far.
+    pub fn blobs(&self) -> &'static [u8] {
+        // SAFETY: that many bytes were written; stable until the next window.
+        unsafe { core::slice::from_raw_parts(self.blobs, self.blobs_len) }
+    }
+
+    /// Where a window is put together.
+    pub fn out(&mut self) -> &'static mut [u8] {
+        // SAFETY: a part of the mapping, used for one block at a time.
+        unsafe { core::slice::from_raw_parts_mut(self.out, OUT) }
+    }
+
+    /// `raw` compressed; `None` if that gains nothing.
+    pub fn compress(&mut self, raw: &[u8]) -> Option<&'static [u8]> {
+        if raw.len() < 160 {
+            return None;
+        }
+        // SAFETY: the context is ours, both buffers have the lengths given.
+        unsafe {
+            let len = zstd_sys::ZSTD_compressCCtx(
+                self.zstd,
+                self.compressed.cast(),
+                self.compressed_len,
+                raw.as_ptr().cast(),
+                raw.len(),
+                LEVEL,
+            );
+            if zstd_sys::ZSTD_isError(len) != 0 || len >= raw.len() {
+                return None;
+            }
+            Some(core::slice::from_raw_parts(self.compressed, len))
+        }
+    }
+
+    /// Empties everything for the next window.
+    pub fn clear(&mut self, linked: bool) {
+        if linked {
+            // Few survivors are cheaper to take out one by one.
+            let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();
+            if open > TABLE / 64 {
+                // SAFETY: the table's own memory.
+                unsafe { self.table.write_bytes(0, TABLE) };
+            } else if open > 0 {
+                for index in 0..self.high as u32 {
+                    let slot = self.slot(index);
+                    if slot.open && !slot.pending {
+                        self.unlink(index);
+                    }
+                }
+            }
+        }
+        self.high = 0;
+        self.free_len = 0;
+        self.listed_len = 0;
+        if self.sums_len > 0 {
+            self.sums_len = 0;
+            // SAFETY: the table's own memory.
+            unsafe { self.sum_table.write_bytes(0, SUM_TABLE) };
+        }
+        self.blobs_len = 0;
+    }
+}

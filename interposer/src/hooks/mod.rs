@@ -1,0 +1,9 @@
+//! The hooks. [`crate::originals`] lists them; here each has what runs before or
+//! after its original.
+
+pub mod allocate;
+pub mod cxx;
+pub mod load;
+pub mod mapping;
+pub mod process;
+pub mod thread;

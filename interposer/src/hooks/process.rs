@@ -1,0 +1,95 @@
+//! Ends and forks: `_exit`, `exec`, `fork`, and what would make our own system
+//! calls deadly (system-call filters, file size limits).
+
+use crate::arch::clock;
+use crate::collect::{file::SIZE_LIMIT, finish};
+use crate::global;
+use crate::originals::{self, *};
+use crate::{call, start, thunk_before};
+use core::sync::atomic::{AtomicU64, Ordering::*};
+use log_format::layout::State;
+
+/// When the last `fork` was called here, event clock; inherited by the child.
+pub static FORK_TICKS: AtomicU64 = AtomicU64::new(0);
+
+unsafe extern "C" fn before_exit(status: i32) {
+    if originals::resolved() {
+        finish::finish(State::Exited, status);
+    }
+}
+
+thunk_before!(_exit -> before_exit, EXIT_NOW);
+thunk_before!(_Exit -> before_exit, EXIT_NOW_C99);
+
+unsafe extern "C" fn before_exec() {
+    if originals::resolved() {
+        finish::finish(State::Exec, 0);
+    }
+}
+
+thunk_before!(execve -> before_exec, EXECVE);
+thunk_before!(execv -> before_exec, EXECV);
+thunk_before!(execvp -> before_exec, EXECVP);
+thunk_before!(execvpe -> before_exec, EXECVPE);
+thunk_before!(execl -> before_exec, EXECL);
+thunk_before!(execlp -> before_exec, EXECLP);
+thunk_before!(execle -> before_exec, EXECLE);
+thunk_before!(fexecve -> before_exec, FEXECVE);
+thunk_before!(execveat -> before_exec, EXECVEAT);
+
+/// Hook; see the table. The child is found by its wiped state, not here: raw
+/// clones must be found too. Only the moment is noted.
+///
+/// # Safety
+/// As `fork`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fork() -> i32 {
+    if !originals::resolved() {
+        return -1;
+    }
+    FORK_TICKS.store(clock::before(), Relaxed);
+    start::remember_parent();
+    // SAFETY: fork's type.
+    unsafe { call!(FORK as fn() -> i32,) }
+}
+
+const PR_SET_NAME: u64 = 15;
+const PR_SET_SECCOMP: u64 = 22;
+
+unsafe extern "C" fn before_prctl(option: u64, argument: u64) {
+    originals::resolved();
+    match option {
+        PR_SET_SECCOMP => filter(),
+        PR_SET_NAME if argument != 0 => super::thread::note_name(argument as *const _),
+        _ => {}
+    }
+}
+
+unsafe extern "C" fn before_syscall(number: u64) {
+    originals::resolved();
+    if number == libc::SYS_seccomp as u64 {
+        filter();
+    }
+}
+
+thunk_before!(prctl -> before_prctl, PRCTL);
+thunk_before!(syscall -> before_syscall, SYSCALL);
+
+/// A filter is about to be installed: take now what will be needed, and make no
+/// system call afterwards.
+fn filter() {
+    if let Some(global) = global::recording() {
+        crate::collect::prepare_for_filter(global);
+    }
+}
+
+unsafe extern "C" fn before_setrlimit(resource: u64, limit: *const u64) {
+    originals::resolved();
+    if resource == u64::from(libc::RLIMIT_FSIZE) && !limit.is_null() {
+        // SAFETY: the caller's structure begins with the soft limit.
+        SIZE_LIMIT.store(unsafe { *limit }, Relaxed);
+    }
+}
+
+thunk_before!(setrlimit -> before_setrlimit, SETRLIMIT);
+thunk_before!(setrlimit64 -> before_setrlimit, SETRLIMIT64);

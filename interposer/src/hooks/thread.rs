@@ -1,0 +1,150 @@
+//! Threads: where their stacks begin, when they end, how they are called.
+
+use crate::arch::{stack, tls};
+use crate::originals::{self, *};
+use crate::thread::{self, ThreadState};
+use crate::{bootstrap, call, thunk_before};
+use core::ffi::{c_char, c_void};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use log_format::blob::BlobKind;
+
+type Start = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+
+/// What a new thread is to run. Boxes are reused, never freed: the bootstrap
+/// arena only grows.
+#[repr(C)]
+struct Box {
+    start: Start,
+    argument: *mut c_void,
+    next: AtomicPtr<Box>,
+}
+
+static FREE: AtomicPtr<Box> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Takes all free boxes, keeps one, puts the rest back: no ABA.
+fn take_box() -> *mut Box {
+    let first = FREE.swap(core::ptr::null_mut(), Acquire);
+    if first.is_null() {
+        return bootstrap::alloc(size_of::<Box>(), 16).cast();
+    }
+    // SAFETY: the list is ours since the swap.
+    let mut rest = unsafe { (*first).next.swap(core::ptr::null_mut(), Relaxed) };
+    while !rest.is_null() {
+        // SAFETY: as above.
+        let next = unsafe { (*rest).next.load(Relaxed) };
+        put_box(rest);
+        rest = next;
+    }
+    first
+}
+
+fn put_box(item: *mut Box) {
+    let mut head = FREE.load(Relaxed);
+    loop {
+        // SAFETY: the item is ours until it is in the list.
+        unsafe { (*item).next.store(head, Relaxed) };
+        match FREE.compare_exchange_weak(head, item, Release, Relaxed) {
+            Ok(_) => return,
+            Err(seen) => head = seen,
+        }
+    }
+}
+
+/// Hook; see the table.
+///
+/// # Safety
+/// As `pthread_create`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    id: *mut c_void, attributes: *const c_void, start: Start, argument: *mut c_void,
+) -> i32 {
+    if !originals::resolved() {
+        return libc::EAGAIN;
+    }
+    let item = take_box();
+    // SAFETY: pthread_create's contract is the caller's; the box is ours until
+    // the new thread takes it.
+    unsafe {
+        if item.is_null() {
+            return call!(PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32, id, attributes, start, argument);
+        }
+        item.write(Box { start, argument, next: AtomicPtr::new(core::ptr::null_mut()) });
+        let result = call!(
+            PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
+            id, attributes, run, item.cast()
+        );
+        if result != 0 {
+            put_box(item);
+        }
+        result
+    }
+}
+
+/// First function of every thread. It stays on the stack while the thread runs,
+/// and cancellation and pthread_exit unwind through it.
+unsafe extern "C-unwind" fn run(item: *mut c_void) -> *mut c_void {
+    let item = item.cast::<Box>();
+    // SAFETY: pthread_create gave the box to this thread.
+    unsafe {
+        let (start, argument) = ((*item).start, (*item).argument);
+        put_box(item);
+        tls::set_stack_top((stack::pointer() + 1024) & !15);
+        start(argument)
+    }
+}
+
+/// 0: none, 1: being made, 2: made.
+static KEY_STATE: AtomicU32 = AtomicU32::new(0);
+static KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Makes the key while keys are small: setting a small one never allocates.
+pub fn init() {
+    if KEY_STATE.compare_exchange(0, 1, AcqRel, Acquire).is_ok() {
+        let mut key = 0;
+        // SAFETY: `key` is writable; the destructor has the right type.
+        if unsafe { libc::pthread_key_create(&mut key, Some(at_end)) } == 0 && key < 32 {
+            KEY.store(key, Relaxed);
+            KEY_STATE.store(2, Release);
+        }
+    }
+}
+
+/// Arranges that the state is given back when the thread ends.
+pub fn watch_end(thread: *mut ThreadState) {
+    if KEY_STATE.load(Acquire) == 2 {
+        // SAFETY: the key was made; a small key allocates nothing.
+        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), thread.cast()) };
+    }
+}
+
+/// Key destructor. Other keys' destructors may still allocate, so the state is
+/// kept until the last round.
+unsafe extern "C" fn at_end(value: *mut c_void) {
+    if !thread::end_round(value.cast()) {
+        watch_end(value.cast());
+    }
+}
+
+/// Hook; see the table. Only a thread that names itself is noted.
+unsafe extern "C" fn before_setname(target: u64, name: *const c_char) {
+    originals::resolved();
+    // SAFETY: no arguments.
+    if target == unsafe { libc::pthread_self() } as u64 {
+        note_name(name);
+    }
+}
+
+/// Writes the thread's new name.
+pub fn note_name(name: *const c_char) {
+    let thread = thread::ready();
+    if !thread.is_null() {
+        // SAFETY: a C string of the program's; the kernel takes 15 bytes of it.
+        unsafe {
+            let bytes = core::slice::from_raw_parts(name.cast(), libc::strnlen(name, 15));
+            thread::blob(thread, BlobKind::ThreadName, bytes);
+            thread::release_borrowed(thread);
+        }
+    }
+}
+
+thunk_before!(pthread_setname_np -> before_setname, PTHREAD_SETNAME);

@@ -1,0 +1,103 @@
+//! The functions behind the hooks: the next ones in the program's search order,
+//! so that the user's allocator stays the allocator.
+//!
+//! Resolved once, all together, with `dlsym(RTLD_NEXT)`. `dlsym` itself may
+//! allocate; whoever allocates meanwhile gets memory of the bootstrap arena.
+
+use crate::modules::DlFindObject;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+
+/// Address of an original; null: there is none.
+pub type Slot = AtomicPtr<c_void>;
+
+/// 0: not begun, 1: some thread is at it, 2: done.
+static RESOLVED: AtomicU32 = AtomicU32::new(0);
+
+macro_rules! originals {
+    ($( $slot:ident = $name:literal ),* $(,)?) => {
+        $( #[doc = concat!("`", $name, "`")] pub static $slot: Slot = Slot::new(core::ptr::null_mut()); )*
+        static ALL: &[(&Slot, &core::ffi::CStr)] = &[
+            $( (&$slot, match core::ffi::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                Ok(name) => name, Err(_) => c"",
+            }) ),*
+        ];
+    };
+}
+
+// The table of hooks: name of the original, and in `hooks/` what stands before it.
+originals! {
+    MALLOC = "malloc", CALLOC = "calloc", REALLOC = "realloc", FREE = "free",
+    REALLOCARRAY = "reallocarray", POSIX_MEMALIGN = "posix_memalign",
+    ALIGNED_ALLOC = "aligned_alloc", MEMALIGN = "memalign", VALLOC = "valloc", PVALLOC = "pvalloc",
+    MALLOC_USABLE_SIZE = "malloc_usable_size",
+    FREE_SIZED = "free_sized", FREE_ALIGNED_SIZED = "free_aligned_sized", CFREE = "cfree",
+    NEW = "_Znwm", NEW_NOTHROW = "_ZnwmRKSt9nothrow_t",
+    NEW_ARRAY = "_Znam", NEW_ARRAY_NOTHROW = "_ZnamRKSt9nothrow_t",
+    NEW_ALIGNED = "_ZnwmSt11align_val_t", NEW_ALIGNED_NOTHROW = "_ZnwmSt11align_val_tRKSt9nothrow_t",
+    NEW_ARRAY_ALIGNED = "_ZnamSt11align_val_t",
+    NEW_ARRAY_ALIGNED_NOTHROW = "_ZnamSt11align_val_tRKSt9nothrow_t",
+    DELETE = "_ZdlPv", DELETE_ARRAY = "_ZdaPv", DELETE_SIZED = "_ZdlPvm", DELETE_ARRAY_SIZED = "_ZdaPvm",
+    DELETE_NOTHROW = "_ZdlPvRKSt9nothrow_t", DELETE_ARRAY_NOTHROW = "_ZdaPvRKSt9nothrow_t",
+    DELETE_ALIGNED = "_ZdlPvSt11align_val_t", DELETE_ARRAY_ALIGNED = "_ZdaPvSt11align_val_t",
+    DELETE_SIZED_ALIGNED = "_ZdlPvmSt11align_val_t", DELETE_ARRAY_SIZED_ALIGNED = "_ZdaPvmSt11align_val_t",
+    DELETE_ALIGNED_NOTHROW = "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+    DELETE_ARRAY_ALIGNED_NOTHROW = "_ZdaPvSt11align_val_tRKSt9nothrow_t",
+    MMAP = "mmap", MMAP64 = "mmap64", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk", BRK = "brk",
+    DLOPEN = "dlopen", DLMOPEN = "dlmopen", DLCLOSE = "dlclose",
+    PTHREAD_CREATE = "pthread_create", PTHREAD_SETNAME = "pthread_setname_np",
+    FORK = "fork",
+    EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe", EXECL = "execl",
+    EXECLP = "execlp", EXECLE = "execle", FEXECVE = "fexecve", EXECVEAT = "execveat",
+    EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
+    REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
+    PRCTL = "prctl", SYSCALL = "syscall", SETRLIMIT = "setrlimit", SETRLIMIT64 = "setrlimit64",
+    FIND_OBJECT = "_dl_find_object",
+}
+
+/// Resolves all originals; false while another thread (or this one, further out)
+/// is at it.
+#[inline(always)]
+pub fn resolved() -> bool {
+    RESOLVED.load(Acquire) == 2 || resolve()
+}
+
+#[cold]
+#[inline(never)]
+fn resolve() -> bool {
+    if RESOLVED.compare_exchange(0, 1, AcqRel, Acquire).is_err() {
+        return RESOLVED.load(Acquire) == 2;
+    }
+    for (slot, name) in ALL {
+        // SAFETY: a NUL-terminated name; the caller of dlsym is this library.
+        slot.store(unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }, Relaxed);
+    }
+    // What was not found left a message that is not the program's.
+    // SAFETY: no arguments.
+    unsafe { libc::dlerror() };
+    RESOLVED.store(2, Release);
+    true
+}
+
+/// `_dl_find_object`, if libc has it.
+pub fn dl_find_object() -> Option<unsafe extern "C" fn(*mut u8, *mut DlFindObject) -> i32> {
+    let found = FIND_OBJECT.load(Relaxed);
+    // SAFETY: the function has this type since glibc 2.35.
+    (!found.is_null()).then(|| unsafe { core::mem::transmute(found) })
+}
+
+/// Calls an original: `call!(SLOT as fn(args…) -> ret, args…)`; the caller has
+/// checked that it is there.
+#[macro_export]
+macro_rules! call {
+    ($slot:ident as fn($($arg:ty),*) -> $ret:ty, $($value:expr),*) => {{
+        let function = $crate::originals::$slot.load(core::sync::atomic::Ordering::Relaxed);
+        core::mem::transmute::<*mut core::ffi::c_void, unsafe extern "C" fn($($arg),*) -> $ret>(function)($($value),*)
+    }};
+}
+
+/// Whether the originals in two slots stand in one module.
+pub fn same_module(a: &Slot, b: &Slot) -> bool {
+    let find = |slot: &Slot| crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.start);
+    matches!((find(a), find(b)), (Some(x), Some(y)) if x == y)
+}

@@ -1,0 +1,250 @@
+//! The stack tree: (parent, address) -> node, dense ids, in the log file.
+//!
+//! Nodes stand in one flat array: address space is reserved for all of them and
+//! chunk after chunk of the file is mapped into it. A hash table of ids, private
+//! to the process, finds them. Lookups take no lock; an insertion is a
+//! compare-and-swap. Two threads that insert the same frame at one moment may
+//! make two nodes of it: the reader merges by content, so nothing is lost.
+
+use crate::collect::file::LogFile;
+use crate::sys;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use log_format::layout::{ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind};
+
+/// Most nodes: 16 M, 256 MiB of address space.
+const MAX_NODES: u32 = 1 << 24;
+/// With an address space limit (`RLIMIT_AS`) less is reserved: 1 M.
+const FEW_NODES: u32 = 1 << 20;
+/// First hash table, entries.
+const FIRST_TABLE: u32 = 1 << 13;
+/// Ranges of addresses whose modules are gone.
+const MAX_DEAD: usize = 512;
+
+/// All-zero bytes are an empty table that [`StackTable::init`] must open.
+pub struct StackTable {
+    nodes: AtomicPtr<Node>,
+    max_nodes: AtomicU32,
+    /// Next id.
+    next: AtomicU32,
+    /// Ids below this are mapped.
+    mapped: AtomicU32,
+    growing: AtomicU32,
+    /// Address of the hash table (page-aligned) + log2 of its entries, so that
+    /// both are read at once.
+    table: AtomicU64,
+    entries: AtomicU32,
+    rehashing: AtomicU32,
+    dead_low: AtomicU64,
+    dead_high: AtomicU64,
+    dead_count: AtomicU32,
+    dead: [Dead; MAX_DEAD],
+}
+
+/// Addresses of a module that was unloaded: nodes with smaller ids meant it.
+struct Dead {
+    start: AtomicU64,
+    end: AtomicU64,
+    below: AtomicU32,
+}
+
+#[inline(always)]
+fn hash(parent: u32, payload: u64) -> u64 {
+    // The multiplication spreads to the high bits, which the tables use.
+    (payload ^ u64::from(parent).rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl StackTable {
+    /// Reserves the address space and maps the first chunk.
+    pub fn init(&self, file: &LogFile, limited: bool) -> Result<(), StopReason> {
+        let max = if limited { FEW_NODES } else { MAX_NODES };
+        let base = sys::reserve(max as usize * 16).ok_or(StopReason::NoSpace)?;
+        let table = sys::map_private(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
+        self.nodes.store(base.cast(), Release);
+        self.max_nodes.store(max, Relaxed);
+        self.next.store(1, Relaxed);
+        self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
+        self.grow(file)
+    }
+
+    /// Nodes handed out, the root included.
+    pub fn count(&self) -> u32 {
+        self.next.load(Relaxed).min(self.mapped.load(Acquire))
+    }
+
+    /// The nodes, by id.
+    pub fn nodes(&self) -> &[Node] {
+        let base = self.nodes.load(Acquire);
+        if base.is_null() {
+            return &[];
+        }
+        // SAFETY: ids below `mapped` are mapped.
+        unsafe { core::slice::from_raw_parts(base, self.count() as usize) }
+    }
+
+    /// Maps the next chunks. Only one thread does; others use what is there.
+    fn grow(&self, file: &LogFile) -> Result<(), StopReason> {
+        if self.growing.swap(1, Acquire) != 0 {
+            return Ok(());
+        }
+        let mapped = self.mapped.load(Relaxed);
+        // Grow by a quarter, so that short programs reserve little.
+        let chunks = (mapped >> NODE_CHUNK_SHIFT).div_ceil(4).clamp(1, 16);
+        let result = if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
+            Err(StopReason::Stacks)
+        } else {
+            let len = u64::from(chunks * NODE_CHUNK) * 16 + PAGE;
+            // SAFETY: inside the reservation, beyond everything mapped.
+            unsafe {
+                let at = self.nodes.load(Relaxed).add(mapped as usize);
+                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast())
+                    // The header page was for the extent's header only.
+                    .map(|page| sys::unmap(page, PAGE as usize))
+            }
+        };
+        if result.is_ok() {
+            self.mapped.store(mapped + chunks * NODE_CHUNK, Release);
+        }
+        self.growing.store(0, Release);
+        result
+    }
+
+    /// Maps all that a program behind a system-call filter may need.
+    pub fn prepare(&self, file: &LogFile) {
+        for _ in 0..8 {
+            let _ = self.grow(file);
+        }
+    }
+
+    /// The node for this frame; makes it if it is new. 0 if there is no room.
+    #[inline]
+    pub fn node(&self, parent: u32, kind: u32, payload: u64) -> u32 {
+        let hash = hash(parent, payload);
+        let (table, bits) = self.table();
+        let mask = (1u32 << bits) - 1;
+        let nodes = self.nodes.load(Relaxed);
+        let mut slot = (hash >> (64 - bits)) as u32;
+        for _ in 0..=mask {
+            // SAFETY: the table has `mask + 1` entries and stays mapped.
+            let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
+            let id = entry.load(Acquire);
+            if id == 0 {
+                return self.insert(parent, kind, payload, entry);
+            }
+            // SAFETY: an id in the table is mapped and written.
+            let node = unsafe { &*nodes.add(id as usize) };
+            if node.payload == payload && node.parent == parent && node.kind == kind && !self.is_dead(id, payload) {
+                return id;
+            }
+            slot = (slot + 1) & mask;
+        }
+        0
+    }
+
+    #[inline(always)]
+    fn table(&self) -> (*mut u32, u32) {
+        let word = self.table.load(Acquire);
+        ((word & !4095) as *mut u32, (word & 4095) as u32)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&self, parent: u32, kind: u32, payload: u64, entry: &AtomicU32) -> u32 {
+        let Some(global) = crate::global::get() else { return 0 };
+        let mapped = self.mapped.load(Acquire);
+        if self.next.load(Relaxed) + NODE_CHUNK / 2 > mapped
+            && let Err(reason) = self.grow(&global.file)
+            && self.next.load(Relaxed) + 64 > mapped
+        {
+            global.stop(reason);
+            return 0;
+        }
+        let id = self.next.fetch_add(1, Relaxed);
+        if id >= self.mapped.load(Acquire) {
+            // Another thread is mapping the next chunk; this frame is left out.
+            self.next.fetch_sub(1, Relaxed);
+            return 0;
+        }
+        // SAFETY: the id is ours alone and mapped.
+        unsafe {
+            self.nodes.load(Relaxed).add(id as usize).write(Node { parent, kind, payload });
+        }
+        if let Some(header) = global.file.header() {
+            header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
+        }
+        if entry.compare_exchange(0, id, AcqRel, Relaxed).is_ok() {
+            let entries = self.entries.fetch_add(1, Relaxed) + 1;
+            if entries > 1 << (self.table().1 - 1) {
+                self.rehash();
+            }
+        }
+        id
+    }
+
+    /// Doubles the table. Insertions of others meanwhile may be missed and made
+    /// again later; the old table stays mapped for its readers.
+    #[cold]
+    fn rehash(&self) {
+        if self.rehashing.swap(1, Acquire) != 0 {
+            return;
+        }
+        let bits = self.table().1 + 1;
+        if let Some(fresh) = sys::map_private(4 << bits) {
+            let fresh = fresh.cast::<u32>();
+            let mask = (1u32 << bits) - 1;
+            let mut entries = 0;
+            for (id, node) in self.nodes().iter().enumerate().skip(1) {
+                if node.kind == node_kind::EMPTY || self.is_dead(id as u32, node.payload) {
+                    continue;
+                }
+                let mut slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
+                // SAFETY: the fresh table is twice as large as its entries.
+                unsafe {
+                    while *fresh.add(slot as usize) != 0 {
+                        slot = (slot + 1) & mask;
+                    }
+                    *fresh.add(slot as usize) = id as u32;
+                }
+                entries += 1;
+            }
+            self.table.store(fresh as u64 | u64::from(bits), Release);
+            self.entries.store(entries, Relaxed);
+        }
+        self.rehashing.store(0, Release);
+    }
+
+    /// Says that addresses in `start..end` mean something else from now on.
+    pub fn forget(&self, start: u64, end: u64) {
+        let index = self.dead_count.load(Relaxed) as usize;
+        let slot = index.min(MAX_DEAD - 1);
+        let Some(dead) = self.dead.get(slot) else { return };
+        // The last entry stands for all that did not fit.
+        let merge = index >= MAX_DEAD;
+        dead.start.store(if merge { dead.start.load(Relaxed).min(start) } else { start }, Relaxed);
+        dead.end.store(if merge { dead.end.load(Relaxed).max(end) } else { end }, Relaxed);
+        dead.below.store(self.next.load(Relaxed), Relaxed);
+        if !merge {
+            self.dead_count.store(index as u32 + 1, Release);
+        }
+        let low = self.dead_low.load(Relaxed);
+        if low == 0 || start < low {
+            self.dead_low.store(start, Relaxed);
+        }
+        self.dead_high.fetch_max(end, Release);
+    }
+
+    #[inline(always)]
+    fn is_dead(&self, id: u32, payload: u64) -> bool {
+        payload < self.dead_high.load(Relaxed)
+            && payload >= self.dead_low.load(Relaxed)
+            && self.is_dead_slow(id, payload)
+    }
+
+    #[cold]
+    fn is_dead_slow(&self, id: u32, payload: u64) -> bool {
+        let count = self.dead_count.load(Acquire) as usize;
+        self.dead.iter().take(count).any(|dead| {
+            id < dead.below.load(Relaxed)
+                && (dead.start.load(Relaxed)..dead.end.load(Relaxed)).contains(&payload)
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! The start of recording: settings, the log's name, header and first blocks.
+//!
+//! Happens at the first event of a process, which may come before this library's
+//! own constructor, and again in every fork child that allocates.
+
+use crate::arch::clock;
+use crate::collect::{self, file::MAX_PATH};
+use crate::global::{Global, Phase};
+use crate::hooks::process::FORK_TICKS;
+use crate::modules::c_bytes;
+use crate::unwind::cache;
+use crate::{hooks, originals, sys};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use log_format::blob::{Blob, BlobKind, Process};
+use log_format::block::BlockKind;
+use log_format::layout::*;
+use log_format::varint::Out;
+
+unsafe extern "C" {
+    static environ: *const *const libc::c_char;
+    /// Where the kernel put argc; exported by the loader.
+    static __libc_stack_end: *const u64;
+}
+
+/// What a fork child needs of its parent: path and identity of its log. Only the
+/// forking thread writes it, the child reads its copy.
+struct Parent {
+    path: UnsafeCell<[u8; MAX_PATH]>,
+    len: AtomicU64,
+    id: [AtomicU64; 2],
+}
+
+// SAFETY: see the type; a race of two forking threads can at worst mix two equal paths.
+unsafe impl Sync for Parent {}
+
+static PARENT: Parent =
+    Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+/// Whether this image of the process has had a log: then a new one is a child's.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+static STACK_LIMIT: AtomicU64 = AtomicU64::new(8 << 20);
+
+/// Outer end of the main thread's stack, 0 if unknown.
+pub fn main_stack_top() -> u64 {
+    // SAFETY: set by the loader before anything of ours runs.
+    unsafe { __libc_stack_end as u64 }
+}
+
+/// Most that the main thread's stack can take, bytes.
+pub fn stack_limit() -> u64 {
+    STACK_LIMIT.load(Relaxed)
+}
+
+/// Value of an environment variable; empty if unset. (`getenv` may be the
+/// program's own.)
+pub fn variable(name: &[u8]) -> &'static [u8] {
+    // SAFETY: `environ` is null or a null-terminated array of C strings.
+    unsafe {
+        let mut entry = environ;
+        if entry.is_null() {
+            return &[];
+        }
+        while !(*entry).is_null() {
+            let text = c_bytes(*entry);
+            if let Some(value) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+                return value;
+            }
+            entry = entry.add(1);
+        }
+        &[]
+    }
+}
+
+/// Notes the log that a fork child will name as its parent's.
+pub fn remember_parent() {
+    if let Some(global) = crate::global::recording() {
+        remember_parent_of(global);
+    }
+}
+
+/// As [`remember_parent`], whatever the recorder's phase.
+pub fn remember_parent_of(global: &Global) {
+    let path = global.file.path();
+    // SAFETY: see `Parent`.
+    if let Some(to) = unsafe { (*PARENT.path.get()).get_mut(..path.len()) } {
+        to.copy_from_slice(path);
+    }
+    PARENT.len.store(path.len() as u64, Relaxed);
+    if let Some(header) = global.file.header() {
+        for (to, from) in PARENT.id.iter().zip(&header.log_id) {
+            to.store(from.load(Relaxed), Relaxed);
+        }
+    }
+}
+
+/// Begins recording; false if it cannot be or another thread is at it.
+#[cold]
+pub fn begin(global: &'static Global) -> bool {
+    if !originals::resolved() || !global.claim_start() {
+        return false;
+    }
+    // SAFETY: this thread's errno.
+    let errno = unsafe { *libc::__errno_location() };
+    let phase = if try_begin(global) { Phase::Recording } else { Phase::Dormant };
+    global.set_phase(phase);
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    phase == Phase::Recording
+}
+
+fn try_begin(global: &'static Global) -> bool {
+    let disabled = variable(b"LEAK_DISABLE");
+    if !disabled.is_empty() && disabled != b"0" {
+        return false;
+    }
+    let again = BEGUN.swap(true, Relaxed);
+    VERBOSE.store(variable(b"LEAK_VERBOSE") == b"1", Relaxed);
+    let tsc = clock::init();
+    STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
+    crate::collect::file::SIZE_LIMIT.store(sys::rlimit(libc::RLIMIT_FSIZE), Relaxed);
+    let limited = sys::rlimit(libc::RLIMIT_AS) != u64::MAX;
+    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
+    global.rules.store(rules.cast(), Relaxed);
+    global.rules_generation.store(0, Relaxed);
+    global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
+    // SAFETY: no thread drains before the phase is set.
+    let drain = unsafe { &mut *global.drain.get() };
+    let Some(extent) = create(global, again) else {
+        verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+        return false;
+    };
+    drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
+    let Some(header) = global.file.header() else { return false };
+    fill(header, tsc, again);
+    if global.stacks.init(&global.file, limited).is_err() {
+        return false;
+    }
+    first_blocks(global, drain, again);
+    if !again {
+        hooks::thread::init();
+        collect::finish::watch_exit();
+    }
+    // The magic last: before it the file is no log.
+    header.magic.store(u64::from_le_bytes(MAGIC), Release);
+    verbose_line(b"leak: recording to ", global.file.path());
+    true
+}
+
+fn number(text: &[u8]) -> u64 {
+    text.iter()
+        .take_while(|b| b.is_ascii_digit())
+        .fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
+}
+
+/// With `LEAK_VERBOSE=1`: one line to stderr.
+pub fn verbose_line(text: &[u8], path: &[u8]) {
+    if VERBOSE.load(Relaxed) {
+        let mut line = [0u8; 512];
+        let mut out = Out::new(&mut line);
+        out.bytes(text);
+        if let Some((_, path)) = path.split_last() {
+            out.bytes(path.get(..path.len().min(400)).unwrap_or(&[]));
+            out.byte(b'\n');
+        }
+        sys::stderr(out.written());
+    }
+}
+
+/// Path of the executable, into `buf`.
+fn executable(buf: &mut [u8]) -> &[u8] {
+    let len = sys::readlink(b"/proc/self/exe\0", buf).unwrap_or(0);
+    if len > 0 {
+        return buf.get(..len).unwrap_or(&[]);
+    }
+    // No /proc: the name that exec was given.
+    // SAFETY: the auxiliary vector's string, if any.
+    let given = unsafe { c_bytes(libc::getauxval(libc::AT_EXECFN) as *const libc::c_char) };
+    given.get(..given.len().min(buf.len())).unwrap_or(&[])
+}
+
+/// Creates the log where the settings say, or where it can.
+fn create(global: &Global, child: bool) -> Option<*mut u8> {
+    // Scratch on the program's stack would be too much for small ones.
+    let page = sys::map_private(4 * MAX_PATH)?;
+    // SAFETY: a fresh mapping of four buffers.
+    let [exe, cwd, path, _spare] = unsafe {
+        core::array::from_fn(|i| core::slice::from_raw_parts_mut(page.add(i * MAX_PATH), MAX_PATH))
+    };
+    let exe = executable(exe);
+    let name = exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
+    let given = variable(b"LEAK_LOG");
+    let pattern: &[u8] = if given.is_empty() { b"%e.%p.leak" } else { given };
+    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
+    let cwd = cwd.get(..cwd_len).unwrap_or(&[]);
+    // A child that has changed its directory writes beside its parent.
+    let len = PARENT.len.load(Relaxed) as usize;
+    // SAFETY: written before the fork.
+    let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
+    let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
+    let temporary = variable(b"TMPDIR");
+    let absolute = pattern.first() == Some(&b'/');
+    let dirs: [&[u8]; 4] = [
+        if child && !beside.is_empty() { beside } else { cwd },
+        cwd,
+        if temporary.is_empty() { b"/tmp" } else { temporary },
+        b"/tmp",
+    ];
+    let mut made = None;
+    'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
+        for attempt in 0..100u32 {
+            let Some(len) = expand(path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let path = path.get(..len).unwrap_or(&[]);
+            match global.file.create(path) {
+                Ok(extent) => {
+                    made = Some(extent);
+                    break 'dirs;
+                }
+                Err(sys::Errno(libc::EEXIST)) => continue,
+                Err(_) => continue 'dirs,
+            }
+        }
+    }
+    // SAFETY: nothing refers to the buffers any more.
+    unsafe { sys::unmap(page, 4 * MAX_PATH) };
+    made
+}
+
+/// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, and `.attempt` before
+/// a `.leak` ending if that is not 0. Returns the length with the NUL.
+fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32) -> Option<usize> {
+    let mut out = Out::new(path);
+    if !dir.is_empty() {
+        out.bytes(dir);
+        out.byte(b'/');
+    }
+    let (stem, suffix) = match pattern.strip_suffix(b".leak") {
+        Some(stem) => (stem, b".leak".as_slice()),
+        None => (pattern, b"".as_slice()),
+    };
+    let mut rest = stem.iter();
+    while let Some(&byte) = rest.next() {
+        match (byte, rest.as_slice().first()) {
+            (b'%', Some(b'p')) => decimal(&mut out, sys::getpid()),
+            (b'%', Some(b'e')) => out.bytes(name),
+            (b'%', Some(b'%')) => out.byte(b'%'),
+            _ => {
+                out.byte(byte);
+                continue;
+            }
+        }
+        rest.next();
+    }
+    if attempt > 0 {
+        out.byte(b'.');
+        decimal(&mut out, attempt);
+    }
+    out.bytes(suffix);
+    out.byte(0);
+    out.finish()
+}
+
+fn decimal(out: &mut Out<'_>, value: u32) {
+    let mut digits = [0u8; 10];
+    let mut left = value;
+    let mut count = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + (left % 10) as u8;
+        left /= 10;
+        count += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    out.bytes(digits.get(10 - count..).unwrap_or(&[]));
+}
+
+fn fill(header: &Header, tsc: bool, child: bool) {
+    header.version.store(VERSION, Relaxed);
+    header.header_size.store(HEADER_SIZE as u32, Relaxed);
+    for (slot, value) in header.log_id.iter().zip(sys::random()) {
+        slot.store(value, Relaxed);
+    }
+    header.pid.store(sys::getpid(), Relaxed);
+    header.ppid.store(sys::getppid(), Relaxed);
+    header.clock.store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
+    header.start_wall_ns.store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
+    header.start_ns.store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
+    header.start_ticks.store(clock::before(), Relaxed);
+    if child {
+        header.flags.store(flag::FORK_CHILD, Relaxed);
+        header.fork_ticks.store(FORK_TICKS.load(Relaxed), Relaxed);
+        for (to, from) in header.parent_log_id.iter().zip(&PARENT.id) {
+            to.store(from.load(Relaxed), Relaxed);
+        }
+    }
+}
+
+/// Process and modules: one META block.
+fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool) {
+    const ROOM: usize = 256 << 10;
+    let Some(buffer) = sys::map_private(ROOM) else { return };
+    // SAFETY: a fresh mapping.
+    let (blobs, scratch) = unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) }.split_at_mut(ROOM / 2);
+    let mut out = Out::new(blobs);
+    let time = clock::before();
+    let (exe, scratch) = scratch.split_at_mut(MAX_PATH);
+    let (cwd, scratch) = scratch.split_at_mut(MAX_PATH);
+    let exe = executable(exe);
+    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
+    let len = if child { PARENT.len.load(Relaxed) as usize } else { 0 };
+    let process = Process {
+        exe,
+        cwd: cwd.get(..cwd_len).unwrap_or(&[]),
+        // SAFETY: written before the fork.
+        parent_log: unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]),
+        argv: arguments(),
+    };
+    let mut payload = Out::new(scratch);
+    process.encode(&mut payload);
+    Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
+    global.modules.scan(global, &mut |payload| {
+        Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
+    });
+    drain.append(global, BlockKind::Meta, out.written());
+    // SAFETY: nothing refers to it any more.
+    unsafe { sys::unmap(buffer, ROOM) };
+}
+
+/// The arguments as they stand on the initial stack, NUL after each, at most 16 KiB.
+fn arguments() -> &'static [u8] {
+    // SAFETY: the loader points at argc, argv follows, its strings are contiguous
+    // unless the program moved them; only what is contiguous is taken.
+    unsafe {
+        let stack = __libc_stack_end;
+        if stack.is_null() {
+            return &[];
+        }
+        let count = *stack as usize;
+        let argv = stack.add(1).cast::<*const libc::c_char>();
+        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else { return &[] };
+        let (first, last) = (*argv, *argv.add(last));
+        if first.is_null() || last.is_null() || last < first {
+            return &[];
+        }
+        let len = (last as usize - first as usize).saturating_add(c_bytes(last).len() + 1);
+        core::slice::from_raw_parts(first.cast(), len.min(16 << 10))
+    }
+}

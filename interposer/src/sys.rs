@@ -1,0 +1,264 @@
+//! System calls, made directly: libc's wrappers set errno, and some of them are
+//! ours to hook.
+//!
+//! After the start these are all the recorder uses: mmap, munmap, fallocate,
+//! open, close, gettid, futex; at a clean end ftruncate as well.
+
+use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
+use core::ptr;
+
+/// A failed system call: the positive errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+fn check(ret: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&ret) {
+        Err(Errno(-ret as i32))
+    } else {
+        Ok(ret as usize)
+    }
+}
+
+/// Repeats a call that a signal interrupted before it did anything.
+fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
+    loop {
+        match check(call()) {
+            Err(Errno(libc::EINTR)) => continue,
+            other => return other,
+        }
+    }
+}
+
+/// Private zeroed memory, touched lazily; `None` if refused.
+pub fn map_private(len: usize) -> Option<*mut u8> {
+    // SAFETY: a fresh mapping disturbs nothing.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    check(ret).ok().map(|addr| addr as *mut u8)
+}
+
+/// Address space without access, to map into later.
+pub fn reserve(len: usize) -> Option<*mut u8> {
+    // SAFETY: a fresh mapping disturbs nothing.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            libc::PROT_NONE as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    check(ret).ok().map(|addr| addr as *mut u8)
+}
+
+/// Shared pages of a file; `at` non-null: placed exactly there, over what was
+/// reserved.
+///
+/// # Safety
+/// `at` is null or page-aligned inside a reservation of ours of that length.
+pub unsafe fn map_file(fd: Fd, offset: u64, len: usize, at: *mut u8) -> Result<*mut u8, Errno> {
+    let fixed = if at.is_null() { 0 } else { libc::MAP_FIXED };
+    // SAFETY: by the caller's promise the place is ours.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            at as usize,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_SHARED | fixed) as usize,
+            fd.0 as usize,
+            offset as usize,
+        )
+    };
+    check(ret).map(|addr| addr as *mut u8)
+}
+
+/// Replaces mapped pages by private zeroed ones.
+///
+/// # Safety
+/// The range is ours and nobody relies on its content.
+pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
+    // SAFETY: by the caller's promise.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            at as usize,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    check(ret).map(|_| ())
+}
+
+/// Removes a mapping of ours.
+///
+/// # Safety
+/// Nothing uses the range any more.
+pub unsafe fn unmap(addr: *mut u8, len: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe { syscall2(libc::SYS_munmap, addr as usize, len) };
+}
+
+/// Lets the kernel zero these pages in a fork child (Linux 4.14).
+///
+/// # Safety
+/// The range is a private anonymous mapping of ours.
+pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) == 0 }
+}
+
+/// A file descriptor, closed by [`close`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fd(pub i32);
+
+/// Opens a file; `path` ends with a NUL byte.
+pub fn open(path: &[u8], flags: i32, mode: u32) -> Result<Fd, Errno> {
+    if path.last() != Some(&0) {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: the path is NUL-terminated.
+    retry(|| unsafe {
+        syscall4(
+            libc::SYS_openat,
+            libc::AT_FDCWD as usize,
+            path.as_ptr() as usize,
+            (flags | libc::O_CLOEXEC) as usize,
+            mode as usize,
+        )
+    })
+    .map(|fd| Fd(fd as i32))
+}
+
+/// Closes a descriptor.
+pub fn close(fd: Fd) {
+    // SAFETY: the descriptor was opened by us a moment ago.
+    unsafe { syscall2(libc::SYS_close, fd.0 as usize, 0) };
+}
+
+/// Reserves `len` bytes at `offset`: later writes there cannot fail for want of room.
+pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
+    // SAFETY: no memory involved.
+    retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
+        .map(|_| ())
+}
+
+/// Writes `bytes` at `offset`.
+pub fn pwrite(fd: Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
+    // SAFETY: the slice is readable.
+    retry(|| unsafe {
+        syscall4(
+            libc::SYS_pwrite64,
+            fd.0 as usize,
+            bytes.as_ptr() as usize,
+            bytes.len(),
+            offset as usize,
+        )
+    })
+}
+
+/// Cuts a file.
+pub fn ftruncate(fd: Fd, len: u64) -> Result<(), Errno> {
+    // SAFETY: no memory involved.
+    retry(|| unsafe { syscall2(libc::SYS_ftruncate, fd.0 as usize, len as usize) }).map(|_| ())
+}
+
+/// Target of a symbolic link (`path` NUL-terminated); the number of bytes.
+pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
+    if path.last() != Some(&0) {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: the path is NUL-terminated, the buffer writable.
+    check(unsafe {
+        syscall3(libc::SYS_readlink, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len())
+    })
+}
+
+/// Working directory; bytes with the NUL.
+pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable.
+    check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
+}
+
+/// Kernel's id of this thread.
+pub fn gettid() -> u32 {
+    // SAFETY: no memory involved.
+    unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
+}
+
+/// Process id.
+pub fn getpid() -> u32 {
+    // SAFETY: no memory involved.
+    unsafe { syscall2(libc::SYS_getpid, 0, 0) as u32 }
+}
+
+/// Parent's process id.
+pub fn getppid() -> u32 {
+    // SAFETY: no memory involved.
+    unsafe { syscall2(libc::SYS_getppid, 0, 0) as u32 }
+}
+
+/// Random bytes for the log's identity; zeros if the kernel has none yet.
+pub fn random() -> [u64; 2] {
+    let mut out = [0u64; 2];
+    // SAFETY: 16 writable bytes. GRND_NONBLOCK: never wait for entropy.
+    unsafe { syscall3(libc::SYS_getrandom, ptr::addr_of_mut!(out) as usize, 16, libc::GRND_NONBLOCK as usize) };
+    out
+}
+
+/// Sleeps until `*word != seen`, a wake, or the time is over.
+pub fn futex_wait(word: &core::sync::atomic::AtomicU32, seen: u32, timeout_ns: u64) {
+    let time = [timeout_ns / 1_000_000_000, timeout_ns % 1_000_000_000];
+    // SAFETY: the word outlives the call, the time is two longs.
+    unsafe {
+        syscall4(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize,
+            seen as usize,
+            time.as_ptr() as usize,
+        )
+    };
+}
+
+/// Wakes all who wait for the word.
+pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
+    // SAFETY: the word is valid.
+    unsafe {
+        syscall3(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize,
+            i32::MAX as usize,
+        )
+    };
+}
+
+/// Soft limit of a resource.
+pub fn rlimit(resource: u32) -> u64 {
+    let mut limit = [u64::MAX; 2];
+    // SAFETY: two writable words.
+    unsafe { syscall2(libc::SYS_getrlimit, resource as usize, limit.as_mut_ptr() as usize) };
+    limit[0]
+}
+
+/// Writes a line to stderr (only with `LEAK_VERBOSE=1`).
+pub fn stderr(text: &[u8]) {
+    // SAFETY: the slice is readable; a failure is nobody's concern.
+    unsafe { syscall3(libc::SYS_write, 2, text.as_ptr() as usize, text.len()) };
+}

@@ -1,0 +1,399 @@
+//! Threads: the state that each has while it lives, and its ring.
+//!
+//! A state and its ring are made once and handed from thread to thread, so that
+//! a hundred thousand short threads cost no system calls. The state is reached
+//! by one TLS word, which is a pointer or a mark:
+//!
+//! * 0: nothing yet; the first event attaches;
+//! * [`BUSY`]: the recorder itself is at work on this thread, or it must not
+//!   record: events pass by;
+//! * [`LATE`]: the thread's last key destructor has run; each further event
+//!   borrows a state for itself.
+//!
+//! States are wiped in a fork child: `producer` then has no room, so the hot path
+//! needs no test for it.
+
+use crate::arch::{clock, stack, tls};
+use crate::global::{self, Global, MAX_THREADS, Phase};
+use crate::unwind::{Bounds, Capture, Frame, MAX_FRAMES, Memo};
+use crate::{collect, start, sys};
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use log_format::blob::{self, BlobKind};
+use log_format::layout::{ExtentKind, PAGE};
+use log_format::record::{self, kind};
+use log_format::ring::{Producer, RingHeader};
+use log_format::varint::Out;
+
+/// TLS mark: pass events by.
+pub const BUSY: usize = 1;
+/// TLS mark: after the last destructor.
+pub const LATE: usize = 2;
+/// Marks are at most this.
+pub const MAX_MARK: usize = 15;
+
+/// Ring of the first thread, bytes.
+const FIRST_RING: u64 = 1 << 20;
+/// Ring of every further thread, bytes.
+const RING: u64 = 512 << 10;
+/// Own stack for deep paths, bytes (touched as used).
+const OWN_STACK: usize = 256 << 10;
+/// Less room than this on the program's stack: deep paths use the own one, bytes.
+const DEEP_PATH: usize = 64 << 10;
+
+/// A thread's state. Wiped in a fork child; all-zero bytes are "not attached".
+#[repr(C)]
+pub struct ThreadState {
+    /// The producer's end of the ring.
+    pub producer: Producer,
+    /// The ring's shared header.
+    pub ring: *const RingHeader,
+    /// The ring's data.
+    pub data: *mut u64,
+    /// Bytes of data − 1.
+    pub mask: u64,
+    /// Captures until the next self-check; 0: off.
+    pub selfcheck_left: u64,
+    /// The event at hand returns the state afterwards ([`LATE`]).
+    pub borrowed: bool,
+    /// 1 while a thread owns it.
+    owner: AtomicU32,
+    /// Serial of the owner.
+    pub serial: u32,
+    /// Ring id = place in [`Global::states`].
+    pub index: u32,
+    /// Kernel's thread id of the owner; 0 if unknown.
+    pub tid: u32,
+    /// Rounds of key destructors seen.
+    rounds: u32,
+    /// Known stack of the owner: `low..top`, 0 if unknown.
+    stack_low: u64,
+    stack_top: u64,
+    /// Whether the own stack is in use.
+    on_own_stack: AtomicU32,
+    own_stack: *mut u8,
+    /// Captures, and those of a signal handler that interrupts one.
+    pub captures: [Capture; 2],
+}
+
+impl ThreadState {
+    /// What is known of the stack that contains `sp`.
+    #[inline(always)]
+    pub fn bounds(&self, sp: u64) -> Bounds {
+        let known = sp >= self.stack_low && sp < self.stack_top;
+        Bounds { top: if known { self.stack_top } else { 0 } }
+    }
+}
+
+/// The state of this thread with room for an event; null if nothing is recorded.
+///
+/// The hot half: one TLS load, two loads of the ring's positions.
+#[inline(always)]
+pub fn ready() -> *mut ThreadState {
+    let word = tls::get();
+    if word > MAX_MARK {
+        let thread = word as *mut ThreadState;
+        // SAFETY: a state stays mapped for the life of the process.
+        if unsafe { (*thread).producer.has_room() } {
+            return thread;
+        }
+    }
+    slow_ready(word)
+}
+
+#[cold]
+#[inline(never)]
+fn slow_ready(word: usize) -> *mut ThreadState {
+    let null = core::ptr::null_mut();
+    if word == BUSY {
+        return null;
+    }
+    let Some(global) = global::get_or_map() else { return null };
+    match global.phase() {
+        Phase::Recording => {}
+        Phase::None => {
+            if !start::begin(global) {
+                return null;
+            }
+        }
+        Phase::Starting | Phase::Dormant => return null,
+    }
+    let mut thread = word as *mut ThreadState;
+    // SAFETY: above the marks the word is a state; wiped ones have no owner.
+    if word <= MAX_MARK || unsafe { (*thread).owner.load(Relaxed) } == 0 {
+        thread = attach(global, word == LATE);
+        if thread.is_null() {
+            lost(global);
+            return null;
+        }
+    }
+    // SAFETY: this thread's state.
+    unsafe {
+        let state = &*thread;
+        if !state.producer.has_room() && !collect::make_room(global, thread) {
+            if global.phase() == Phase::Recording {
+                lost(global);
+            }
+            release_borrowed(thread);
+            return null;
+        }
+    }
+    thread
+}
+
+/// Counts an event that could not be recorded.
+pub fn lost(global: &Global) {
+    if let Some(header) = global.file.header() {
+        header.events_lost.fetch_add(1, Relaxed);
+    }
+}
+
+/// Gives this thread a state.
+fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
+    tls::set(BUSY);
+    let thread = acquire(global);
+    if thread.is_null() {
+        tls::set(if late { LATE } else { 0 });
+        return thread;
+    }
+    // SAFETY: acquired: ours alone.
+    let state = unsafe { &mut *thread };
+    state.serial = global.threads.fetch_add(1, Relaxed) + 1;
+    state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
+    state.rounds = 0;
+    (state.stack_low, state.stack_top) = own_stack_bounds();
+    state.borrowed = late;
+    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
+    for capture in &mut state.captures {
+        capture.active = 0;
+        capture.memo.clear();
+        capture.scratch.thread = thread;
+    }
+    // SAFETY: the ring's header stays mapped.
+    state.producer = Producer::new(unsafe { &*state.ring });
+    let mut buf = [0u8; 64];
+    let mut out = Out::new(&mut buf);
+    blob::Thread { serial: state.serial, tid: state.tid, name: b"" }.encode(&mut out);
+    // The ring may still be full of its last owner's events.
+    // SAFETY: ours alone.
+    unsafe {
+        if !collect::make_room(global, thread) {
+            (*thread).owner.store(0, Release);
+            tls::set(if late { LATE } else { 0 });
+            return core::ptr::null_mut();
+        }
+        blob(thread, BlobKind::ThreadStart, out.written());
+    }
+    if late {
+        tls::set(LATE);
+    } else {
+        crate::hooks::thread::watch_end(thread);
+        tls::set(thread as usize);
+    }
+    thread
+}
+
+/// Bounds of the stack that this thread was started on.
+fn own_stack_bounds() -> (u64, u64) {
+    let sp = stack::pointer() as u64;
+    let main_top = start::main_stack_top();
+    let limit = start::stack_limit();
+    if main_top != 0 && sp < main_top && main_top - sp < limit {
+        return (main_top - limit, main_top);
+    }
+    match tls::stack_top() as u64 {
+        // Its size is not known for sure: what was used so far is.
+        top if top > sp => (top.saturating_sub(limit.min(8 << 20)), top),
+        _ => (0, 0),
+    }
+}
+
+/// A free state, or a new one with its ring.
+fn acquire(global: &'static Global) -> *mut ThreadState {
+    let count = global.state_count.load(Acquire).min(MAX_THREADS);
+    for slot in global.states.iter().take(count) {
+        let thread = slot.load(Acquire);
+        if thread.is_null() {
+            continue;
+        }
+        // SAFETY: published states stay mapped.
+        let owner = unsafe { &(*thread).owner };
+        if owner.load(Relaxed) == 0 && owner.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
+            return thread;
+        }
+    }
+    let index = global.state_count.fetch_add(1, AcqRel);
+    let Some(slot) = global.states.get(index) else {
+        global.state_count.fetch_sub(1, AcqRel);
+        return core::ptr::null_mut();
+    };
+    let capacity = if index == 0 { FIRST_RING } else { RING };
+    // SAFETY: no fixed place.
+    let extent = unsafe { global.file.extend(ExtentKind::Ring, index as u32, capacity + PAGE, core::ptr::null_mut()) };
+    let extent = match extent {
+        Ok(extent) => extent,
+        Err(reason) => {
+            global.stop(reason);
+            return core::ptr::null_mut();
+        }
+    };
+    // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
+    unsafe {
+        let ring = extent.add(64).cast::<RingHeader>();
+        (*ring).capacity.store(capacity, Relaxed);
+        (*ring).id.store(index as u32, Relaxed);
+        let thread = map_state(ring, extent.add(PAGE as usize).cast(), capacity, index as u32);
+        if !thread.is_null() {
+            slot.store(thread, Release);
+        }
+        thread
+    }
+}
+
+/// Maps a state: itself, four arrays of frames, the own stack.
+unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
+    let head = size_of::<ThreadState>().next_multiple_of(4096);
+    let array = MAX_FRAMES * size_of::<Frame>();
+    let len = head + 4 * array + OWN_STACK;
+    let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
+    // SAFETY: the mapping is fresh and large enough for all parts.
+    unsafe {
+        sys::wipe_on_fork(base, len);
+        let thread = base.cast::<ThreadState>();
+        (*thread).owner.store(1, Relaxed);
+        (*thread).ring = ring;
+        (*thread).data = data;
+        (*thread).mask = capacity - 1;
+        (*thread).index = index;
+        (*thread).own_stack = base.add(len);
+        for (level, capture) in (*thread).captures.iter_mut().enumerate() {
+            let frames = base.add(head + 2 * level * array);
+            capture.memo = Memo::new(frames.cast(), frames.add(array).cast());
+        }
+        thread
+    }
+}
+
+/// Ends the ownership of a state: the thread will record nothing more with it.
+pub fn detach(thread: *mut ThreadState) {
+    // SAFETY: called by the owner.
+    unsafe {
+        if (*thread).producer.has_room() {
+            blob(thread, BlobKind::ThreadEnd, &[]);
+        }
+        (*thread).owner.store(0, Release);
+    }
+}
+
+/// Returns the state of a late event.
+#[inline(always)]
+pub fn release_borrowed(thread: *mut ThreadState) {
+    // SAFETY: this thread's state.
+    if unsafe { (*thread).borrowed } {
+        detach(thread);
+    }
+}
+
+/// Called by the thread's key destructor; true when it was the last round.
+pub fn end_round(thread: *mut ThreadState) -> bool {
+    // SAFETY: the owner calls.
+    unsafe {
+        if tls::get() != thread as usize {
+            return true;
+        }
+        (*thread).rounds += 1;
+        // glibc makes four rounds (PTHREAD_DESTRUCTOR_ITERATIONS).
+        if (*thread).rounds < 4 {
+            return false;
+        }
+        tls::set(LATE);
+        detach(thread);
+    }
+    true
+}
+
+/// Writes words of a record at its reserved position.
+///
+/// # Safety
+/// The position was reserved for at least that many words.
+#[inline(always)]
+pub unsafe fn write<const N: usize>(thread: *const ThreadState, position: u64, words: [u64; N]) {
+    // SAFETY: the mask keeps the place inside the ring; units are 16-aligned, so
+    // a pair of words never wraps.
+    unsafe {
+        for (index, word) in words.into_iter().enumerate() {
+            let at = (position + index as u64 * 8) & (*thread).mask;
+            *(*thread).data.add((at / 8) as usize) = word;
+        }
+    }
+}
+
+/// Writes a blob into this thread's ring if there is room; returns whether.
+///
+/// # Safety
+/// `thread` is this thread's state.
+pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let state = &*thread;
+        if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
+            return false;
+        }
+        let len = 16 + (payload.len() as u64).next_multiple_of(16);
+        let first = u64::from(kind::BLOB) << 56 | (what as u64) << 48 | payload.len() as u64;
+        let position = state.producer.reserve(len);
+        write(thread, position, [first, clock::after()]);
+        let (chunks, rest) = payload.as_chunks::<8>();
+        let mut at = position + 16;
+        for chunk in chunks {
+            write(thread, at, [u64::from_le_bytes(*chunk)]);
+            at += 8;
+        }
+        let mut last = [0u8; 8];
+        if let Some(to) = last.get_mut(..rest.len()) {
+            to.copy_from_slice(rest);
+        }
+        if at < position + len {
+            write(thread, at, [u64::from_le_bytes(last)]);
+        }
+        state.producer.complete(&*state.ring);
+        true
+    }
+}
+
+/// Runs a deep path: on the program's stack where that is large, else on the
+/// state's own (alternate signal stacks have 8 KiB, fibers not much more).
+///
+/// Not always on the own one, because a collector that stops threads by signal
+/// and scans their stacks must find them there.
+///
+/// # Safety
+/// `thread` is this thread's state.
+pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8), argument: *mut u8) {
+    // SAFETY: by the caller's promise; the own stack is used by one path at a time.
+    unsafe {
+        let sp = stack::pointer();
+        let state = &*thread;
+        let known = (sp as u64) < state.stack_top && sp as u64 >= state.stack_low;
+        if known && sp - state.stack_low as usize > DEEP_PATH || state.on_own_stack.swap(1, Relaxed) != 0 {
+            path(argument);
+            return;
+        }
+        stack::call_on(argument, path, state.own_stack);
+        state.on_own_stack.store(0, Relaxed);
+    }
+}
+
+/// All states made so far.
+pub fn all(global: &Global) -> impl Iterator<Item = &'static ThreadState> + '_ {
+    let count = global.state_count.load(Acquire).min(MAX_THREADS);
+    // SAFETY: published states stay mapped.
+    global.states.iter().take(count).filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
+}
+
+/// Whether a thread owns the state now.
+pub fn is_owned(state: &ThreadState) -> bool {
+    state.owner.load(Acquire) != 0
+}
+
+const _: () = assert!(size_of::<AtomicUsize>() == 8);

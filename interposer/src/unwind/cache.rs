@@ -1,0 +1,111 @@
+//! Unwind rules by return address: one table for all threads, no lock.
+//!
+//! An entry is two words, `check` and `rule`, with `check = address ^ rule ^
+//! generation`. A torn entry fails the check and counts as absent. When a module
+//! goes away the generation changes and every entry is absent, also one that a
+//! slow thread writes later.
+
+use super::cfi;
+use core::sync::atomic::{AtomicU64, Ordering::*};
+
+/// log2 of the entries: 32 Ki × 16 bytes = 512 KiB, touched as used.
+const BITS: u32 = 15;
+/// Bytes of the table.
+pub const TABLE_BYTES: usize = 16 << BITS;
+
+/// How to find the canonical frame address (CFA).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No way is known.
+    None,
+    /// sp + offset.
+    Sp,
+    /// bp + offset.
+    Bp,
+    /// Nothing: the outermost frame.
+    End,
+    /// No unwind information: frame pointer.
+    FramePointer,
+    /// Expressions, signal frames: evaluate each time.
+    Slow,
+}
+
+/// A packed rule: kind (8 bits), CFA offset (32), offset of the saved bp from
+/// the CFA (24, signed; 0: not saved). Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule(u64);
+
+const _: () = assert!(core::mem::size_of::<Rule>() == 8);
+
+impl Rule {
+    /// Packs a rule; one that does not fit is slow.
+    pub fn new(kind: Kind, cfa_offset: i64, bp_offset: i64) -> Rule {
+        let number = match kind {
+            Kind::None => 1u64,
+            Kind::Sp => 2,
+            Kind::Bp => 3,
+            Kind::End => 4,
+            Kind::FramePointer => 5,
+            Kind::Slow => 6,
+        };
+        let fits = i32::try_from(cfa_offset).is_ok() && (-(1 << 23)..1 << 23).contains(&bp_offset);
+        if !fits {
+            return Rule(6);
+        }
+        Rule(number | (cfa_offset as u32 as u64) << 8 | ((bp_offset as u64) << 40))
+    }
+
+    /// The kind.
+    #[inline(always)]
+    pub fn kind(self) -> Kind {
+        match self.0 as u8 {
+            2 => Kind::Sp,
+            3 => Kind::Bp,
+            4 => Kind::End,
+            5 => Kind::FramePointer,
+            6 => Kind::Slow,
+            _ => Kind::None,
+        }
+    }
+
+    /// CFA − base register, to be added wrapping.
+    #[inline(always)]
+    pub fn cfa_offset(self) -> u64 {
+        (self.0 >> 8) as i32 as i64 as u64
+    }
+
+    /// Place of the saved bp − CFA; 0: not saved.
+    #[inline(always)]
+    pub fn bp_offset(self) -> i64 {
+        (self.0 as i64) >> 40
+    }
+}
+
+/// The rule for code that continues at `ra` (with or without
+/// [`super::EXACT`]); found now if it was not known.
+#[inline(always)]
+pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
+    let Some(global) = crate::global::get() else { return Rule::new(Kind::None, 0, 0) };
+    let table = global.rules.load(Relaxed);
+    let generation = global.rules_generation.load(Relaxed);
+    let index = (ra.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize;
+    // SAFETY: the table has 2^BITS entries of two words and stays mapped.
+    let (check, packed) = unsafe {
+        let entry = table.add(index * 2).cast::<AtomicU64>();
+        (&*entry, &*entry.add(1))
+    };
+    let value = packed.load(Relaxed);
+    if value != 0 && check.load(Relaxed) ^ value ^ generation == ra {
+        return Rule(value);
+    }
+    let fresh = cfi::find_rule(ra, scratch);
+    packed.store(fresh.0, Relaxed);
+    check.store(ra ^ fresh.0 ^ generation, Relaxed);
+    fresh
+}
+
+/// Makes every entry absent.
+pub fn invalidate(global: &crate::global::Global) {
+    // The top bits of addresses are equal, so a counter there disturbs nothing.
+    global.rules_generation.fetch_add(1 << 40 | 1, Release);
+}

@@ -1,0 +1,307 @@
+//! Memoized unwinding: a capture repeats only what changed since the last one.
+//!
+//! Each thread keeps the frames of its last capture, outermost first. A new
+//! capture walks from the inside until it meets a kept frame with the same
+//! state (sp, ra, bp). What lies outwards is a function of that state and of the
+//! words that the steps read; so it is enough to compare those words, frame by
+//! frame from the inside out, and to walk on for real where one differs. By
+//! induction the full walk would read the same words: exact, not a guess.
+//!
+//! The order matters: a slot is read only after the state that leads to it was
+//! verified; otherwise a stack that is gone would be touched. And a slot belongs
+//! to the *link* between two frames: when new inner frames are attached to a
+//! kept one, the kept frame's link is rewritten.
+
+use super::{Bounds, EXACT, Link, State, Step, cfi, step};
+use crate::stack_table::StackTable;
+use crate::thread::ThreadState;
+use core::sync::atomic::Ordering::Relaxed;
+use log_format::layout::{node_kind, truncation};
+
+/// Most frames in a capture; the rest is cut and counted.
+pub const MAX_FRAMES: usize = 16 * 1024;
+
+/// A kept frame, 32 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    state: State,
+    /// Node of this frame.
+    node: u32,
+    /// `sp − address` that bp was loaded from, [`KEPT`] or [`BARRIER`].
+    link: u32,
+}
+
+const KEPT: u32 = 0;
+const BARRIER: u32 = u32::MAX;
+
+const _: () = assert!(core::mem::size_of::<Frame>() == 32);
+
+impl Frame {
+    fn new(state: State, link: Link) -> Frame {
+        Frame { state, node: 0, link: pack(state.sp, link) }
+    }
+
+    fn address(&self) -> u64 {
+        self.state.ra & !EXACT
+    }
+}
+
+fn pack(sp: u64, link: Link) -> u32 {
+    match link {
+        Link::Kept => KEPT,
+        Link::Loaded(slot) => match u32::try_from(sp.wrapping_sub(slot)) {
+            Ok(distance) if distance != KEPT => distance,
+            _ => BARRIER,
+        },
+        Link::Barrier => BARRIER,
+    }
+}
+
+/// What a thread keeps between captures. All-zero bytes are an empty memo whose
+/// arrays are missing.
+#[repr(C)]
+pub struct Memo {
+    frames: *mut Frame,
+    fresh: *mut Frame,
+    len: usize,
+    /// How the outermost kept frame ended.
+    hard_end: bool,
+    generation: u64,
+}
+
+impl Memo {
+    /// An empty memo over two arrays of [`MAX_FRAMES`] frames.
+    pub fn new(frames: *mut Frame, fresh: *mut Frame) -> Memo {
+        Memo { frames, fresh, len: 0, hard_end: false, generation: 0 }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// What one level of capture works with. All-zero bytes are valid (and useless
+/// until the memo has its arrays).
+#[repr(C)]
+pub struct Capture {
+    /// Stack pointer of the capture in progress; 0: none.
+    pub active: u64,
+    /// Kept frames.
+    pub memo: Memo,
+    /// For rules that must be evaluated.
+    pub scratch: cfi::Scratch,
+}
+
+/// How a walk ended.
+enum Outcome {
+    /// Kept frames `0..n` continue the fresh ones.
+    Joined(usize),
+    /// At the outermost frame.
+    Ended { hard: bool },
+    /// Early.
+    Broken(u64),
+}
+
+/// Captures the stack of the code that called a hook; returns the node of its
+/// innermost frame, 0 if there is none.
+///
+/// # Safety
+/// `return_slot` is where the hook's return address stands, `bp` the caller's
+/// frame pointer; `thread` is this thread's state.
+#[inline(always)]
+pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64) -> u32 {
+    // SAFETY: the caller's promise; the state is only used by this thread.
+    unsafe {
+        let state = State { sp: return_slot as u64 + 8, ra: *return_slot, bp };
+        let Some(global) = crate::global::get() else { return 0 };
+        let thread = &mut *thread;
+        let [outer, _] = &mut thread.captures;
+        if outer.active != 0 {
+            return nested(global, thread, state);
+        }
+        outer.active = state.sp;
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        let memo = &mut outer.memo;
+        let generation = global.rules_generation.load(Relaxed);
+        if memo.generation != generation {
+            memo.clear();
+            memo.generation = generation;
+        }
+        let mut node = None;
+        // The commonest case first: the same innermost frame, nothing changed.
+        if let Some(top) = memo.len.checked_sub(1) {
+            let frame = &*memo.frames.add(top);
+            if frame.state == state && memo.hard_end && verify(memo.frames, top) == 0 {
+                node = Some(frame.node);
+            }
+        }
+        let node = match node {
+            Some(node) => node,
+            None => {
+                let bounds = thread.bounds(state.sp);
+                let [outer, _] = &mut thread.captures;
+                walk(global, bounds, outer, state)
+            }
+        };
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        let [outer, _] = &mut thread.captures;
+        outer.active = 0;
+        if thread.selfcheck_left != 0 {
+            super::selfcheck::count_down(global, thread, state, node);
+        }
+        node
+    }
+}
+
+/// Compares the links outwards from the verified frame `from`; returns the
+/// outermost frame that is verified.
+#[inline(always)]
+unsafe fn verify(frames: *const Frame, from: usize) -> usize {
+    let mut index = from;
+    // SAFETY: frame `index` is verified, so the frame outwards of it lies where
+    // its state says unless one of the two words differs, which ends the loop.
+    unsafe {
+        while index > 0 {
+            let outer = &*frames.add(index - 1);
+            if outer.link == BARRIER {
+                break;
+            }
+            let ra = *((outer.state.sp - 8) as *const u64);
+            if ra != outer.state.ra {
+                break;
+            }
+            if outer.link != KEPT && *((outer.state.sp - u64::from(outer.link)) as *const u64) != outer.state.bp {
+                break;
+            }
+            index -= 1;
+        }
+    }
+    index
+}
+
+#[inline(never)]
+unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: &mut Capture, first: State) -> u32 {
+    let Capture { memo, scratch, .. } = capture;
+    let (frames, fresh) = (memo.frames, memo.fresh);
+    let mut fresh_len = 0usize;
+    let mut kept = memo.len;
+    let mut state = first;
+    let mut link = Link::Kept;
+    // SAFETY: indices stay below MAX_FRAMES; states come from verified steps.
+    let outcome = unsafe {
+        'walk: loop {
+            while kept > 0 && (*frames.add(kept - 1)).state.sp < state.sp {
+                kept -= 1;
+            }
+            if kept > 0 && (*frames.add(kept - 1)).state == state {
+                let top = kept - 1;
+                if fresh_len > 0 {
+                    (*frames.add(top)).link = pack(state.sp, link);
+                }
+                let reached = verify(frames, top);
+                if reached == 0 && memo.hard_end {
+                    break Outcome::Joined(kept);
+                }
+                // Frames `reached..=top` hold; what is outwards must be walked.
+                let mut index = top;
+                loop {
+                    if fresh_len == MAX_FRAMES {
+                        break 'walk Outcome::Broken(truncation::TOO_DEEP);
+                    }
+                    *fresh.add(fresh_len) = *frames.add(index);
+                    fresh_len += 1;
+                    if index == reached {
+                        break;
+                    }
+                    index -= 1;
+                }
+                kept = reached;
+                state = (*frames.add(reached)).state;
+            } else {
+                if fresh_len == MAX_FRAMES {
+                    break Outcome::Broken(truncation::TOO_DEEP);
+                }
+                *fresh.add(fresh_len) = Frame::new(state, link);
+                fresh_len += 1;
+            }
+            match step(&state, bounds, scratch) {
+                Step::Frame(next, how) => (state, link) = (next, how),
+                Step::End => break Outcome::Ended { hard: true },
+                Step::SoftEnd => break Outcome::Ended { hard: false },
+                Step::Broken(why) => break Outcome::Broken(why),
+            }
+        }
+    };
+    let stacks = &global.stacks;
+    let mut len = 0;
+    let mut node = 0;
+    match outcome {
+        Outcome::Joined(count) => {
+            len = count;
+            if let Some(top) = count.checked_sub(1) {
+                // SAFETY: a kept frame.
+                node = unsafe { (*frames.add(top)).node };
+            }
+        }
+        Outcome::Ended { hard } => memo.hard_end = hard,
+        Outcome::Broken(why) => {
+            memo.hard_end = false;
+            node = truncated(global, stacks, why);
+        }
+    }
+    for index in (0..fresh_len).rev() {
+        // SAFETY: `fresh` and `frames` have room for MAX_FRAMES each; together
+        // they may pass that, then the memo keeps the outer ones only.
+        unsafe {
+            let mut frame = *fresh.add(index);
+            let parent = node;
+            node = stacks.node(parent, node_kind::NATIVE, frame.address());
+            if node == 0 {
+                node = parent;
+            }
+            frame.node = node;
+            if len < MAX_FRAMES {
+                *frames.add(len) = frame;
+                len += 1;
+            }
+        }
+    }
+    memo.len = len;
+    node
+}
+
+#[cold]
+fn truncated(global: &crate::global::Global, stacks: &StackTable, why: u64) -> u32 {
+    if let Some(header) = global.file.header() {
+        header.unwinds_truncated.fetch_add(1, Relaxed);
+    }
+    stacks.node(0, node_kind::TRUNCATED, why)
+}
+
+/// A capture inside a capture: a signal handler allocates. The memo belongs to
+/// the interrupted one, so this one walks without, in arrays of its own.
+#[cold]
+#[inline(never)]
+unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
+    let bounds = thread.bounds(first.sp);
+    let [outer, inner] = &mut thread.captures;
+    if inner.active != 0 {
+        return truncated(global, &global.stacks, truncation::TOO_DEEP);
+    }
+    inner.active = first.sp;
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    inner.memo.clear();
+    // SAFETY: as `capture`.
+    let node = unsafe { walk(global, bounds, inner, first) };
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    inner.active = 0;
+    // A frame that lies outwards of the interrupted capture's on the same stack:
+    // that one was left by a longjmp and will never end.
+    if bounds.top != 0 && first.sp > outer.active && outer.active + (64 << 20) > first.sp {
+        outer.memo.clear();
+        outer.active = 0;
+    }
+    node
+}
