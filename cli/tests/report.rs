@@ -186,6 +186,96 @@ fn a_reader_that_goes_away_is_no_error() {
     run.stdout("0\n").stderr("");
 }
 
+const SOURCE: &str = "\
+#include <stdlib.h>
+void *je_malloc(size_t n) { return malloc(n); }
+void *operator_new(size_t n) { return malloc(n); }
+void *keep(void) {
+    return je_malloc(1);
+}
+int main(void) {
+    return keep() == 0;
+}
+";
+
+/// A log of a program that is really there: `keep` called by `main`, with an allocator of its
+/// own inside.
+fn log_of_a_program(dir: &tempfile::TempDir) -> Log {
+    fs::write(dir.path().join("keep.c"), SOURCE).expect("written");
+    let flags = ["-g", "-O0", "-Wl,--build-id=none", "-o", "keep"];
+    let made = std::process::Command::new("cc").current_dir(dir.path()).args(flags).arg("keep.c").status();
+    assert!(made.expect("a C compiler is needed").success());
+    let symbols = std::process::Command::new("nm").current_dir(dir.path()).arg("keep").output().expect("nm");
+    let symbols = String::from_utf8(symbols.stdout).expect("UTF-8");
+    let inside = |name: &str| {
+        let line = symbols.lines().find(|line| line.ends_with(&format!(" T {name}"))).expect(name);
+        // One past the function's first address: the call is said to be before that.
+        u64::from_str_radix(line.split(' ').next().expect("an address"), 16).expect("hexadecimal") + 1
+    };
+    Log {
+        exe: dir.path().join("keep").to_str().expect("UTF-8").to_owned(),
+        argv: vec!["./keep"],
+        build_id: vec![],
+        sites: vec![(vec![inside("je_malloc"), inside("keep"), inside("main")], vec![1])],
+        freed: vec![],
+        ..Log::default()
+    }
+}
+
+#[test]
+fn names_lines_and_source_come_from_the_program() {
+    let dir = with(&[]);
+    log_of_a_program(&dir).write(&dir.path().join("a.leak"));
+    let text = text(&dir, &["a.leak"]);
+    let site = "     keep  keep.c:4\n         4: void *keep(void) {\n     main  keep.c:7\n";
+    assert!(text.contains(site), "{text}");
+    let report = json(&dir, &["a.leak"]);
+    let frames = report["sites"][0]["frames"].as_array().expect("frames");
+    assert_eq!(frames.len(), 2, "the allocator's frame is not shown: {frames:?}");
+    assert_eq!(frames[0]["function"], "keep");
+    assert_eq!(frames[0]["line"], 4);
+    assert!(frames[0]["file"].as_str().is_some_and(|file| file.ends_with("/keep.c")));
+    assert_eq!(report["modules"][0]["names"], "lines");
+    for (by, key, end) in [("function", "function", "keep"), ("file", "file", "/keep.c"), ("module", "module", "/keep")] {
+        let report = json(&dir, &["a.leak", "--merge", by]);
+        let found = &report["sites"][0]["frames"][0][key];
+        assert!(found.as_str().is_some_and(|name| name.ends_with(end)), "{by}: {found}");
+    }
+}
+
+#[test]
+fn an_allocator_inside_the_program_is_told_loudly() {
+    let dir = with(&[]);
+    log_of_a_program(&dir).write(&dir.path().join("a.leak"));
+    let text = text(&dir, &["a.leak"]);
+    assert!(text.contains("keep has jemalloc linked in: what that hands out is NOT in this report"), "{text}");
+    assert_eq!(json(&dir, &["a.leak"])["loss"]["unseen_allocators"][0]["allocator"], "jemalloc");
+}
+
+#[test]
+fn another_build_of_the_program_gives_no_names() {
+    let dir = with(&[]);
+    Log { build_id: vec![1, 2, 3, 4], ..log_of_a_program(&dir) }.write(&dir.path().join("a.leak"));
+    let text = text(&dir, &["a.leak"]);
+    assert!(!text.contains("keep.c"), "{text}");
+    assert!(text.contains("keep: changed since the run"), "{text}");
+}
+
+#[test]
+fn stacks_of_rebuilt_programs_are_equal_if_their_names_are() {
+    let dir = with(&[]);
+    let old = log_of_a_program(&dir);
+    fs::create_dir(dir.path().join("new")).expect("made");
+    fs::copy(dir.path().join("keep"), dir.path().join("new/keep")).expect("copied");
+    let exe = dir.path().join("new/keep").to_str().expect("UTF-8").to_owned();
+    let new = Log { exe, pid: 2, ..old.clone() };
+    old.write(&dir.path().join("old.leak"));
+    new.write(&dir.path().join("new.leak"));
+    let report = json(&dir, &["old.leak", "new.leak"]);
+    let sites = report["sites"].as_array().expect("sites");
+    assert_eq!((sites.len(), &sites[0]["blocks"]), (1, &Value::from(2)));
+}
+
 // Bad input: one line, status 2.
 
 fn refused(dir: &tempfile::TempDir, args: &[&str]) -> String {
