@@ -7,7 +7,9 @@
 //!
 //! A reallocation releases its old block when it begins: from then on another
 //! thread may own the address. Until it is known how it ended, the block is
-//! *pending*: not live, not dead. If the log ends first, it lives.
+//! *pending*: not live, not dead. If the log ends first, it lives. (Windows tell
+//! only of calls that were under way when they ended; the others are seen as a
+//! block that ends, `ReleaseDone`, and one that begins.)
 
 use crate::live::{Block, FastMap, Live};
 use crate::mappings::{Mappings, Range};
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Pending {
     pub serial: u64,
     pub block: Block,
-    /// When the call began.
+    /// When the call began, or the window ended that tells of it.
     pub time: u64,
 }
 
@@ -136,9 +138,6 @@ impl Replay {
         match event.kind {
             EventKind::Alloc | EventKind::ReallocAlloc => {
                 let by_realloc = event.kind == EventKind::ReallocAlloc;
-                if by_realloc && !self.pending.is_empty() {
-                    self.settle_latest(event.thread);
-                }
                 let block = Block {
                     ptr: event.ptr,
                     size: event.size,
@@ -165,8 +164,13 @@ impl Replay {
                 None => self.unknown_blocks += 1,
             },
             EventKind::ReleaseDone => {
-                // Its success may have been seen already.
-                self.take_pending(event.thread, event.serial);
+                if let Some(pending) = self.take_pending(event.thread, event.serial) {
+                    self.sites.lifetime(&pending.block, event.time);
+                } else if let Some(block) = self.live.remove(event.serial) {
+                    self.end(&block, event.time, false);
+                } else {
+                    self.unknown_blocks += 1;
+                }
             }
             EventKind::MissedFree => {
                 if self.lose(event.serial).is_none() {
@@ -208,7 +212,7 @@ impl Replay {
         self.live_bytes = self.live_bytes.wrapping_sub(block.size);
     }
 
-    /// A block is gone, and nobody saw when.
+    /// A block is gone, for now or unseen.
     pub fn lose(&mut self, serial: u64) -> Option<Block> {
         let block = self.live.remove(serial)?;
         self.sites.gone(&block);
@@ -218,23 +222,12 @@ impl Replay {
 
     /// A `realloc` of a block begins; false if the block is not there.
     pub fn release(&mut self, thread: u32, serial: u64, time: u64) -> bool {
-        let Some(block) = self.live.remove(serial) else {
+        let Some(block) = self.lose(serial) else {
             return false;
         };
-        self.end(&block, time, false);
         let pending = Pending { serial, block, time };
         self.pending.entry(thread).or_default().push(pending);
         true
-    }
-
-    /// The latest pending `realloc` of a thread succeeded.
-    fn settle_latest(&mut self, thread: u32) {
-        if let Some(list) = self.pending.get_mut(&thread) {
-            list.pop();
-            if list.is_empty() {
-                self.pending.remove(&thread);
-            }
-        }
     }
 
     /// Takes a pending block by its serial.
@@ -255,7 +248,7 @@ impl Replay {
 
     /// A pending block lives again: its `realloc` failed.
     pub fn revive(&mut self, pending: Pending) {
-        self.sites.revived(&pending.block, pending.time);
+        self.sites.lives(&pending.block);
         self.live_bytes = self.live_bytes.wrapping_add(pending.block.size);
         if let Some(old) = self.live.insert(pending.serial, pending.block) {
             self.unknown_blocks += 1;
@@ -274,11 +267,24 @@ impl Replay {
         }
     }
 
-    /// The log is over: blocks inside a `realloc` live.
+    /// The log is over: blocks inside a `realloc` live, unless their address was
+    /// handed out again.
     pub fn finish(&mut self) {
-        let pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
-        for pending in pending {
-            self.revive(pending);
+        let mut pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
+        if !pending.is_empty() {
+            pending.sort_by_key(|pending| pending.time);
+            let mut free: FastMap<u64, bool> = pending.iter().map(|p| (p.block.ptr, true)).collect();
+            for (_, block) in self.live.iter() {
+                if let Some(free) = free.get_mut(&block.ptr) {
+                    *free = false;
+                }
+            }
+            // Of two at one address the first has ended for the second to begin.
+            for pending in pending.into_iter().rev() {
+                if free.insert(pending.block.ptr, false) == Some(true) {
+                    self.revive(pending);
+                }
+            }
         }
         self.note_peak(self.last_time);
     }

@@ -123,21 +123,17 @@ impl Sites {
         site
     }
 
-    /// A block was freed or given to a reallocation after `ticks`.
+    /// A block was freed or given to a reallocation.
     #[inline]
     pub fn ended(&mut self, block: &Block, time: u64, temporary: bool) {
-        let ticks = time.saturating_sub(block.time);
         let figures = &mut self.gone(block).figures;
         figures.temporary = figures.temporary.wrapping_add(u64::from(temporary));
-        let class = &mut figures.lifetimes[lifetime_class(ticks)];
-        *class = class.wrapping_add(1);
+        lifetime(figures, block, time);
     }
 
-    /// Takes back the end of a block: its reallocation failed.
-    pub fn revived(&mut self, block: &Block, ended: u64) {
-        let ticks = ended.saturating_sub(block.time);
-        let class = &mut self.lives(block).figures.lifetimes[lifetime_class(ticks)];
-        *class = class.wrapping_sub(1);
+    /// A block that is gone already ended at `time`.
+    pub fn lifetime(&mut self, block: &Block, time: u64) {
+        lifetime(&mut self.at(block.stack).figures, block, time);
     }
 
     /// What lives now is the heap's peak.
@@ -152,4 +148,9 @@ impl Sites {
         }
         self.list
     }
+}
+
+fn lifetime(figures: &mut Figures, block: &Block, time: u64) {
+    let class = &mut figures.lifetimes[lifetime_class(time.saturating_sub(block.time))];
+    *class = class.wrapping_add(1);
 }

@@ -10,6 +10,7 @@ use crate::replay::Replay;
 use log_format::blob::Blob;
 use log_format::reader::{RingEvent, TailEvents};
 use log_format::record::Record;
+use log_format::window::Tail;
 
 /// Serial of the live block at an address.
 struct ByAddress {
@@ -51,14 +52,15 @@ impl ByAddress {
 struct TailReplay<'r> {
     replay: &'r mut Replay,
     by_address: ByAddress,
-    /// The block each thread made last, by serial.
+    /// The block each thread made last, by serial, if nothing came after.
     last_alloc: FastMap<u32, u64>,
 }
 
 /// Plays all records.
 pub(crate) fn play(replay: &mut Replay, mut events: TailEvents) {
     let by_address = ByAddress::new(replay);
-    let last_alloc = replay.tails.values().map(|tail| (tail.thread, tail.last_alloc)).collect();
+    let last_of = |tail: &Tail| Some((tail.thread, by_address.get(tail.last_alloc)?));
+    let last_alloc = replay.tails.values().filter_map(last_of).collect();
     let mut tail = TailReplay {
         replay,
         by_address,
@@ -97,6 +99,7 @@ impl TailReplay<'_> {
             },
             Record::ReallocBegin { old } => {
                 if let Some(serial) = self.by_address.take(old) {
+                    self.last_alloc.retain(|_, last| *last != serial);
                     self.replay.release(thread, serial, time);
                 }
             }
@@ -111,9 +114,15 @@ impl TailReplay<'_> {
                         }
                     }
                     (false, None) => {}
-                    (true, Some(_)) if new == 0 => self.replay.totals.frees += 1,
+                    (true, Some(pending)) => {
+                        self.replay.sites.lifetime(&pending.block, time);
+                        if new == 0 {
+                            self.replay.totals.frees += 1;
+                        } else {
+                            self.make(event, new, size, stack, true);
+                        }
+                    }
                     (true, None) if new == 0 => self.unmatched(),
-                    (true, Some(_)) => self.make(event, new, size, stack, true),
                     (true, None) => {
                         if old != 0 {
                             self.unmatched();
