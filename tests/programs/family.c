@@ -64,14 +64,17 @@ static const struct {
     {"strdup", call_strdup, 16},
 };
 
+/* As programs refer to it that were linked before glibc hid it. */
+void old_cfree(void *);
+__asm__(".symver old_cfree, cfree@GLIBC_2.2.5");
+
 static void release(const char *how, void *block, size_t size) {
     /* Not in every libc: without it, plain free does the same. */
     static void *found;
     static const char *looked_for;
     if (looked_for != how) {
         looked_for = how;
-        found = strcmp(how, "cfree") == 0 ? dlvsym(RTLD_DEFAULT, "cfree", "GLIBC_2.2.5") : NULL;
-        if (found == NULL) found = dlsym(RTLD_DEFAULT, how);
+        found = strcmp(how, "cfree") == 0 ? (void *)old_cfree : dlsym(RTLD_DEFAULT, how);
         if (found == NULL) found = dlsym(RTLD_DEFAULT, "free");
     }
     if (strcmp(how, "free_sized") == 0)
