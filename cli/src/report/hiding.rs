@@ -55,8 +55,9 @@ const WRAPPERS: &[&str] = &[
     "__rg_",
 ];
 
-/// Starts of names that call a thread's function, or `main`.
-const RUNTIME: &[&str] = &["_start", "__libc_start_", "start_thread", "clone", "__clone"];
+/// Starts of names that call `main`, a constructor or a thread's function. Everything outside
+/// of them is the C library's, with or without a name.
+const RUNTIME: &[&str] = &["__libc_start_", "start_thread", "_start"];
 
 /// Rust's runtime begins here, seen from a program's or a thread's own functions.
 const RUST_BOUNDARY: &str = "__rust_begin_short_backtrace";
@@ -103,8 +104,8 @@ pub fn inside_runtime(frames: &[Frame<'_>]) -> usize {
     if let Some(at) = frames.iter().rposition(|frame| name(frame) == "main") {
         return at + 1;
     }
-    let runtime = |frame: &&Frame<'_>| RUNTIME.iter().any(|start| name(frame).starts_with(start));
-    keep(frames.len() - frames.iter().rev().take_while(runtime).count())
+    let runtime = |frame: &Frame<'_>| RUNTIME.iter().any(|start| name(frame).starts_with(start));
+    keep(frames.iter().position(runtime).unwrap_or(frames.len()))
 }
 
 #[cfg(test)]
@@ -139,6 +140,9 @@ mod tests {
         assert_eq!(inside_runtime(&c), 2);
         let thread = frames(&["work", "start_thread", "clone3"]);
         assert_eq!(inside_runtime(&thread), 1);
+        let mut stripped = frames(&["", "", "__libc_start_call_main", "__libc_start_main_impl", ""]);
+        stripped.iter_mut().filter(|frame| frame.function == Some("")).for_each(|frame| frame.function = None);
+        assert_eq!(inside_runtime(&stripped), 2);
         let rust = frames(&[
             "app::f", "app::main", "core::ops::function::FnOnce::call_once",
             "std::sys::backtrace::__rust_begin_short_backtrace", "std::rt::lang_start::{{closure}}",

@@ -96,12 +96,15 @@ impl Loss {
         say(self.events_lost, format!("{} lost: the figures are too small", counted(self.events_lost, "event")));
         say(
             self.unwinds_truncated,
-            format!(
-                "{} of {} captured stacks ({}) are cut short",
-                count(self.unwinds_truncated),
-                count(self.captures),
-                percent(self.unwinds_truncated, self.captures)
-            ),
+            match self.captures {
+                all if all >= self.unwinds_truncated => format!(
+                    "{} of {} captured stacks ({}) cut short",
+                    count(self.unwinds_truncated),
+                    count(all),
+                    percent(self.unwinds_truncated, all)
+                ),
+                _ => format!("{} cut short", counted(self.unwinds_truncated, "captured stack")),
+            },
         );
         say(
             self.unmatched_frees,

@@ -243,11 +243,12 @@ fn process(profile: &Profile) -> text::ProcessLine {
     let ending = match process.ending {
         Ending::Exited { status } => format!("exit status {status}"),
         Ending::Killed => "killed or still running".to_owned(),
-        Ending::Exec => "became another program by exec".to_owned(),
+        Ending::Exec => "then exec".to_owned(),
         Ending::Stopped { .. } => "recording ended early".to_owned(),
     };
+    let known = if process.exe.as_os_str().is_empty() { &profile.path } else { &process.exe };
     text::ProcessLine {
-        command: command(&process.argv, &process.exe),
+        command: command(&process.argv, known),
         pid: process.pid,
         forked_from: process.fork_child.then_some(process.ppid),
         duration: process.duration,

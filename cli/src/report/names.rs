@@ -75,15 +75,18 @@ impl Names {
     pub fn map(&mut self, profile: &Profile) -> Mapped {
         let modules = &profile.modules;
         Mapped {
-            modules: modules.iter().map(|module| self.intern(module)).collect(),
+            modules: modules.iter().map(|module| self.intern(module, &profile.process.exe)).collect(),
             biases: modules.iter().map(|module| module.bias).collect(),
             jit: self.jit(profile),
         }
     }
 
-    fn intern(&mut self, module: &heap::Module) -> u32 {
+    fn intern(&mut self, module: &heap::Module, program: &Path) -> u32 {
+        // The loader has no name for the program itself.
+        let unnamed = module.path.as_os_str().is_empty();
+        let path = if unnamed { program } else { module.path.as_path() };
         let identity = match module.build_id.as_slice() {
-            [] => Identity::Path(module.path.clone()),
+            [] => Identity::Path(path.to_owned()),
             id => Identity::BuildId(id.to_vec()),
         };
         let next = self.modules.len() as u32;
@@ -91,7 +94,7 @@ impl Names {
         if number == next {
             self.modules.push(Known {
                 module: symbolizer::Module {
-                    path: module.path.clone(),
+                    path: path.to_owned(),
                     build_id: Some(module.build_id.clone()).filter(|id| !id.is_empty()),
                 },
                 detail: None,

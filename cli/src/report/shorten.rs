@@ -6,8 +6,9 @@ use std::path::Path;
 /// Longer names are shortened.
 const LONG: usize = 110;
 
-/// A function's name: if it is long, first template arguments go, then parameters.
+/// A function's name, without what glibc puts before its own aliases. If it is long, first template arguments go, then parameters.
 pub fn function(name: &str) -> Cow<'_, str> {
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     if name.len() <= LONG {
         return Cow::Borrowed(name);
     }

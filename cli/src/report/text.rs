@@ -17,6 +17,10 @@ use crate::paint::Paint;
 
 /// So many processes are listed.
 const MAX_PROCESSES: usize = 10;
+/// Longer command lines are cut, characters.
+const MAX_COMMAND: usize = 240;
+/// … in the list of processes.
+const MAX_LISTED_COMMAND: usize = 60;
 /// Longest part of a stack that is recognised when it repeats itself, frames.
 const MAX_CYCLE: usize = 8;
 
@@ -121,7 +125,7 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     match page.processes.as_slice() {
         [] => {}
         [only] => {
-            writeln!(out, "{}", paint.strong(&only.command))?;
+            writeln!(out, "{}", paint.strong(cut(&only.command, MAX_COMMAND)))?;
             write!(out, "pid {}", only.pid)?;
             if let Some(parent) = only.forked_from {
                 write!(out, ", forked from {parent}")?;
@@ -169,19 +173,26 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     Ok(())
 }
 
+/// The start of a long text.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Result<()> {
-    let first = many.first().map_or("", |process| &process.command);
+    let first = many.first().map_or_else(String::new, |process| cut(&process.command, MAX_COMMAND));
     writeln!(out, "{}", paint.strong(format_args!("{} processes, the first of them: {first}", many.len())))?;
     writeln!(out)?;
     let mut order: Vec<&ProcessLine> = many.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.live_bytes));
     writeln!(out, "{}", paint.faint("     pid   not freed        ran  program"))?;
     for process in order.iter().take(MAX_PROCESSES) {
-        let command: String = process.command.chars().take(60).collect();
-        let dots = if command.len() < process.command.len() { "..." } else { "" };
+        let command = cut(&process.command, MAX_LISTED_COMMAND);
         writeln!(
             out,
-            "{:>8}  {:>10} {:>10}  {command}{dots} {}",
+            "{:>8}  {:>10} {:>10}  {command} {}",
             process.pid,
             bytes(process.live_bytes),
             duration(process.duration.0),

@@ -166,6 +166,9 @@ impl<'p> View<'p> {
                 FrameKind::Unknown(_) => frames.push(Frame { address: Some(raw.address), ..Frame::default() }),
             }
         }
+        if frames.is_empty() && cut.is_none() && stack.0 != 0 {
+            cut = Some("its frames are not in the log");
+        }
         frames.retain(|frame| !hiding::is_own(frame));
         let inner = frames.iter().take_while(|frame| hiding::is_allocator(frame)).count();
         frames.drain(..inner.min(frames.len().saturating_sub(1)));

@@ -44,8 +44,9 @@ impl From<RunFlags> for Options {
 /// Runs the program and gives its exit status; does not return if a signal ended it.
 pub fn run(options: &Options) -> Result<u8, Error> {
     let program = program::find(&options.name)?;
-    let pattern = output::Pattern::prepare(options.output.as_deref())?;
     let library = library::find()?;
+    // Last, since it may make a directory.
+    let pattern = output::Pattern::prepare(options.output.as_deref())?;
 
     let began = SystemTime::now();
     let (pid, status) = child::run(&program, &options.name, &options.args, &library, pattern.0.as_os_str())

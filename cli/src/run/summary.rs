@@ -61,24 +61,22 @@ fn summarize(
     }
     let here = std::env::current_dir().unwrap_or_default();
     let named = |path: &Path| quoted(path.strip_prefix(&here).unwrap_or(path));
-    let logs: Vec<String> = match loaded.profiles.as_slice() {
-        few if few.len() <= MAX_NAMED => few.iter().map(|profile| named(&profile.path)).collect(),
+    let logs = match loaded.profiles.as_slice() {
+        few if few.len() <= MAX_NAMED => {
+            let logs: Vec<String> = few.iter().map(|profile| named(&profile.path)).collect();
+            logs.join(" ")
+        }
         many => {
             writeln!(out, "leak: {} logs in {}", many.len(), pattern.directory().display())?;
-            let own: HashSet<&Path> = many.iter().map(|profile| profile.path.as_path()).collect();
-            let all = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
-            let alone = all.filter(|entry| entry.path().extension().is_some_and(|e| e == "leak")).count() == own.len();
-            match alone && pattern.directory() != here {
-                true => vec![named(pattern.directory())],
-                false => {
-                    let mut names: Vec<String> = many.iter().take(MAX_NAMED).map(|profile| named(&profile.path)).collect();
-                    names.push("...".to_owned());
-                    names
-                }
+            let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
+            let all = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "leak")).count();
+            if all > many.len() || pattern.directory() == here {
+                return writeln!(out, "leak: to report on them and no others, run with -o NEWDIR/");
             }
+            named(pattern.directory())
         }
     };
-    writeln!(out, "leak: the whole report: {}", paint.strong(format_args!("leak report {}", logs.join(" "))))
+    writeln!(out, "leak: the whole report: {}", paint.strong(format_args!("leak report {logs}")))
 }
 
 /// A path as a shell takes it.
