@@ -74,7 +74,7 @@ pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
         }
     }
     let tails: Vec<Tail> = replay.tails.values().copied().collect();
-    let events = log.tail(&tails);
+    let events = log.tail(&tails, replay.last_time);
     if !events.is_empty() {
         tail::play(&mut replay, events);
     }

@@ -141,6 +141,8 @@ impl TailReplay<'_> {
             Record::Unmap { address, len } => {
                 self.replay.mappings.unmap(address, address.saturating_add(len));
             }
+            // Its records have it already.
+            Record::Time { .. } => {}
             Record::Blob { what, .. } => self.replay.facts.add(&Blob {
                 what,
                 time,

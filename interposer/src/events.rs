@@ -1,9 +1,37 @@
 //! The hot path: one function per event.
 
 use crate::arch::clock;
-use crate::thread::{self, release_borrowed, write};
+use crate::thread::{self, ThreadState, coarse_time, release_borrowed, write};
 use crate::unwind::capture;
+use core::sync::atomic::Ordering::Relaxed;
 use log_format::record::{kind, word0};
+
+/// Time of a record after the allocator returned.
+#[inline(always)]
+unsafe fn time_after(thread: *mut ThreadState) -> u64 {
+    // SAFETY: this thread's state.
+    if unsafe { (*thread).precise.load(Relaxed) } { clock::after() } else { unsafe { coarse_time(thread) } }
+}
+
+/// Time of a record before the allocator is called.
+#[inline(always)]
+unsafe fn time_before(thread: *mut ThreadState) -> u64 {
+    // SAFETY: this thread's state.
+    if unsafe { (*thread).precise.load(Relaxed) } { clock::before() } else { unsafe { coarse_time(thread) } }
+}
+
+/// Reserves, writes and publishes a record.
+#[inline(always)]
+unsafe fn put<const N: usize>(thread: *mut ThreadState, words: [u64; N]) {
+    // SAFETY: this thread's state, which has room.
+    unsafe {
+        let producer = &(*thread).producer;
+        let position = producer.reserve(N as u64 * 8);
+        write(thread, position, words);
+        producer.complete(&*(*thread).ring);
+        release_borrowed(thread);
+    }
+}
 
 /// Records that the allocator returned `ptr` (not null) for `size` bytes.
 ///
@@ -11,19 +39,19 @@ use log_format::record::{kind, word0};
 /// `slot` and `fp` come from a hook's thunk.
 #[inline(always)]
 pub unsafe fn alloc(ptr: *mut u8, size: usize, slot: *const u64, fp: u64) {
-    let time = clock::after();
     let thread = thread::ready();
     if thread.is_null() {
         return;
     }
-    // SAFETY: this thread's state; the position is reserved for four words.
+    // SAFETY: this thread's state.
     unsafe {
-        let stack = capture(thread, slot, fp);
-        let producer = &(*thread).producer;
-        let position = producer.reserve(32);
-        write(thread, position, [word0(kind::ALLOC, ptr as u64), time, size as u64, u64::from(stack)]);
-        producer.complete(&*(*thread).ring);
-        release_borrowed(thread);
+        let time = time_after(thread);
+        let stack = u64::from(capture(thread, slot, fp));
+        if !(*thread).precise.load(Relaxed) && size >> 32 == 0 {
+            put(thread, [word0(kind::ALLOC_SHORT, ptr as u64), size as u64 | stack << 32]);
+        } else {
+            put(thread, [word0(kind::ALLOC, ptr as u64), time, size as u64, stack]);
+        }
     }
 }
 
@@ -34,9 +62,15 @@ pub fn free(ptr: *mut u8) {
     if thread.is_null() {
         return;
     }
-    let time = clock::before();
-    // SAFETY: this thread's state; the position is reserved for two words.
-    unsafe { short(thread, word0(kind::FREE, ptr as u64), time) }
+    // SAFETY: this thread's state.
+    unsafe {
+        let time = time_before(thread);
+        if (*thread).precise.load(Relaxed) {
+            put(thread, [word0(kind::FREE, ptr as u64), time]);
+        } else {
+            put(thread, [word0(kind::FREE_SHORT, ptr as u64)]);
+        }
+    }
 }
 
 /// Records that `old` (not null) is about to be reallocated; returns whether.
@@ -46,22 +80,12 @@ pub fn realloc_begin(old: *mut u8) -> bool {
     if thread.is_null() {
         return false;
     }
-    let time = clock::before();
-    // SAFETY: as in `free`.
-    unsafe { short(thread, word0(kind::REALLOC_BEGIN, old as u64), time) };
-    true
-}
-
-#[inline(always)]
-unsafe fn short(thread: *mut thread::ThreadState, first: u64, time: u64) {
-    // SAFETY: the callers'.
+    // SAFETY: this thread's state.
     unsafe {
-        let producer = &(*thread).producer;
-        let position = producer.reserve(16);
-        write(thread, position, [first, time]);
-        producer.complete(&*(*thread).ring);
-        release_borrowed(thread);
+        let time = time_before(thread);
+        put(thread, [word0(kind::REALLOC_BEGIN, old as u64), time]);
     }
+    true
 }
 
 /// Records how the reallocation of `old` ended: `ok` if the old block is gone
@@ -71,16 +95,14 @@ unsafe fn short(thread: *mut thread::ThreadState, first: u64, time: u64) {
 /// As [`alloc`].
 #[inline(always)]
 pub unsafe fn realloc_end(old: *mut u8, new: *mut u8, size: usize, ok: bool, slot: *const u64, fp: u64) {
-    let time = clock::after();
     let thread = thread::ready();
     if thread.is_null() {
         return;
     }
-    // SAFETY: as in `alloc`, six words.
+    // SAFETY: as in `alloc`.
     unsafe {
+        let time = time_after(thread);
         let stack = if ok { capture(thread, slot, fp) } else { 0 };
-        let producer = &(*thread).producer;
-        let position = producer.reserve(48);
         let words = [
             word0(kind::REALLOC_END, new as u64),
             time,
@@ -89,9 +111,7 @@ pub unsafe fn realloc_end(old: *mut u8, new: *mut u8, size: usize, ok: bool, slo
             old as u64,
             0,
         ];
-        write(thread, position, words);
-        producer.complete(&*(*thread).ring);
-        release_borrowed(thread);
+        put(thread, words);
     }
 }
 
@@ -100,16 +120,14 @@ pub unsafe fn realloc_end(old: *mut u8, new: *mut u8, size: usize, ok: bool, slo
 /// # Safety
 /// As [`alloc`].
 pub unsafe fn map(address: u64, len: usize, prot: i32, flags: i32, slot: *const u64, fp: u64) {
-    let time = clock::after();
     let thread = thread::ready();
     if thread.is_null() {
         return;
     }
-    // SAFETY: as in `alloc`, six words.
+    // SAFETY: as in `alloc`.
     unsafe {
+        let time = time_after(thread);
         let stack = capture(thread, slot, fp);
-        let producer = &(*thread).producer;
-        let position = producer.reserve(48);
         let words = [
             word0(kind::MAP, address),
             time,
@@ -118,9 +136,7 @@ pub unsafe fn map(address: u64, len: usize, prot: i32, flags: i32, slot: *const 
             flags as u32 as u64,
             0,
         ];
-        write(thread, position, words);
-        producer.complete(&*(*thread).ring);
-        release_borrowed(thread);
+        put(thread, words);
     }
 }
 
@@ -130,13 +146,9 @@ pub fn unmap(address: u64, len: usize) {
     if thread.is_null() {
         return;
     }
-    let time = clock::before();
-    // SAFETY: as in `alloc`, four words.
+    // SAFETY: this thread's state.
     unsafe {
-        let producer = &(*thread).producer;
-        let position = producer.reserve(32);
-        write(thread, position, [word0(kind::UNMAP, address), time, len as u64, 0]);
-        producer.complete(&*(*thread).ring);
-        release_borrowed(thread);
+        let time = time_before(thread);
+        put(thread, [word0(kind::UNMAP, address), time, len as u64, 0]);
     }
 }

@@ -44,6 +44,8 @@ pub struct Global {
     pub drain_done: AtomicU32,
     /// A system-call filter is in force: nothing but what is mapped may be used.
     pub filtered: AtomicU32,
+    /// Records carry exact times, see [`crate::thread::be_precise`].
+    pub precise: AtomicU32,
     /// Last thread serial given.
     pub threads: AtomicU32,
     /// States made so far: `states[..state_count]` are set (or being set).

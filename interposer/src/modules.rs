@@ -186,9 +186,11 @@ impl Modules {
     }
 
     /// Writes the modules that are loaded now, through `each(payload)`.
-    pub fn scan(&self, global: &Global, each: &mut dyn FnMut(&[u8])) {
+    /// The loader has no name for the program itself: `program` is its path.
+    pub fn scan(&self, global: &Global, program: &[u8], each: &mut dyn FnMut(&[u8])) {
         struct Scan<'a> {
             modules: &'a Modules,
+            program: &'a [u8],
             first_node: u32,
             each: &'a mut dyn FnMut(&[u8]),
         }
@@ -198,12 +200,15 @@ impl Modules {
             let object = extent(info);
             if object.end > object.start && scan.modules.claim(object.start, object.end, info.dlpi_addr) {
                 // SAFETY: the loader's name.
-                let name = unsafe { c_bytes(info.dlpi_name) };
+                let name = match unsafe { c_bytes(info.dlpi_name) } {
+                    b"" => scan.program,
+                    name => name,
+                };
                 describe(info.dlpi_addr, headers(info), &object, name, scan.first_node, scan.each);
             }
             0
         }
-        let mut scan = Scan { modules: self, first_node: global.stacks.count().max(1), each };
+        let mut scan = Scan { modules: self, program, first_node: global.stacks.count().max(1), each };
         // SAFETY: the callback matches; `scan` outlives the call. No lock of ours is held.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut scan).cast()) };
     }

@@ -319,7 +319,7 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool)
     let mut payload = Out::new(scratch);
     process.encode(&mut payload);
     Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
-    global.modules.scan(global, &mut |payload| {
+    global.modules.scan(global, exe, &mut |payload| {
         Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
     });
     drain.append(global, BlockKind::Meta, out.written());

@@ -18,7 +18,7 @@ use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, Frame, MAX_FRAMES, Memo};
 use crate::{collect, start, sys};
 use core::mem::size_of;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::layout::{ExtentKind, PAGE};
 use log_format::record::{self, kind};
@@ -33,9 +33,9 @@ pub const LATE: usize = 2;
 pub const MAX_MARK: usize = 15;
 
 /// Ring of the first thread, bytes.
-const FIRST_RING: u64 = 1 << 20;
+const FIRST_RING: u64 = 2 << 20;
 /// Ring of every further thread, bytes.
-const RING: u64 = 512 << 10;
+const RING: u64 = 1 << 20;
 /// Own stack for deep paths, bytes (touched as used).
 const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.
@@ -54,6 +54,14 @@ pub struct ThreadState {
     pub mask: u64,
     /// Captures until the next self-check; 0: off.
     pub selfcheck_left: u64,
+    /// Every record carries the exact time: the process has several threads.
+    pub precise: AtomicBool,
+    /// Records until the clock is read again.
+    ticks_left: u32,
+    /// Records per reading.
+    ticks: u32,
+    /// Last reading.
+    now: u64,
     /// The event at hand returns the state afterwards ([`LATE`]).
     pub borrowed: bool,
     /// 1 while a thread owns it.
@@ -162,6 +170,11 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
     state.rounds = 0;
     (state.stack_low, state.stack_top) = own_stack_bounds();
+    (state.ticks, state.ticks_left) = (1, 1);
+    if thread_is_second(global) {
+        be_precise(global);
+    }
+    state.precise.store(global.precise.load(Relaxed) != 0, Relaxed);
     state.borrowed = late;
     state.selfcheck_left = global.selfcheck_every.load(Relaxed);
     for capture in &mut state.captures {
@@ -191,6 +204,59 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
         tls::set(thread as usize);
     }
     thread
+}
+
+fn thread_is_second(global: &Global) -> bool {
+    global.state_count.load(Relaxed) > 1
+}
+
+/// From now on the order of events is told by their times, not by one ring.
+/// Called before a second thread exists (or at the latest when it attaches).
+pub fn be_precise(global: &Global) {
+    if global.precise.swap(1, Relaxed) == 0 {
+        for state in all(global) {
+            state.precise.store(true, Relaxed);
+        }
+    }
+}
+
+/// Most records per reading of the clock.
+const MAX_TICKS: u32 = 16;
+/// Records that come slower than this are each worth a reading, ticks.
+const SLOW: u64 = 4096;
+
+/// The time of a record while the process has one thread: exact to the last few
+/// records. A reading of the clock can cost as much as the rest of a record.
+///
+/// # Safety
+/// `thread` is this thread's state and has room.
+#[inline(always)]
+pub unsafe fn coarse_time(thread: *mut ThreadState) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*thread).ticks_left = (*thread).ticks_left.wrapping_sub(1);
+        if (*thread).ticks_left == 0 {
+            read_clock(thread);
+        }
+        (*thread).now
+    }
+}
+
+/// Reads the clock and writes it into the ring; adapts how often.
+#[inline(never)]
+unsafe fn read_clock(thread: *mut ThreadState) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let state = &mut *thread;
+        let now = clock::before();
+        let passed = now.wrapping_sub(state.now) / u64::from(state.ticks);
+        state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
+        state.ticks_left = state.ticks;
+        state.now = now;
+        let position = state.producer.reserve(8);
+        write(thread, position, [record::word0(kind::TIME, now)]);
+        state.producer.complete(&*state.ring);
+    }
 }
 
 /// Bounds of the stack that this thread was started on.
@@ -318,8 +384,7 @@ pub fn end_round(thread: *mut ThreadState) -> bool {
 /// The position was reserved for at least that many words.
 #[inline(always)]
 pub unsafe fn write<const N: usize>(thread: *const ThreadState, position: u64, words: [u64; N]) {
-    // SAFETY: the mask keeps the place inside the ring; units are 16-aligned, so
-    // a pair of words never wraps.
+    // SAFETY: the mask keeps each word inside the ring.
     unsafe {
         for (index, word) in words.into_iter().enumerate() {
             let at = (position + index as u64 * 8) & (*thread).mask;

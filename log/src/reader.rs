@@ -133,9 +133,10 @@ impl Log {
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
     }
 
-    /// What was still in the rings, merged by time. `tails` is the last
+    /// What was still in the rings, merged by time. `since` is the end of the last
+    /// window (records without a time happened after it). `tails` is the last
     /// [`Tail`] of each ring that any window had.
-    pub fn tail(&mut self, tails: &[Tail]) -> TailEvents {
-        TailEvents::new(&self.source, &self.extents, tails, &mut self.damage)
+    pub fn tail(&mut self, tails: &[Tail], since: u64) -> TailEvents {
+        TailEvents::new(&self.source, &self.extents, tails, since, &mut self.damage)
     }
 }

@@ -1,4 +1,4 @@
-//! Records in a ring: whole units of 16 bytes (two words).
+//! Records in a ring: whole words of 8 bytes.
 //!
 //! ```text
 //!         word 0                       word 1   word 2   word 3           word 4    word 5
@@ -9,15 +9,23 @@
 //! MAP     | kind:8 | address:56 |       time     length   stack:32 | prot   flags     0
 //! UNMAP   | kind:8 | address:56 |       time     length   0
 //! BLOB    | kind:8 | what:8 | len:48 |  time     len bytes, padded with zeros to 16
+//! TIME    | kind:8 | time:56 |
+//! FREE'   | kind:8 | old ptr:56 |
+//! ALLOC'  | kind:8 | ptr:56 |           size:32 | stack:32
 //! ```
+//!
+//! The short forms happened at the time of the last record with one, or later.
+//! They are used while the process has one thread: order is then the ring's, and
+//! reading the clock would cost more than the rest of a record. A TIME comes
+//! every few of them.
 //!
 //! A `realloc` is two records, because its two instants differ: the old block
 //! may belong to another thread before the call returns. Times: an ALLOC's and
 //! an R.END's is taken after the allocator returned, a FREE's and an R.BEGIN's
 //! before it is called, so that for one address alloc < free < next alloc.
 
-/// Bytes in a unit.
-pub const UNIT: u64 = 16;
+/// Positions are multiples of this, bytes.
+pub const UNIT: u64 = 8;
 /// Low bits of word 0 that hold an address.
 pub const PTR_MASK: u64 = (1 << 56) - 1;
 /// Longest payload of a blob, bytes.
@@ -41,6 +49,12 @@ pub mod kind {
     pub const UNMAP: u8 = 6;
     /// Anything rare ([`crate::blob`]).
     pub const BLOB: u8 = 7;
+    /// The time of the short records that follow, 56 bits.
+    pub const TIME: u8 = 8;
+    /// FREE without a time.
+    pub const FREE_SHORT: u8 = 9;
+    /// ALLOC without a time, of less than 4 GiB.
+    pub const ALLOC_SHORT: u8 = 10;
 }
 
 /// Word 0 of a record.
@@ -53,7 +67,8 @@ pub const fn word0(kind: u8, ptr: u64) -> u64 {
 #[inline(always)]
 pub const fn length(word0: u64) -> u64 {
     match (word0 >> 56) as u8 {
-        kind::FREE | kind::REALLOC_BEGIN => 16,
+        kind::TIME | kind::FREE_SHORT => 8,
+        kind::FREE | kind::REALLOC_BEGIN | kind::ALLOC_SHORT => 16,
         kind::ALLOC | kind::UNMAP => 32,
         kind::REALLOC_END | kind::MAP => 48,
         kind::BLOB => {
@@ -61,11 +76,17 @@ pub const fn length(word0: u64) -> u64 {
             if len > MAX_BLOB as u64 {
                 0
             } else {
-                16 + len.next_multiple_of(UNIT)
+                16 + len.next_multiple_of(16)
             }
         }
         _ => 0,
     }
+}
+
+/// Whether word 1 of the record with this first word is its time.
+#[inline(always)]
+pub const fn has_time(word0: u64) -> bool {
+    (word0 >> 56) as u8 <= kind::BLOB
 }
 
 /// A record, decoded.
@@ -123,6 +144,11 @@ pub enum Record {
         /// Bytes.
         len: u64,
     },
+    /// See [`kind::TIME`].
+    Time {
+        /// Event clock.
+        time: u64,
+    },
     /// See [`kind::BLOB`]; the payload follows in the ring.
     Blob {
         /// [`crate::blob::BlobKind`] as its number.
@@ -139,7 +165,13 @@ impl Record {
         let first = word(0);
         let ptr = first & PTR_MASK;
         Some(match (first >> 56) as u8 {
-            kind::FREE => Record::Free { ptr },
+            kind::FREE | kind::FREE_SHORT => Record::Free { ptr },
+            kind::TIME => Record::Time { time: ptr },
+            kind::ALLOC_SHORT => Record::Alloc {
+                ptr,
+                size: word(1) & 0xffff_ffff,
+                stack: (word(1) >> 32) as u32,
+            },
             kind::ALLOC => Record::Alloc {
                 ptr,
                 size: word(2),

@@ -22,7 +22,7 @@ use core::sync::atomic::{Ordering::*, fence};
 use log_format::blob::{Blob, BlobKind, Thread};
 use log_format::block::{BLOCK_HEADER, BlockHeader, BlockKind, Codec};
 use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, StopReason};
-use log_format::record::{self, MAX_BLOB, Record};
+use log_format::record::{self, MAX_BLOB, Record, kind};
 use log_format::ring::{self, RingHeader};
 use log_format::window::{Encoder, Event, EventKind, Head, Tail, Totals};
 
@@ -59,6 +59,8 @@ struct RingState {
     last_alloc: u64,
     pending: [Pending; MAX_PENDING],
     pending_len: u32,
+    /// Time of the last record that had one.
+    now: u64,
     // The pass at hand:
     position: u64,
     end: u64,
@@ -207,7 +209,7 @@ impl Drain {
                 if let Some(source) = self.ring_of(global, index)
                     && ring.position < ring.end
                 {
-                    ring.time = source.word(ring.position + 8);
+                    ring.time = source.time(ring.position, ring.now);
                     if ring.time <= until {
                         *self.active.add(self.active_len) = index as u32;
                         self.active_len += 1;
@@ -256,34 +258,71 @@ impl Drain {
         let Some(source) = self.ring_of(global, index) else { return Run::Empty };
         // SAFETY: `index` is below `ring_count`.
         let state = unsafe { &mut *self.rings.add(index) };
+        let mut sure = 0;
         loop {
-            if self.order >= limit || !self.scratch.has_room() {
+            if sure == 0 {
+                sure = self.scratch.sure_room();
+                if sure == 0 {
+                    return Run::Full;
+                }
+            }
+            if self.order >= limit {
                 return Run::Full;
             }
+            sure -= 1;
             let position = state.position;
-            let word = |i: u64| source.word(position + i * 8);
-            let len = record::length(word(0));
-            let Some(record) = Record::decode(word).filter(|_| len != 0) else {
-                // Cannot be, short of a program that writes into our pages.
-                state.position = state.end;
-                thread::lost(global);
-                return Run::Empty;
-            };
-            let time = word(1);
+            let first = source.word(position);
             if self.order == 0 {
-                self.start = time;
+                self.start = state.time;
             }
-            self.end = self.end.max(time);
-            match record {
-                Record::Blob { what, len } => self.blob(state, what, time, len, &source),
-                record => self.event(index as u32, state, &record, time),
+            // The two commonest by hand; the decoder knows them all.
+            match (first >> 56) as u8 {
+                kind::TIME => {
+                    state.now = first & record::PTR_MASK;
+                    state.position = position + 8;
+                    if state.position >= state.end {
+                        return Run::Empty;
+                    }
+                    state.time = source.time(state.position, state.now);
+                    if state.time > until {
+                        return if state.time > last { Run::Empty } else { Run::Other };
+                    }
+                    continue;
+                }
+                kind::FREE_SHORT => {
+                    self.freed(state, first & record::PTR_MASK, state.now);
+                    state.position = position + 8;
+                }
+                kind::ALLOC_SHORT => {
+                    let second = source.word(position + 8);
+                    self.totals.allocations += 1;
+                    let (size, stack) = (second & 0xffff_ffff, (second >> 32) as u32);
+                    self.made(index as u32, state, first & record::PTR_MASK, size, stack, state.now, false);
+                    state.position = position + 16;
+                }
+                _ => {
+                    let word = |i: u64| source.word(position + i * 8);
+                    let len = record::length(first);
+                    let Some(record) = Record::decode(word).filter(|_| len != 0) else {
+                        // Cannot be, short of a program that writes into our pages.
+                        state.position = state.end;
+                        thread::lost(global);
+                        return Run::Empty;
+                    };
+                    state.now = word(1);
+                    match record {
+                        Record::Blob { what, len } => self.blob(state, what, state.now, len, &source),
+                        record => self.event(index as u32, state, &record, state.now),
+                    }
+                    state.position = position + len;
+                }
             }
+            self.end = self.end.max(state.now);
             self.order += 1;
-            state.position = position + len;
             if state.position >= state.end {
                 return Run::Empty;
             }
-            state.time = source.word(state.position + 8);
+            state.time = source.time(state.position, state.now);
             if state.time > until {
                 return if state.time > last { Run::Empty } else { Run::Other };
             }
@@ -318,7 +357,7 @@ impl Drain {
                 self.list(EventKind::Map, ring.thread, time, address, len, stack);
             }
             Record::Unmap { address, len } => self.list(EventKind::Unmap, ring.thread, time, address, len, 0),
-            Record::Blob { .. } => {}
+            Record::Blob { .. } | Record::Time { .. } => {}
         }
     }
 
@@ -757,6 +796,19 @@ struct Ring {
 }
 
 impl Ring {
+    /// Time of the record at a position, given that of the one before.
+    #[inline(always)]
+    fn time(&self, position: u64, now: u64) -> u64 {
+        let first = self.word(position);
+        if record::has_time(first) {
+            self.word(position + 8)
+        } else if (first >> 56) as u8 == kind::TIME {
+            first & record::PTR_MASK
+        } else {
+            now
+        }
+    }
+
     /// The word at a position.
     #[inline(always)]
     fn word(&self, position: u64) -> u64 {

@@ -8,10 +8,12 @@ use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
 pub const MAX_SLOTS: usize = 64 << 10;
 /// Most events of one window that are not blocks made in it.
 pub const MAX_EVENTS: usize = 64 << 10;
+/// Of these, kept free for the reallocations under way at a window's end.
+const MAX_PENDING_EVENTS: usize = 1024;
 /// Most distinct stacks among a window's cancelled pairs.
 pub const MAX_SUMS: usize = 16 << 10;
 /// Room for a window's blobs, bytes.
-pub const MAX_BLOBS: usize = 128 << 10;
+pub const MAX_BLOBS: usize = 256 << 10;
 /// Entries of the table of open blocks.
 const TABLE: usize = 2 * MAX_SLOTS;
 /// Entries of the table of sums.
@@ -177,13 +179,13 @@ impl Scratch {
         !self.zstd.is_null()
     }
 
-    /// Whether another event surely fits the window.
-    #[inline(always)]
-    pub fn has_room(&self) -> bool {
-        self.high < MAX_SLOTS
-            && self.listed_len + 4 < MAX_EVENTS
-            && self.sums_len + 2 < MAX_SUMS
-            && self.blobs_len + 2 * log_format::record::MAX_BLOB < MAX_BLOBS
+    /// How many more events surely fit the window.
+    pub fn sure_room(&self) -> usize {
+        let slots = MAX_SLOTS - self.high;
+        let listed = MAX_EVENTS.saturating_sub(self.listed_len + MAX_PENDING_EVENTS) / 2;
+        let sums = MAX_SUMS - self.sums_len;
+        let blobs = MAX_BLOBS.saturating_sub(self.blobs_len) / (2 * log_format::record::MAX_BLOB);
+        slots.min(listed).min(sums).min(blobs * 8)
     }
 
     /// A slot by its number.

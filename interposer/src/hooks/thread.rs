@@ -61,6 +61,9 @@ pub unsafe extern "C" fn pthread_create(
     if !originals::resolved() {
         return libc::EAGAIN;
     }
+    if let Some(global) = crate::global::recording() {
+        thread::be_precise(global);
+    }
     let item = take_box();
     // SAFETY: pthread_create's contract is the caller's; the box is ours until
     // the new thread takes it.

@@ -60,12 +60,13 @@ impl TailEvents {
         source: &Arc<Source>,
         extents: &[Extent],
         tails: &[Tail],
+        since: u64,
         damage: &mut DamageList,
     ) -> TailEvents {
         let mut seen = HashSet::new();
         let mut cursors = Vec::new();
         for extent in extents.iter().filter(|e| e.kind == ExtentKind::Ring) {
-            match Cursor::open(source, extent, tails) {
+            match Cursor::open(source, extent, tails, since) {
                 Ok((cursor, complaint)) => {
                     if !seen.insert(cursor.ring) {
                         damage.add(format!("ring {} at {:#x}: there are two of it", cursor.ring, extent.offset));
@@ -165,6 +166,7 @@ impl Cursor {
         source: &Arc<Source>,
         extent: &Extent,
         tails: &[Tail],
+        since: u64,
     ) -> Result<(Cursor, Option<&'static str>), &'static str> {
         let mut header = [0u8; size_of::<RingHeader>()];
         source.read_at(extent.offset + EXTENT_HEADER_SIZE, &mut header);
@@ -189,6 +191,7 @@ impl Cursor {
         let pending = head.saturating_sub(tail);
         let mut cursor = Cursor::new(source, extent, ring, tail, tail.saturating_add(pending), capacity);
         cursor.thread = told.thread;
+        cursor.last_time = since;
         let mut complaint = None;
         if capacity > extent.len.saturating_sub(PAGE) {
             complaint = Some("the file ends inside; read what is there");
@@ -253,12 +256,17 @@ impl Cursor {
     fn parse(&mut self) -> Option<(RingEvent, u64)> {
         let first = u64_at(self.bytes(UNIT)?, 0);
         let len = record::length(first);
+        let untimed = !record::has_time(first);
         if len == 0 || len > self.end - self.pos {
             return None;
         }
         let bytes = self.bytes(len)?;
         let record = Record::decode(|word| u64_at(bytes, word as usize * 8))?;
-        let time = u64_at(bytes, 8);
+        let time = match record {
+            Record::Time { time } => time,
+            _ if untimed => self.last_time,
+            _ => u64_at(bytes, 8),
+        };
         let mut payload = Vec::new();
         if let Record::Blob { len, .. } = record {
             payload.extend_from_slice(bytes.get(16..16 + len)?);
