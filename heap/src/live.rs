@@ -229,8 +229,15 @@ impl Live {
         }
     }
 
+    /// Brings blocks that are about to be removed into the cache, all at a time:
+    /// in a large heap each is a cache miss, and these do not wait for each other.
+    pub fn warm(&self, serials: impl Iterator<Item = u64>) {
+        let sum = serials.fold(0, |sum, serial| sum ^ self.get(serial).map_or(0, |block| block.stack));
+        std::hint::black_box(sum);
+    }
+
     /// The block with this serial.
-    #[cfg(test)]
+    #[inline]
     pub fn get(&self, serial: u64) -> Option<&Block> {
         let number = serial / CHUNK / PAGE;
         let is_open = number == self.open_number;
@@ -256,12 +263,13 @@ impl Live {
 }
 
 /// Moves what lives in a chunk to the tables.
+#[allow(clippy::vec_box)] // see `Live::spare`
 fn scatter(
     page: &mut Page,
     number: u64,
     chunk: usize,
     sparse: &mut [FastMap<u64, Block>; TABLES as usize],
-    #[allow(clippy::vec_box)] spare: &mut Vec<Box<Chunk>>,
+    spare: &mut Vec<Box<Chunk>>,
 ) {
     let Some(blocks) = page.chunks[chunk].take() else {
         return;

@@ -20,6 +20,13 @@ use log_format::reader::{Facts, Window};
 use log_format::window::{Event, EventKind, Head, Tail, Totals};
 use std::collections::BTreeMap;
 
+/// Events that are decoded before the first of them is played.
+const BATCH: usize = 64;
+
+fn is_made(event: &Event) -> bool {
+    matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc)
+}
+
 /// A block inside a `realloc` that has not come back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
@@ -92,16 +99,26 @@ impl Replay {
             seen.reallocations = seen.reallocations.wrapping_add(sum.reallocations);
             seen.allocated_bytes = seen.allocated_bytes.wrapping_add(sum.bytes);
         }
-        for event in &mut window.events {
-            match event.kind {
-                EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
-                EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
-                _ => {}
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.clear();
+            batch.extend(window.events.by_ref().take(BATCH));
+            if batch.is_empty() {
+                break;
             }
-            if matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc) {
-                seen.allocated_bytes = seen.allocated_bytes.wrapping_add(event.size);
+            let ends = batch.iter().filter(|event| event.serial != 0 && !is_made(event));
+            self.live.warm(ends.map(|event| event.serial));
+            for event in &batch {
+                match event.kind {
+                    EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
+                    EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
+                    _ => {}
+                }
+                if is_made(event) {
+                    seen.allocated_bytes = seen.allocated_bytes.wrapping_add(event.size);
+                }
+                self.event(event);
             }
-            self.event(&event);
         }
         if window.events.damaged() {
             self.damage.add(format!(
