@@ -48,7 +48,7 @@ static void *body(void *argument) {
         MUST(sigaction(SIGALRM, &action, NULL) == 0);
         sigsetjmp(home, 1);
         if (jumps == 0) MUST(setitimer(ITIMER_REAL, &each, NULL) == 0);
-        for (uint32_t state = 1; jumps < count; state = state * 1664525u + 1013904223u) churn(state >> 7, (int)(state >> 27));
+        for (uint32_t state = 1; jumps < count; state = state * 1664525u + 1013904223u) churn((state >> 7) % 64, (int)(state >> 27));
         MUST(setitimer(ITIMER_REAL, &none, NULL) == 0);
         signal(SIGALRM, SIG_IGN);
     } else {

@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
         if (i == count / 2) moment(argc > 2 ? argv[2] : "");
         for (int k = 0; k < 3; k++) brief(100);
         state = state * 1664525u + 1013904223u;
-        path(state >> 6, (int)(state >> 28) + 1, 1 + (size_t)i % 64);
+        path((state >> 6) % 64, (int)(state >> 28) + 1, 1 + (size_t)i % 64);
     }
     say("%ld kept\n", count);
     return 0;

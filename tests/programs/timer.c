@@ -75,7 +75,7 @@ static void *body(void *argument) {
     uint32_t state = 1;
     while (own->ticks < wanted_ticks) {
         state = state * 1664525u + 1013904223u;
-        churn(state >> 4, (int)(state >> 28) + 2);
+        churn((state >> 4) % 64, (int)(state >> 28) + 2);
     }
     timer_delete(timer);
     return NULL;

@@ -100,6 +100,37 @@ impl Report {
         Report(value)
     }
 
+    /// The report of a log that may lack something: then the command may also end with status 2
+    /// and one line, with what could be read on stdout. `None` when that is nothing.
+    pub fn of_part(log: &Path) -> Option<Report> {
+        let run = Command::new(crate::tools::leak())
+            .arg("report")
+            .arg(log)
+            .args(["--format", "json"])
+            .env_remove("LD_PRELOAD")
+            .output()
+            .unwrap_or_else(|error| panic!("leak report: {error}"));
+        let words = String::from_utf8_lossy(&run.stderr);
+        let name = log.display();
+        match run.status.code() {
+            Some(0) => {}
+            Some(2) => assert_eq!(words.lines().count(), 1, "{name}: one line, not: {words}"),
+            _ => panic!("leak report {name}: {}; {words}", run.status),
+        }
+        if run.stdout.is_empty() {
+            assert_eq!(
+                run.status.code(),
+                Some(2),
+                "{name}: nothing, without a reason"
+            );
+            return None;
+        }
+        let mut value: Value = serde_json::from_slice(&run.stdout)
+            .unwrap_or_else(|error| panic!("leak report {name}: not JSON: {error}"));
+        value["refused"] = Value::Bool(run.status.code() == Some(2));
+        Some(Report(value))
+    }
+
     /// The number at a path such as `totals.frees`; panics when it is not there.
     pub fn number(&self, path: &str) -> u64 {
         let value = path.split('.').fold(&self.0, |value, key| &value[key]);
@@ -150,6 +181,14 @@ impl Report {
         )
     }
 
+    /// The sums over the sites whose stack contains the first function and not the second.
+    pub fn within_but(&self, function: &str, other: &str) -> Sums {
+        sums(
+            self.sites_within(function)
+                .filter(|site| !contains(site, other)),
+        )
+    }
+
     /// The sums over all sites.
     pub fn everywhere(&self) -> Sums {
         sums(self.sites().iter())
@@ -175,7 +214,8 @@ impl Report {
     /// lacks something is shown by [`Report::assert_lossless`].
     pub fn is_complete(&self) -> bool {
         let stopped = self.0["loss"]["stopped"].as_array();
-        self.number("loss.events_lost") == 0 && stopped.is_some_and(Vec::is_empty)
+        let refused = self.0["refused"] == Value::Bool(true);
+        !refused && self.number("loss.events_lost") == 0 && stopped.is_some_and(Vec::is_empty)
     }
 
     /// What holds in every report, whatever the program did.
@@ -265,6 +305,10 @@ pub fn contains(site: &Value, function: &str) -> bool {
 }
 
 fn plain(name: &str) -> &str {
+    let name = name
+        .rsplit("(anonymous namespace)::")
+        .next()
+        .unwrap_or(name);
     let name = name.split(['(', '<']).next().unwrap_or(name);
     let name = name
         .rsplit("::")

@@ -470,11 +470,11 @@ fn counts_do_not_depend_on_how_the_program_was_compiled() {
         &["-fstack-protector-all", "-fstack-clash-protection"],
         &["-Wl,-z,now,-z,relro", "-Wl,--hash-style=gnu", "-s"],
     ];
-    let kept: u64 = (0..2000).map(|tenth| 1 + (tenth * 10) % 50).sum();
+    let kept: u64 = (0..300).map(|tenth| 1 + (tenth * 10) % 50).sum();
     for flags in variants {
         let program = Program::new("tree").flags(flags.iter().copied());
         let run = |count: &str| Run::executable(program.build()).arg(count);
-        let outcome = run("20000").checked();
+        let outcome = run("3000").checked();
         let report = outcome.report();
         let totals = report.totals() - run("0").checked().report().totals();
         assert_eq!(
@@ -484,14 +484,14 @@ fn counts_do_not_depend_on_how_the_program_was_compiled() {
                 totals.live_blocks,
                 totals.live_bytes
             ),
-            (20_000, 18_000, 2_000, kept),
+            (3000, 2700, 300, kept),
             "{flags:?}"
         );
         assert_eq!(report.number("loss.unwinds_truncated"), 0, "{flags:?}");
         if !flags.contains(&"-s") {
             assert_eq!(
                 report.within_all(&["main", "keep"]).blocks,
-                2_000,
+                300,
                 "{flags:?}"
             );
         }
@@ -506,10 +506,10 @@ fn a_program_without_unwind_tables_keeps_its_counts() {
         "-O2",
     ]);
     let run = |count: &str| Run::executable(program.build()).arg(count);
-    let totals = run("20000").totals_beyond(&run("0"));
+    let totals = run("3000").totals_beyond(&run("0"));
     assert_eq!(
         (totals.allocations, totals.frees, totals.live_blocks),
-        (20_000, 18_000, 2_000)
+        (3000, 2700, 300)
     );
 }
 
@@ -520,7 +520,11 @@ fn a_rust_program_is_traced_like_any_other() {
     assert_eq!((boxes.blocks, boxes.bytes), (12, 2400));
     let vector = report.within("grow_vector");
     assert_eq!((vector.blocks, vector.bytes), (1, 8192));
-    assert_eq!(report.within("nothing_left").blocks, 0);
+    // What glibc keeps of the threads' stacks for the next ones is not the program's.
+    assert_eq!(
+        report.within_but("nothing_left", "pthread_create").blocks,
+        0
+    );
 }
 
 #[test]

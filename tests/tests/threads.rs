@@ -24,10 +24,8 @@ fn addresses_that_come_back_in_another_thread_are_kept_apart() {
         .report();
     assert_eq!(report.within("body").blocks, 0);
     assert_eq!(report.within_all(&["swap_in", "main"]).blocks, 1);
-    assert_eq!(
-        report.within("main").blocks + report.within("body").blocks,
-        1
-    );
+    // What glibc keeps of the threads' stacks for the next ones is not the program's.
+    assert_eq!(report.within_but("main", "pthread_create").blocks, 1);
 }
 
 #[test]
