@@ -82,8 +82,8 @@ pub struct ReportFlags {
     #[arg(long, value_name = "SIZE", value_parser = figures::parse_bytes)]
     pub min_bytes: Option<u64>,
 
-    /// What makes one site: the whole stack, or what allocated: its function, source file or
-    /// module.
+    /// What makes one site: the whole stack, or what allocated: the innermost function outside of
+    /// allocators and standard libraries, its source file, or its module.
     #[arg(short, long, value_name = "BY", default_value = "stack")]
     pub merge: Merge,
 
@@ -98,6 +98,11 @@ pub struct ReportFlags {
     /// What decides the order. Default: bytes (with --peak: peak, with --temporary: temporary).
     #[arg(short, long, value_name = "BY")]
     pub sort: Option<Sort>,
+
+    /// Show the frames inside of the C++ and Rust standard libraries, and those outside of main,
+    /// as well (JSON always has them).
+    #[arg(long)]
+    pub all_frames: bool,
 
     /// One report for each process instead of one for all.
     #[arg(long)]

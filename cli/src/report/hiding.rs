@@ -1,9 +1,10 @@
 //! Which frames a reader need not see.
 //!
-//! At the inner end: the allocator's own frames and what languages put around it, up to the
-//! first function that a programmer would blame. At the outer end (in text only): what calls
-//! `main` or a thread's function. libleak's own frames, wherever they are. A stack never loses
-//! all its frames.
+//! Always left out: libleak's own frames, wherever they are; and at the inner end the allocator's
+//! and what languages put around it, up to the first function that a programmer would blame.
+//! In text, unless all frames are asked for: what calls `main` or a thread's function, and the
+//! inside of standard libraries, of which only the function that the program called is shown. A stack never
+//! loses all its frames.
 
 use super::page::Frame;
 
@@ -41,9 +42,7 @@ const WRAPPERS: &[&str] = &[
     "tcmalloc::",
     "alloc::alloc::",
     "alloc::raw_vec::",
-    "<alloc::raw_vec::",
-    "<alloc::alloc::Global ",
-    "<std::alloc::System ",
+    "alloc::boxed::box_new",
     "std::sys::alloc::",
     "std::sys::pal::unix::alloc::",
     "std::sys_common::alloc::",
@@ -64,6 +63,19 @@ const RUST_BOUNDARY: &str = "__rust_begin_short_backtrace";
 
 /// What stands between that and the program's own functions.
 const RUST_CALL: &str = "core::ops::function::FnOnce::call_once";
+
+/// Where the sources of Rust's and C++'s standard libraries are.
+const STANDARD: &[&str] = &["/rustc/", "/rust/deps/", "/usr/include/c++/", "/usr/include/x86_64-linux-gnu/c++/"];
+
+/// Whether a frame is inside of a standard library that was compiled into the program.
+pub fn is_standard(frame: &Frame<'_>) -> bool {
+    frame.file.is_some_and(|file| STANDARD.iter().any(|start| file.starts_with(start)))
+}
+
+/// Whether a file is the recorder.
+pub fn is_own_path(path: &std::path::Path) -> bool {
+    path.file_name().is_some_and(|name| name == OWN)
+}
 
 /// Whether a frame is of the recorder.
 pub fn is_own(frame: &Frame<'_>) -> bool {
@@ -88,7 +100,9 @@ fn names_allocator(function: &str) -> bool {
         return true;
     }
     let stripped = |prefix: &&str| function.strip_prefix(*prefix).is_some_and(|rest| FUNCTIONS.contains(&rest));
-    PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| function.starts_with(wrapper))
+    // `<alloc::alloc::Global as core::alloc::Allocator>::allocate`
+    let bare = function.trim_start_matches('<');
+    PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| bare.starts_with(wrapper))
 }
 
 /// How many frames, from the inner end, are not the runtime's business.
@@ -120,7 +134,8 @@ mod tests {
     fn allocators_are_known_by_name_or_module() {
         for name in [
             "malloc", "__libc_calloc", "operator new(unsigned long)", "operator new[](unsigned long)",
-            "__rust_alloc", "__rustc::__rust_alloc", "alloc::alloc::Global::alloc_impl", "je_malloc", "mi_zalloc",
+            "__rust_alloc", "__rustc::__rust_alloc", "alloc::alloc::Global::alloc_impl",
+            "<alloc::alloc::Global as core::alloc::Allocator>::allocate", "<alloc::raw_vec::RawVec<u8>>::with_capacity_in", "je_malloc", "mi_zalloc",
             "std::__new_allocator<int>::allocate(unsigned long, void const*)", "_int_malloc",
         ] {
             assert!(is_allocator(&frames(&[name])[0]), "{name}");

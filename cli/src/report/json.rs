@@ -254,7 +254,7 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
 }
 
 fn modules(view: &View<'_>, names: &Names) -> Vec<Module> {
-    let known = view.modules_shown().into_iter().filter_map(|number| names.module(number));
+    let known = view.modules_shown(names).into_iter().filter_map(|number| names.module(number));
     known
         .map(|known| Module {
             path: known.module.path.to_string_lossy().into_owned(),

@@ -68,6 +68,8 @@ pub struct Options {
     pub only_present: bool,
     /// Whether each process has its own report.
     pub per_process: bool,
+    /// Whether no frames are left out in text.
+    pub all_frames: bool,
     /// Where debug information may be.
     pub symbols: symbolizer::Options,
     /// Colours.
@@ -99,6 +101,7 @@ impl From<&ReportFlags> for Options {
             }),
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
+            all_frames: flags.all_frames,
             symbols: symbolizer::Options {
                 debug_dirs: flags.debug_dir.clone(),
                 sysroot: flags.sysroot.clone(),
@@ -121,6 +124,7 @@ impl Options {
             sort: Sort::Bytes,
             only_present: true,
             per_process: false,
+            all_frames: false,
             symbols: symbolizer::Options::default(),
             paint,
         }
@@ -234,6 +238,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         all: view.all,
         small: view.small,
         late: view.late,
+        all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }
 }
@@ -275,7 +280,7 @@ fn command(argv: &[OsString], exe: &Path) -> String {
 fn hints(view: &View<'_>, names: &Names) -> Vec<String> {
     let mut hints = Vec::new();
     let mut without_lines = Vec::new();
-    for known in view.modules_shown().into_iter().filter_map(|number| names.module(number)) {
+    for known in view.modules_shown(names).into_iter().filter_map(|number| names.module(number)) {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)

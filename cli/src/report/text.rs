@@ -51,6 +51,8 @@ pub struct Page {
     pub small: Hidden,
     /// Those that come too late.
     pub late: Hidden,
+    /// Whether no frames are left out.
+    pub all_frames: bool,
     /// Where the reader stands.
     pub here: PathBuf,
 }
@@ -257,18 +259,18 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
 
 fn stack(out: &mut impl Write, site: &Site<'_>, page: &Page, sources: &mut Sources, paint: Paint) -> io::Result<()> {
     let shown = match site.cut {
-        None => hiding::inside_runtime(&site.frames),
-        Some(_) => site.frames.len(),
+        None if !page.all_frames => hiding::inside_runtime(&site.frames),
+        _ => site.frames.len(),
     };
-    let frames = &site.frames[..shown];
-    if frames.is_empty() {
+    let lines = fold(&site.frames[..shown], page.all_frames);
+    if lines.is_empty() && site.cut.is_none() {
         writeln!(out, "     {}", paint.faint("(no stack)"))?;
     }
     let mut at = 0;
-    while at < frames.len() {
-        let (cycle, times) = repeats(&frames[at..]);
-        for frame in &frames[at..at + cycle] {
-            frame_line(out, frame, page, sources, paint)?;
+    while at < lines.len() {
+        let (cycle, times) = repeats(&lines[at..]);
+        for line in &lines[at..at + cycle] {
+            frame_line(out, line, page, sources, paint)?;
         }
         if times > 1 {
             let what = if cycle == 1 { "this frame".to_owned() } else { format!("these {cycle} frames") };
@@ -282,14 +284,37 @@ fn stack(out: &mut impl Write, site: &Site<'_>, page: &Page, sources: &mut Sourc
     Ok(())
 }
 
+/// A frame, and how many inside of it are not shown.
+#[derive(Clone, Copy, Debug)]
+struct Line<'s, 'a> {
+    frame: &'s Frame<'a>,
+    inside: usize,
+}
+
+/// Of neighbours inside of a standard library, the outermost: what the program called.
+fn fold<'s, 'a>(frames: &'s [Frame<'a>], all: bool) -> Vec<Line<'s, 'a>> {
+    let mut lines: Vec<Line<'s, 'a>> = Vec::with_capacity(frames.len());
+    for frame in frames {
+        let library = !all && hiding::is_standard(frame);
+        match lines.last_mut() {
+            Some(last) if library && hiding::is_standard(last.frame) => {
+                *last = Line { frame, inside: last.inside + 1 };
+            }
+            _ => lines.push(Line { frame, inside: 0 }),
+        }
+    }
+    lines
+}
+
 /// The length of what is next, and how many times it stands there in a row.
-fn repeats(frames: &[Frame<'_>]) -> (usize, usize) {
-    let same = |a: &Frame<'_>, b: &Frame<'_>| {
+fn repeats(lines: &[Line<'_, '_>]) -> (usize, usize) {
+    let same = |a: &Line<'_, '_>, b: &Line<'_, '_>| {
+        let (a, b) = (a.frame, b.frame);
         (a.function, a.file, a.line, a.module) == (b.function, b.file, b.line, b.module)
             && (a.function.is_some() || a.offset == b.offset)
     };
-    for cycle in 1..=MAX_CYCLE.min(frames.len() / 3) {
-        let (first, rest) = frames.split_at(cycle);
+    for cycle in 1..=MAX_CYCLE.min(lines.len() / 3) {
+        let (first, rest) = lines.split_at(cycle);
         let times = rest.chunks_exact(cycle).take_while(|next| first.iter().zip(*next).all(|(a, b)| same(a, b))).count();
         // Two in a row are quicker read than counted.
         if times >= 2 {
@@ -299,7 +324,8 @@ fn repeats(frames: &[Frame<'_>]) -> (usize, usize) {
     (1, 1)
 }
 
-fn frame_line(out: &mut impl Write, frame: &Frame<'_>, page: &Page, sources: &mut Sources, paint: Paint) -> io::Result<()> {
+fn frame_line(out: &mut impl Write, line: &Line<'_, '_>, page: &Page, sources: &mut Sources, paint: Paint) -> io::Result<()> {
+    let (frame, inside) = (line.frame, line.inside);
     let module = frame.module_name();
     let mut place = match (frame.file, frame.line, module) {
         (Some(file), Some(line), _) => format!("{}:{line}", shorten::file(file, &page.here)),
@@ -309,6 +335,9 @@ fn frame_line(out: &mut impl Write, frame: &Frame<'_>, page: &Page, sources: &mu
     };
     if frame.inlined {
         place.push_str(" (inlined)");
+    }
+    if inside > 0 {
+        place.push_str(&format!(" (+{inside} inside)"));
     }
     let merged = frame.address.is_none();
     match (frame.function, module) {
@@ -328,7 +357,9 @@ fn frame_line(out: &mut impl Write, frame: &Frame<'_>, page: &Page, sources: &mu
         write!(out, "  {}", paint.faint(place))?;
     }
     writeln!(out)?;
+    // Lines of a standard library's own code tell nobody anything.
     if let (Some(file), Some(line)) = (frame.file, frame.line)
+        && !hiding::is_standard(frame)
         && let Some(source) = sources.line(file, line)
     {
         writeln!(out, "         {}", paint.faint(format_args!("{line}: {source}")))?;
@@ -486,6 +517,19 @@ mod tests {
         frames.push(frame("main", None));
         let text = printed(&page(), vec![site(frames)]);
         insta::assert_snapshot!(text.split("made here").last().unwrap());
+    }
+
+    #[test]
+    fn the_inside_of_standard_libraries_is_folded() {
+        let std = |name| Frame { inlined: true, ..frame(name, Some(("/rustc/abc/library/alloc/src/vec/mod.rs", 5))) };
+        let frames = || {
+            let own = frame("app::f", Some(("/home/me/app/src/main.rs", 3)));
+            vec![std("Vec::grow"), std("Vec::extend"), std("Iterator::collect"), own, std("Option::map"), frame("app::main", None)]
+        };
+        let text = printed(&page(), vec![site(frames())]);
+        insta::assert_snapshot!(text.split("made here").last().unwrap());
+        let all = printed(&Page { all_frames: true, ..page() }, vec![site(frames())]);
+        assert!(all.contains("Vec::extend"), "{all}");
     }
 
     #[test]

@@ -122,14 +122,14 @@ impl<'p> View<'p> {
     }
 
     /// Modules whose names are on show, each once, with the number of frames.
-    pub fn modules_shown(&self) -> Vec<u32> {
+    pub fn modules_shown(&self, names: &Names) -> Vec<u32> {
         let mut counts: HashMap<u32, usize> = HashMap::new();
         for (profile, stack) in self.groups.iter().filter_map(first_site) {
             for place in self.places(profile, stack) {
                 *counts.entry(place.module).or_default() += 1;
             }
         }
-        counts.remove(&Place::NOWHERE);
+        counts.retain(|&module, _| names.module(module).is_some_and(|known| !hiding::is_own_path(&known.module.path)));
         let mut modules: Vec<_> = counts.into_iter().collect();
         modules.sort_by_key(|&(module, count)| (std::cmp::Reverse(count), module));
         modules.into_iter().map(|(module, _)| module).collect()
@@ -250,7 +250,8 @@ impl<'p> View<'p> {
         groups
     }
 
-    /// The innermost frame that is not the allocator's; with a limit, none beyond it.
+    /// The innermost frame that is neither the allocator's nor inside of a standard library; with
+    /// a limit, none beyond it.
     fn blamed<'v>(
         &'v self,
         profile: usize,
@@ -265,11 +266,12 @@ impl<'p> View<'p> {
             .take(limit.unwrap_or(usize::MAX))
         {
             push(&mut frames, raw.address, place, names);
-            if let Some(at) = frames.iter().position(|frame| !hiding::is_allocator(frame)) {
-                return frames.get(at).copied();
+            if let Some(own) = frames.iter().find(|frame| !hiding::is_allocator(frame) && !hiding::is_standard(frame)) {
+                return Some(*own);
             }
         }
-        if limit.is_some() { None } else { frames.last().copied() }
+        let library = frames.iter().find(|frame| !hiding::is_allocator(frame));
+        library.or(frames.last()).filter(|_| limit.is_none()).copied()
     }
 
     fn label(&self, key: u32) -> Vec<Frame<'_>> {
