@@ -75,8 +75,9 @@ pub struct ThreadState {
     /// Rounds of key destructors seen.
     rounds: u32,
     /// Known stack of the owner: `low..top`, 0 if unknown.
-    stack_low: u64,
-    stack_top: u64,
+    pub stack_low: u64,
+    /// See `stack_low`.
+    pub stack_top: u64,
     /// Whether the own stack is in use.
     on_own_stack: AtomicU32,
     own_stack: *mut u8,
@@ -86,7 +87,6 @@ pub struct ThreadState {
 
 impl ThreadState {
     /// What is known of the stack that contains `sp`.
-    #[inline(always)]
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
         Bounds { top: if known { self.stack_top } else { 0 } }

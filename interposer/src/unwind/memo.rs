@@ -32,7 +32,9 @@ pub struct Frame {
     link: u32,
 }
 
-const KEPT: u32 = 0;
+/// The frame pointer was carried over. As a distance: the return address itself,
+/// which is compared anyway.
+const KEPT: u32 = 8;
 const BARRIER: u32 = u32::MAX;
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 32);
@@ -67,18 +69,21 @@ pub struct Memo {
     len: usize,
     /// How the outermost kept frame ended.
     hard_end: bool,
+    /// Kept frames whose link is a barrier, at least.
+    barriers: u32,
     generation: u64,
 }
 
 impl Memo {
     /// An empty memo over two arrays of [`MAX_FRAMES`] frames.
     pub fn new(frames: *mut Frame, fresh: *mut Frame) -> Memo {
-        Memo { frames, fresh, len: 0, hard_end: false, generation: 0 }
+        Memo { frames, fresh, len: 0, hard_end: false, barriers: 0, generation: 0 }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.len = 0;
+        self.barriers = 0;
     }
 }
 
@@ -130,17 +135,18 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
             memo.generation = generation;
         }
         let mut node = None;
+        let known = state.sp >= thread.stack_low && state.sp < thread.stack_top;
+        let bounds = Bounds { top: if known { thread.stack_top } else { 0 } };
         // The commonest case first: the same innermost frame, nothing changed.
         if let Some(top) = memo.len.checked_sub(1) {
             let frame = &*memo.frames.add(top);
-            if frame.state == state && memo.hard_end && verify(memo.frames, top) == 0 {
+            if frame.state == state && memo.hard_end && verify(memo, top, bounds) == 0 {
                 node = Some(frame.node);
             }
         }
         let node = match node {
             Some(node) => node,
             None => {
-                let bounds = thread.bounds(state.sp);
                 let [outer, _] = &mut thread.captures;
                 walk(global, bounds, outer, state)
             }
@@ -155,24 +161,48 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
     }
 }
 
+/// Whether memory still holds what the step to this frame read.
+///
+/// # Safety
+/// The frame's link is no barrier and its two words can be read.
+#[inline(always)]
+unsafe fn holds(outer: &Frame) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let ra = *((outer.state.sp - 8) as *const u64);
+        let word = *((outer.state.sp - u64::from(outer.link)) as *const u64);
+        // No branch on the kind of link: it would be mispredicted.
+        let expected = if outer.link == KEPT { outer.state.ra } else { outer.state.bp };
+        (ra ^ outer.state.ra) | (word ^ expected) == 0
+    }
+}
+
 /// Compares the links outwards from the verified frame `from`; returns the
 /// outermost frame that is verified.
 #[inline(always)]
-unsafe fn verify(frames: *const Frame, from: usize) -> usize {
+unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
+    let frames = memo.frames;
     let mut index = from;
     // SAFETY: frame `index` is verified, so the frame outwards of it lies where
     // its state says unless one of the two words differs, which ends the loop.
+    // In the first loop, words are read before that is known; all lie between the
+    // current frame and the end of a stack that is known to be there.
     unsafe {
+        if bounds.top != 0 && memo.barriers == 0 && (*frames).state.sp <= bounds.top {
+            while index >= 4 {
+                let all = holds(&*frames.add(index - 1))
+                    & holds(&*frames.add(index - 2))
+                    & holds(&*frames.add(index - 3))
+                    & holds(&*frames.add(index - 4));
+                if !all {
+                    break;
+                }
+                index -= 4;
+            }
+        }
         while index > 0 {
             let outer = &*frames.add(index - 1);
-            if outer.link == BARRIER {
-                break;
-            }
-            let ra = *((outer.state.sp - 8) as *const u64);
-            if ra != outer.state.ra {
-                break;
-            }
-            if outer.link != KEPT && *((outer.state.sp - u64::from(outer.link)) as *const u64) != outer.state.bp {
+            if outer.link == BARRIER || !holds(outer) {
                 break;
             }
             index -= 1;
@@ -200,7 +230,7 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                 if fresh_len > 0 {
                     (*frames.add(top)).link = pack(state.sp, link);
                 }
-                let reached = verify(frames, top);
+                let reached = verify(memo, top, bounds);
                 if reached == 0 && memo.hard_end {
                     break Outcome::Joined(kept);
                 }
@@ -237,6 +267,9 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
     let stacks = &global.stacks;
     let mut len = 0;
     let mut node = 0;
+    if !matches!(outcome, Outcome::Joined(_)) {
+        memo.barriers = 0;
+    }
     match outcome {
         Outcome::Joined(count) => {
             len = count;
@@ -262,6 +295,7 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                 node = parent;
             }
             frame.node = node;
+            memo.barriers += u32::from(frame.link == BARRIER);
             if len < MAX_FRAMES {
                 *frames.add(len) = frame;
                 len += 1;
