@@ -9,7 +9,7 @@ mod support;
 
 use heap::{Options, Profile, StackId, ThreadId, replay};
 use log_format::block::Codec;
-use model::{Model, Step, run};
+use model::{Model, Step, THREADS, run};
 use proptest::prelude::*;
 
 fn check(profile: &Profile, steps: &[Step]) -> Result<(), TestCaseError> {
@@ -56,8 +56,8 @@ fn check(profile: &Profile, steps: &[Step]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn profile(steps: &[Step], cuts: Vec<usize>, codec: Codec) -> Profile {
-    let (file, _) = drain::write(steps, cuts, codec);
+fn profile(steps: &[Step], cuts: Vec<usize>, codec: Codec, short: bool) -> Profile {
+    let file = drain::write(steps, cuts, codec, short);
     let options = Options {
         live_blocks: true,
         ..Options::default()
@@ -69,18 +69,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_run_that_is_all_in_rings(steps in run(300)) {
-        check(&profile(&steps, vec![], Codec::Raw), &steps)?;
+    fn a_run_that_is_all_in_rings(steps in run(300, THREADS)) {
+        check(&profile(&steps, vec![], Codec::Raw, false), &steps)?;
     }
 
     #[test]
-    fn a_run_that_is_all_in_windows(steps in run(300), mut cuts in prop::collection::vec(0usize..300, 0..12)) {
+    fn a_run_that_is_all_in_windows(steps in run(300, THREADS), mut cuts in prop::collection::vec(0usize..300, 0..12)) {
         cuts.push(usize::MAX);
-        check(&profile(&steps, cuts, Codec::Zstd), &steps)?;
+        check(&profile(&steps, cuts, Codec::Zstd, false), &steps)?;
     }
 
     #[test]
-    fn a_run_cut_off_between_windows_and_rings(steps in run(300), cuts in prop::collection::vec(0usize..200, 0..12)) {
-        check(&profile(&steps, cuts, Codec::Raw), &steps)?;
+    fn a_run_cut_off_between_windows_and_rings(steps in run(300, THREADS), cuts in prop::collection::vec(0usize..200, 0..12)) {
+        check(&profile(&steps, cuts, Codec::Raw, false), &steps)?;
+    }
+
+    #[test]
+    fn a_run_of_one_thread_with_short_records(mut steps in run(300, 1), cuts in prop::collection::vec(0usize..200, 0..4)) {
+        // One thread knows only every third time.
+        for number in (0..steps.len()).filter(|number| number % 3 != 0) {
+            steps[number].time = steps[number - 1].time;
+        }
+        check(&profile(&steps, cuts, Codec::Raw, true), &steps)?;
     }
 }

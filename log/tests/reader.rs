@@ -42,7 +42,7 @@ fn read(log: &mut Log) -> Read {
             Item::Lost => {}
         }
     }
-    let mut tail = log.tail(&read.tails);
+    let mut tail = log.tail(&read.tails, 0);
     while let Some(event) = tail.next(|_| true) {
         read.tail.push((event.thread, event.time, event.record));
     }

@@ -20,7 +20,7 @@ fn alloc(ptr: u64, time: u64) -> Vec<u8> {
 fn read(file: &LogFile, tails: &[Tail]) -> (Vec<RingEvent>, Vec<String>) {
     let saved = file.save();
     let mut log = Log::open(&saved.path()).unwrap();
-    let mut events = log.tail(tails);
+    let mut events = log.tail(tails, 0);
     let mut all = Vec::new();
     while let Some(event) = events.next(|_| true) {
         all.push(event);
@@ -97,7 +97,7 @@ fn at_one_instant_the_record_that_fits_comes_first() {
     file.ring(3, 4096, 0, &free(32, 10));
     let saved = file.save();
     let mut log = Log::open(&saved.path()).unwrap();
-    let mut events = log.tail(&[]);
+    let mut events = log.tail(&[], 0);
     let first = events.next(|event| event.ring == 2).unwrap();
     assert_eq!(first.ring, 2);
     assert_eq!(events.next(|_| false).unwrap().ring, 1, "if none fits, the first");
@@ -140,4 +140,34 @@ fn a_ring_not_yet_begun_is_no_damage() {
     let mut file = LogFile::new();
     file.extent(log_format::layout::ExtentKind::Ring, 4, 0, &[0; 8000]);
     assert_eq!(read(&file, &[]), (vec![], vec![]));
+}
+
+#[test]
+fn short_records_have_the_time_last_told() {
+    let short = |record| support::short_record(&record).unwrap();
+    let free = |ptr| short(Record::Free { ptr });
+    let time = |time| record(&Record::Time { time }, 0, b"");
+    let alloc = short(Record::Alloc { ptr: 48, size: 7, stack: 5 });
+    let records = [free(16), time(50), free(32), alloc, time(60), free(48)];
+    // An odd number of words, so that a record of two crosses the end.
+    for tail in [0u64, 4096 - 24, 4096 - 32] {
+        let mut file = LogFile::new();
+        file.ring(1, 4096, tail, &records.concat());
+        file.ring(2, 4096, 0, &self::free(64, 55));
+        let saved = file.save();
+        let mut log = Log::open(&saved.path()).unwrap();
+        let mut events = log.tail(&[], 40);
+        let mut all = Vec::new();
+        while let Some(event) = events.next(|_| true) {
+            all.push((event.time, event.record));
+        }
+        let expected = [
+            (40, Record::Free { ptr: 16 }),
+            (50, Record::Free { ptr: 32 }),
+            (50, Record::Alloc { ptr: 48, size: 7, stack: 5 }),
+            (55, Record::Free { ptr: 64 }),
+            (60, Record::Free { ptr: 48 }),
+        ];
+        assert_eq!(all, expected, "from {tail}");
+    }
 }

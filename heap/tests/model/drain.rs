@@ -31,12 +31,11 @@ pub struct Drain {
     /// Blocks in a reallocation that the log was told of.
     announced: HashSet<u64>,
     consumed: BTreeMap<u32, u64>,
-    pub windows: u64,
 }
 
 /// A run as a log: windows end before the given step numbers (and at peaks), the
 /// rest stands in the rings.
-pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec) -> (LogFile, u64) {
+pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec, short: bool) -> LogFile {
     cuts.sort_unstable();
     let mut file = LogFile::new();
     let nodes: Vec<_> = (0..STACKS).map(|n| support::node(n, 0x1000 + u64::from(n))).collect();
@@ -60,12 +59,24 @@ pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec) -> (LogFile, u6
             let name = support::thread(thread, thread + 100, "t");
             records.extend(support::ring_blob(BlobKind::ThreadStart, 1, &name));
         }
+        let mut last_time = None;
         for step in steps[from..].iter().filter(|step| step.thread == thread) {
-            records.extend(support::record(&step.record, step.time, b""));
+            let full = support::record(&step.record, step.time, b"");
+            match support::short_record(&step.record).filter(|_| short) {
+                None => records.extend(full),
+                Some(bytes) => {
+                    let time = Record::Time { time: step.time };
+                    if last_time != Some(step.time) {
+                        records.extend(support::record(&time, 0, b""));
+                    }
+                    records.extend(bytes);
+                }
+            }
+            last_time = Some(step.time);
         }
         file.ring(thread, 1 << 16, tail, &records);
     }
-    (file, drain.windows)
+    file
 }
 
 impl Drain {
@@ -136,7 +147,6 @@ impl Drain {
         let blob = support::blob(BlobKind::ThreadStart, steps[0].time, 1, &name);
         let content = support::window(&head, &tails, &sums, &events, &blob);
         self.file_blocks.push(file.block(BlockKind::Window, codec, &content));
-        self.windows += 1;
         from + steps.len()
     }
 

@@ -172,8 +172,8 @@ const PLACES: u64 = 24;
 
 /// Random runs: few addresses, so that they are reused; reallocations that end
 /// well or not or never, with other threads' events between; frees of nothing.
-pub fn run(max: usize) -> impl Strategy<Value = Vec<Step>> {
-    let choice = (0u8..16, any::<u16>(), 0u64..200, 1..=THREADS, 1u64..3000);
+pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
+    let choice = (0u8..16, any::<u16>(), 0u64..200, 1..=threads, 1u64..3000);
     prop::collection::vec(choice, 0..max).prop_map(|choices| {
         let mut model = Model::default();
         let mut calls: Vec<(u32, u64)> = Vec::new();

@@ -247,6 +247,9 @@ impl Cursor {
             }
             self.last_time = event.time;
             self.pos += len;
+            if let Record::Time { .. } = event.record {
+                continue;
+            }
             let place = self.ready.partition_point(|other| other.time <= event.time);
             self.ready.insert(place, event);
         }
@@ -256,7 +259,7 @@ impl Cursor {
     fn parse(&mut self) -> Option<(RingEvent, u64)> {
         let first = u64_at(self.bytes(UNIT)?, 0);
         let len = record::length(first);
-        let untimed = !record::has_time(first);
+        let last_time = self.last_time;
         if len == 0 || len > self.end - self.pos {
             return None;
         }
@@ -264,8 +267,9 @@ impl Cursor {
         let record = Record::decode(|word| u64_at(bytes, word as usize * 8))?;
         let time = match record {
             Record::Time { time } => time,
-            _ if untimed => self.last_time,
-            _ => u64_at(bytes, 8),
+            _ if record::has_time(first) => u64_at(bytes, 8),
+            // In a process with one thread: not before the last time told.
+            _ => last_time,
         };
         let mut payload = Vec::new();
         if let Record::Blob { len, .. } = record {

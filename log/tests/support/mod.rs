@@ -260,6 +260,7 @@ pub fn record(record: &Record, time: u64, payload: &[u8]) -> Vec<u8> {
             0,
         ],
         Record::Unmap { address, len } => vec![word0(kind::UNMAP, address), time, len, 0],
+        Record::Time { time } => return word0(kind::TIME, time).to_le_bytes().to_vec(),
         Record::Blob { what, len } => {
             assert_eq!(len, payload.len());
             vec![u64::from(kind::BLOB) << 56 | u64::from(what) << 48 | len as u64, time]
@@ -269,6 +270,19 @@ pub fn record(record: &Record, time: u64, payload: &[u8]) -> Vec<u8> {
     bytes.extend(payload);
     bytes.resize(bytes.len().next_multiple_of(16), 0);
     bytes
+}
+
+/// A record in its form without a time, where it has one.
+pub fn short_record(record: &Record) -> Option<Vec<u8>> {
+    let words = match *record {
+        Record::Free { ptr } => vec![word0(kind::FREE_SHORT, ptr)],
+        Record::Alloc { ptr, size, stack } => {
+            let size = u64::from(u32::try_from(size).ok()?);
+            vec![word0(kind::ALLOC_SHORT, ptr), size | u64::from(stack) << 32]
+        }
+        _ => return None,
+    };
+    Some(words.iter().flat_map(|word| word.to_le_bytes()).collect())
 }
 
 /// A blob as a ring record.
