@@ -231,7 +231,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         },
         loss: loss.lines(),
         checked: loss.selfcheck.checked,
-        hints: hints(view, names),
+        hints: hints(view, names, options),
         subject: options.subject,
         sort: Some(options.sort),
         merge: Some(options.merge),
@@ -277,26 +277,40 @@ fn command(argv: &[OsString], exe: &Path) -> String {
 }
 
 /// Which names are missing on show, why, and what helps.
-fn hints(view: &View<'_>, names: &Names) -> Vec<String> {
+fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
+    // Those with most frames first.
+    let mut without_lines: Vec<(&Path, usize)> = Vec::new();
+    for site in view.sites(names) {
+        let shown = if options.all_frames { site.frames.len() } else { hiding::inside_runtime(&site.frames) };
+        let frames = site.frames[..shown].iter().filter(|frame| frame.file.is_none() && frame.address.is_some());
+        for module in frames.filter_map(|frame| frame.module) {
+            match without_lines.iter_mut().find(|(path, _)| *path == module) {
+                Some((_, count)) => *count += 1,
+                None => without_lines.push((module, 1)),
+            }
+        }
+    }
+    without_lines.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+
     let mut hints = Vec::new();
-    let mut without_lines = Vec::new();
-    for known in view.modules_shown(names).into_iter().filter_map(|number| names.module(number)) {
+    let mut plain = Vec::new();
+    for known in without_lines.iter().filter_map(|(path, _)| names.by_path(path)) {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)
             && let Some(name) = known.module.path.file_name()
         {
-            without_lines.push(name.to_string_lossy());
+            plain.push(name.to_string_lossy());
         }
     }
     hints.truncate(MAX_HINTS);
-    if !without_lines.is_empty() {
-        let more = if without_lines.len() > MAX_HINTS { " and others" } else { "" };
-        without_lines.truncate(MAX_HINTS);
+    if !plain.is_empty() {
+        let more = if plain.len() > MAX_HINTS { " and others" } else { "" };
+        plain.truncate(MAX_HINTS);
         hints.push(format!(
-            "No file names and lines for {}{more}: they have no debug information here (compile with -g, \
-             or install their debug packages).",
-            without_lines.join(", ")
+            "No file names and lines for {}{more}: no debug information found (compile with -g, or install its \
+             debug package).",
+            plain.join(", ")
         ));
     }
     hints

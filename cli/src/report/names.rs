@@ -171,6 +171,11 @@ impl Names {
         self.modules.get(number as usize)
     }
 
+    /// The module with a path.
+    pub fn by_path(&self, path: &Path) -> Option<&Known> {
+        self.modules.iter().find(|known| known.module.path == path)
+    }
+
     /// The path of a place's module, if that is a file.
     pub fn path(&self, place: Place) -> Option<&Path> {
         let known = self.module(place.module)?;

@@ -91,11 +91,16 @@ impl Pattern {
         directory(&self.0)
     }
 
-    /// Whether a file of that directory could be a log by this pattern. The recorder may add
-    /// to a name that is taken, so what follows the pattern does not matter.
+    /// Whether a file of that directory could be a log by this pattern. The recorder adds a
+    /// number to a name that is taken, before a `.leak` at the end.
     pub fn matches(&self, name: &OsStr) -> bool {
-        let pattern = self.0.file_name().unwrap_or_default();
-        glob(pattern.as_bytes(), name.as_bytes())
+        let pattern = self.0.file_name().unwrap_or_default().as_bytes();
+        let (stem, end) = match pattern.strip_suffix(b".leak") {
+            Some(stem) => (stem, &b".leak"[..]),
+            None => (pattern, &b""[..]),
+        };
+        let numbered = [stem, b".%p", end].concat();
+        glob(pattern, name.as_bytes()) || glob(&numbered, name.as_bytes())
     }
 }
 
@@ -152,10 +157,10 @@ fn check(dir: &Path) -> Result<(), Unwritable> {
     Ok(())
 }
 
-/// Whether `name` begins with what the pattern can become.
+/// Whether `name` is what the pattern can become.
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
     match pattern {
-        [] => true,
+        [] => name.is_empty(),
         [b'%', b'p', rest @ ..] => {
             let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
             (1..=digits).rev().any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
@@ -181,12 +186,15 @@ mod tests {
     #[test]
     fn a_pattern_matches_what_the_recorder_makes_of_it() {
         let pattern = Pattern("/x/%e.%p.leak".into());
-        for name in ["app.12.leak", "a.b.1.leak", "app.12.leak.1"] {
+        for name in ["app.12.leak", "a.b.1.leak", "app.12.1.leak"] {
             assert!(pattern.matches(OsStr::new(name)), "{name}");
         }
-        for name in ["app.leak", "app.x.leak", "12.leak", "app.12.log"] {
+        for name in ["app.leak", "app.x.leak", "12.leak", "app.12.log", "app.12.leak.gz"] {
             assert!(!pattern.matches(OsStr::new(name)), "{name}");
         }
+        assert!(Pattern("/x/%p.leak".into()).matches(OsStr::new("12.3.leak")));
+        assert!(Pattern("/x/log".into()).matches(OsStr::new("log.3")));
+        assert!(!Pattern("/x/log".into()).matches(OsStr::new("logs")));
         assert!(Pattern("/x/100%%-%p".into()).matches(OsStr::new("100%-7")));
     }
 
