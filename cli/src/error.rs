@@ -4,14 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::run::{Unwritable, Untraceable};
+use crate::run::{Untraceable, Unwritable};
 
 /// What the system said, without the number of the error.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or_default();
     let mut chars = plain.chars();
-    let lower = chars.next().map(|first| first.to_lowercase().chain(chars).collect());
+    let lower = chars
+        .next()
+        .map(|first| first.to_lowercase().chain(chars).collect());
     lower.unwrap_or_default()
 }
 
@@ -74,11 +76,20 @@ impl fmt::Display for Error {
                          without a #! line, run its interpreter (leak run -- sh {})",
                         program.display()
                     ),
-                    _ => write!(f, "cannot be started ({}); does it start without leak?", reason(error)),
+                    _ => write!(
+                        f,
+                        "cannot be started ({}); does it start without leak?",
+                        reason(error)
+                    ),
                 }
             }
             Error::Write { path, error } => {
-                write!(f, "{}: cannot be written ({}); choose another directory", path.display(), reason(error))
+                write!(
+                    f,
+                    "{}: cannot be written ({}); choose another directory",
+                    path.display(),
+                    reason(error)
+                )
             }
             Error::Output(error) => write!(
                 f,

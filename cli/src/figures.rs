@@ -5,7 +5,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -83,10 +83,15 @@ pub fn percent(part: u64, whole: u64) -> String {
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size: write 4096, 64K, 1.5M or 2G");
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = unit.trim().to_ascii_lowercase();
-    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit);
+    let unit = unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit);
     let shift = match unit {
         "" => 0,
         "k" => 10,
@@ -99,7 +104,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         return whole.checked_mul(1 << shift).ok_or_else(wrong);
     }
     let value = number.parse::<f64>().map_err(|_| wrong())? * (1u64 << shift) as f64;
-    if value < u64::MAX as f64 { Ok(value.round() as u64) } else { Err(wrong()) }
+    if value < u64::MAX as f64 {
+        Ok(value.round() as u64)
+    } else {
+        Err(wrong())
+    }
 }
 
 #[cfg(test)]
@@ -116,20 +125,53 @@ mod tests {
 
     #[test]
     fn bytes_have_three_digits() {
-        let values = [0, 1023, 1024, 1234, 10_240, 102_400, 1_023_500, 1_048_575, 1 << 20, 5 << 30, u64::MAX];
+        let values = [
+            0,
+            1023,
+            1024,
+            1234,
+            10_240,
+            102_400,
+            1_023_500,
+            1_048_575,
+            1 << 20,
+            5 << 30,
+            u64::MAX,
+        ];
         let texts = values.map(bytes);
         assert_eq!(
             texts,
-            ["0 B", "1023 B", "1.00 KiB", "1.21 KiB", "10.0 KiB", "100 KiB", "0.98 MiB", "1.00 MiB", "1.00 MiB",
-             "5.00 GiB", "16.0 EiB"]
+            [
+                "0 B", "1023 B", "1.00 KiB", "1.21 KiB", "10.0 KiB", "100 KiB", "0.98 MiB", "1.00 MiB",
+                "1.00 MiB", "5.00 GiB", "16.0 EiB"
+            ]
         );
     }
 
     #[test]
     fn durations_go_from_microseconds_to_hours() {
-        let values = [0, 1_500, 2_000_000, 999_600_000, 12_340_000_000, 150_000_000_000, 7_260_000_000_000];
+        let values = [
+            0,
+            1_500,
+            2_000_000,
+            999_600_000,
+            12_340_000_000,
+            150_000_000_000,
+            7_260_000_000_000,
+        ];
         let texts = values.map(duration);
-        assert_eq!(texts, ["0.00 us", "1.50 us", "2.00 ms", "1.00 s", "12.3 s", "2 min 30 s", "2 h 1 min"]);
+        assert_eq!(
+            texts,
+            [
+                "0.00 us",
+                "1.50 us",
+                "2.00 ms",
+                "1.00 s",
+                "12.3 s",
+                "2 min 30 s",
+                "2 h 1 min"
+            ]
+        );
     }
 
     #[test]
@@ -143,7 +185,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, size) in [("0", 0), ("4096", 4096), ("64K", 65536), ("1.5MiB", 1_572_864), ("2 GB", 2 << 30), ("1tb", 1 << 40)] {
+        for (text, size) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("64K", 65536),
+            ("1.5MiB", 1_572_864),
+            ("2 GB", 2 << 30),
+            ("1tb", 1 << 40),
+        ] {
             assert_eq!(parse_bytes(text), Ok(size), "{text}");
         }
         for text in ["", "K", "1X", "-1", "1.2.3", "99999999999T"] {

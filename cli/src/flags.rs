@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn what_follows_the_program_is_the_programs() {
         let flags = Flags::parse_from(["leak", "run", "-q", "ls", "-o", "--", "-q"]);
-        let Command::Run(run) = flags.command else { panic!("not run") };
+        let Command::Run(run) = flags.command else {
+            panic!("not run")
+        };
         assert_eq!(run.program, ["ls", "-o", "--", "-q"]);
         assert!(run.quiet && run.output.is_none());
     }

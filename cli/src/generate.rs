@@ -18,7 +18,10 @@ pub fn generate(share: &Path) -> Result<(), Error> {
     let mut command = public().disable_help_subcommand(true);
     command.build();
     let pages = share.join("man/man1");
-    write(&pages.join("leak.1"), &page(&command).map_err(|error| fail(&pages, error))?)?;
+    write(
+        &pages.join("leak.1"),
+        &page(&command).map_err(|error| fail(&pages, error))?,
+    )?;
     for sub in command.get_subcommands() {
         let name = format!("leak-{}", sub.get_name());
         let text = page(&sub.clone().display_name(&name)).map_err(|error| fail(&pages, error))?;
@@ -89,9 +92,13 @@ fn public() -> clap::Command {
 
 fn write(path: &Path, text: &[u8]) -> Result<(), Error> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| fs::write(path, text)).map_err(|error| fail(path, error))
+    made.and_then(|()| fs::write(path, text))
+        .map_err(|error| fail(path, error))
 }
 
 fn fail(path: &Path, error: io::Error) -> Error {
-    Error::Write { path: PathBuf::from(path), error }
+    Error::Write {
+        path: PathBuf::from(path),
+        error,
+    }
 }

@@ -53,7 +53,10 @@ impl Paint {
     }
 
     fn paint(self, style: Style, what: impl Display) -> impl Display {
-        Painted { style: if self.0 { style } else { Style::new() }, what }
+        Painted {
+            style: if self.0 { style } else { Style::new() },
+            what,
+        }
     }
 }
 

@@ -13,13 +13,20 @@ use std::time::{Duration, Instant};
 static PROGRAMS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("main.c"), "int main(void) { return 0; }\n").expect("written");
-    assert!(compile(dir.path(), "libdummy.so", &["-shared"]), "a C compiler is needed");
+    assert!(
+        compile(dir.path(), "libdummy.so", &["-shared"]),
+        "a C compiler is needed"
+    );
     assert!(compile(dir.path(), "plain", &[]));
     dir
 });
 
 fn compile(dir: &Path, name: &str, flags: &[&str]) -> bool {
-    let done = Command::new("cc").current_dir(dir).args(flags).args(["-o", name, "main.c"]).output();
+    let done = Command::new("cc")
+        .current_dir(dir)
+        .args(flags)
+        .args(["-o", name, "main.c"])
+        .output();
     done.is_ok_and(|done| done.status.success())
 }
 
@@ -36,7 +43,10 @@ fn program(dir: &tempfile::TempDir, flags: &[&str]) -> Option<PathBuf> {
 
 fn leak(dir: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("leak"));
-    command.current_dir(dir).arg("run").env("LEAK_LIB", PROGRAMS.path().join("libdummy.so"));
+    command
+        .current_dir(dir)
+        .arg("run")
+        .env("LEAK_LIB", PROGRAMS.path().join("libdummy.so"));
     for name in ["LD_PRELOAD", "LEAK_LOG", "LEAK_DISABLE", "TMPDIR"] {
         command.env_remove(name);
     }
@@ -49,9 +59,17 @@ fn text(bytes: &[u8]) -> String {
 
 /// Runs, which must be refused: nothing on stdout, one line on stderr, status 2.
 fn refusal(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("leak starts");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("leak starts");
     let stderr = text(&stderr);
-    assert_eq!((status.code(), text(&stdout), stderr.lines().count()), (Some(2), String::new(), 1), "{stderr}");
+    assert_eq!(
+        (status.code(), text(&stdout), stderr.lines().count()),
+        (Some(2), String::new(), 1),
+        "{stderr}"
+    );
     assert!(stderr.starts_with("leak: "), "{stderr}");
     stderr
 }
@@ -59,7 +77,10 @@ fn refusal(command: &mut Command) -> String {
 fn refused(program: &Path) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     let said = refusal(leak(dir.path()).arg("--").arg(program));
-    assert!(fs::read_dir(dir.path()).expect("listed").next().is_none(), "a file was left behind");
+    assert!(
+        fs::read_dir(dir.path()).expect("listed").next().is_none(),
+        "a file was left behind"
+    );
     said
 }
 
@@ -155,19 +176,36 @@ fn a_set_user_id_program_is_refused_unless_it_changes_nothing() {
     set(0, 65534, 0o2755);
     assert!(refused(&program).contains("set-group-id"));
     set(0, 0, 0o6755);
-    assert!(leak(dir.path()).arg("-q").arg(&program).status().expect("runs").success());
+    assert!(
+        leak(dir.path())
+            .arg("-q")
+            .arg(&program)
+            .status()
+            .expect("runs")
+            .success()
+    );
 }
 
 #[test]
 fn a_scripts_interpreter_is_what_counts() {
     let dir = tempfile::tempdir().expect("a directory");
-    assert!(refused(&script(&dir, "#!/no/such/interpreter\n")).contains("/no/such/interpreter: no such file"));
+    assert!(
+        refused(&script(&dir, "#!/no/such/interpreter\n")).contains("/no/such/interpreter: no such file")
+    );
     if let Some(program) = program(&dir, &["-static"]) {
         let line = format!("#! {} -x\n", program.display());
         assert!(refused(&script(&dir, &line)).contains("statically linked"));
     }
     let good = script(&dir, "#!/usr/bin/env sh\nexit 5\n");
-    assert_eq!(leak(dir.path()).arg("-q").arg(good).status().expect("runs").code(), Some(5));
+    assert_eq!(
+        leak(dir.path())
+            .arg("-q")
+            .arg(good)
+            .status()
+            .expect("runs")
+            .code(),
+        Some(5)
+    );
     assert!(refused(&script(&dir, "exit 5\n")).contains("without a #! line"));
 }
 
@@ -175,7 +213,13 @@ fn a_scripts_interpreter_is_what_counts() {
 fn an_output_that_cannot_be_written_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("file"), "").expect("written");
-    let with = |output: &str| refusal(leak(dir.path()).args(["-o", output, "--"]).arg(PROGRAMS.path().join("plain")));
+    let with = |output: &str| {
+        refusal(
+            leak(dir.path())
+                .args(["-o", output, "--"])
+                .arg(PROGRAMS.path().join("plain")),
+        )
+    };
     assert!(with("missing/%p").contains("missing: not a directory"));
     assert!(with("file/").contains("file: not a directory"));
     assert!(with("file/%p.leak").contains("file: not a directory"));
@@ -191,8 +235,16 @@ fn a_missing_library_is_told_with_the_places() {
     let dir = tempfile::tempdir().expect("a directory");
     let plain = PROGRAMS.path().join("plain");
     assert!(refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", "/no/lib.so")).contains("/no/lib.so"));
-    let said = refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", "").env("PATH", "/usr/bin"));
-    assert!(said.contains("libleak.so: not found") && said.contains("/lib/libleak.so"), "{said}");
+    let said = refusal(
+        leak(dir.path())
+            .arg(&plain)
+            .env("LEAK_LIB", "")
+            .env("PATH", "/usr/bin"),
+    );
+    assert!(
+        said.contains("libleak.so: not found") && said.contains("/lib/libleak.so"),
+        "{said}"
+    );
     let odd = dir.path().join("a b.so");
     fs::copy(PROGRAMS.path().join("libdummy.so"), &odd).expect("copied");
     assert!(refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", &odd)).contains("space or colon"));
@@ -203,23 +255,44 @@ fn the_program_gets_the_library_first_and_an_absolute_log() {
     let dir = tempfile::tempdir().expect("a directory");
     let run = leak(dir.path())
         .env("LD_PRELOAD", "libm.so.6")
-        .args(["-q", "-o", "logs/", "--", "sh", "-c", "echo $LD_PRELOAD; echo $LEAK_LOG"])
+        .args([
+            "-q",
+            "-o",
+            "logs/",
+            "--",
+            "sh",
+            "-c",
+            "echo $LD_PRELOAD; echo $LEAK_LOG",
+        ])
         .output()
         .expect("runs");
     let here = dir.path().canonicalize().expect("exists");
     let library = PROGRAMS.path().join("libdummy.so");
-    let expected = format!("{}:libm.so.6\n{}/logs/%e.%p.leak\n", library.display(), here.display());
+    let expected = format!(
+        "{}:libm.so.6\n{}/logs/%e.%p.leak\n",
+        library.display(),
+        here.display()
+    );
     assert_eq!(text(&run.stdout), expected);
     assert!(dir.path().join("logs").is_dir());
 
-    let run = leak(dir.path()).env("LEAK_LOG", "x.%p").args(["-q", "sh", "-c", "echo $LEAK_LOG"]).output().expect("runs");
+    let run = leak(dir.path())
+        .env("LEAK_LOG", "x.%p")
+        .args(["-q", "sh", "-c", "echo $LEAK_LOG"])
+        .output()
+        .expect("runs");
     assert_eq!(text(&run.stdout), format!("{}/x.%p\n", here.display()));
 }
 
 #[test]
 fn the_programs_end_is_passed_on() {
     let dir = tempfile::tempdir().expect("a directory");
-    let end = |script: &str| leak(dir.path()).args(["-q", "sh", "-c", script]).status().expect("runs");
+    let end = |script: &str| {
+        leak(dir.path())
+            .args(["-q", "sh", "-c", script])
+            .status()
+            .expect("runs")
+    };
     assert_eq!(end("exit 0").code(), Some(0));
     assert_eq!(end("exit 3").code(), Some(3));
     assert_eq!(end("exit 255").code(), Some(255));
@@ -231,7 +304,15 @@ fn the_programs_end_is_passed_on() {
 fn arguments_and_standard_streams_are_the_programs() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut child = leak(dir.path())
-        .args(["-q", "--", "sh", "-c", "echo \"$0 $1\"; cat; echo done >&2", "-o", "--top"])
+        .args([
+            "-q",
+            "--",
+            "sh",
+            "-c",
+            "echo \"$0 $1\"; cat; echo done >&2",
+            "-o",
+            "--top",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -239,17 +320,26 @@ fn arguments_and_standard_streams_are_the_programs() {
         .expect("runs");
     std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n").expect("written");
     let output = child.wait_with_output().expect("ends");
-    assert_eq!((text(&output.stdout), text(&output.stderr)), ("-o --top\ninput\n".to_owned(), "done\n".to_owned()));
+    assert_eq!(
+        (text(&output.stdout), text(&output.stderr)),
+        ("-o --top\ninput\n".to_owned(), "done\n".to_owned())
+    );
 }
 
 #[test]
 fn a_signal_to_leak_reaches_the_program() {
     let dir = tempfile::tempdir().expect("a directory");
     let script = "trap 'exit 7' TERM; echo ready > ready; while :; do sleep 0.05; done";
-    let mut child = leak(dir.path()).args(["-q", "sh", "-c", script]).spawn().expect("runs");
+    let mut child = leak(dir.path())
+        .args(["-q", "sh", "-c", script])
+        .spawn()
+        .expect("runs");
     let begun = Instant::now();
     while !dir.path().join("ready").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the program did not start");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the program did not start"
+        );
         std::thread::yield_now();
     }
     // SAFETY: the child has not been waited for.
@@ -260,15 +350,32 @@ fn a_signal_to_leak_reaches_the_program() {
 #[test]
 fn a_run_without_a_log_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
-    let run = leak(dir.path()).arg("--").arg(PROGRAMS.path().join("plain")).output().expect("runs");
+    let run = leak(dir.path())
+        .arg("--")
+        .arg(PROGRAMS.path().join("plain"))
+        .output()
+        .expect("runs");
     assert!(run.status.success());
-    assert!(text(&run.stderr).contains("no log was written"), "{}", text(&run.stderr));
+    assert!(
+        text(&run.stderr).contains("no log was written"),
+        "{}",
+        text(&run.stderr)
+    );
 }
 
 #[test]
 fn help_names_every_variable() {
-    let help = Command::new(assert_cmd::cargo::cargo_bin("leak")).args(["run", "--help"]).output().expect("runs");
-    for name in ["LEAK_LOG", "LEAK_SELFCHECK", "LEAK_DISABLE", "LEAK_VERBOSE", "LEAK_LIB"] {
+    let help = Command::new(assert_cmd::cargo::cargo_bin("leak"))
+        .args(["run", "--help"])
+        .output()
+        .expect("runs");
+    for name in [
+        "LEAK_LOG",
+        "LEAK_SELFCHECK",
+        "LEAK_DISABLE",
+        "LEAK_VERBOSE",
+        "LEAK_LIB",
+    ] {
         assert!(text(&help.stdout).contains(name), "{name}");
     }
 }
@@ -276,7 +383,10 @@ fn help_names_every_variable() {
 #[test]
 fn man_pages_and_completions_are_made() {
     let dir = tempfile::tempdir().expect("a directory");
-    let made = Command::new(assert_cmd::cargo::cargo_bin("leak")).arg("generate").arg(dir.path()).status();
+    let made = Command::new(assert_cmd::cargo::cargo_bin("leak"))
+        .arg("generate")
+        .arg(dir.path())
+        .status();
     assert!(made.expect("runs").success());
     let page = fs::read_to_string(dir.path().join("man/man1/leak-run.1")).expect("a page");
     assert!(page.contains("LEAK_SELFCHECK"));

@@ -32,28 +32,35 @@ const SIGNS: &[(&[u8], &str)] = &[
 /// The allocator that is linked into a program, if its symbols tell of one.
 pub fn find(module: &Module, files: &LocalFiles) -> Option<&'static str> {
     let places = files.candidates(&Wanted::Module(module));
-    places.iter().find_map(|place| {
-        let file = File::open(place).ok()?;
-        // SAFETY: a private, read-only map of a program file; it breaks (SIGBUS) only if the
-        // file is truncated at this moment, as with every tool that maps programs.
-        let map = unsafe { Mmap::map(&file) }.ok()?;
-        let elf = ElfFile64::<LittleEndian>::parse(&*map).ok()?;
-        if module.build_id.as_deref() != elf.build_id().ok()? {
-            return None;
-        }
-        let found = [elf.elf_symbol_table(), elf.elf_dynamic_symbol_table()].map(sign);
-        found.into_iter().flatten().min()
-    })
-    .and_then(|at| SIGNS.get(at)).map(|(_, name)| *name)
+    places
+        .iter()
+        .find_map(|place| {
+            let file = File::open(place).ok()?;
+            // SAFETY: a private, read-only map of a program file; it breaks (SIGBUS) only if the
+            // file is truncated at this moment, as with every tool that maps programs.
+            let map = unsafe { Mmap::map(&file) }.ok()?;
+            let elf = ElfFile64::<LittleEndian>::parse(&*map).ok()?;
+            if module.build_id.as_deref() != elf.build_id().ok()? {
+                return None;
+            }
+            let found = [elf.elf_symbol_table(), elf.elf_dynamic_symbol_table()].map(sign);
+            found.into_iter().flatten().min()
+        })
+        .and_then(|at| SIGNS.get(at))
+        .map(|(_, name)| *name)
 }
 
 /// The first sign that a table has.
 fn sign(table: &SymbolTable<'_, object::elf::FileHeader64<LittleEndian>>) -> Option<usize> {
     let endian = LittleEndian;
     let strings = table.strings();
-    let defined = table.iter().filter(|symbol| symbol.st_type() == STT_FUNC && symbol.st_shndx(endian) != SHN_UNDEF);
+    let defined = table
+        .iter()
+        .filter(|symbol| symbol.st_type() == STT_FUNC && symbol.st_shndx(endian) != SHN_UNDEF);
     let names = defined.filter_map(|symbol| symbol.name(endian, strings).ok());
-    names.filter_map(|name| SIGNS.iter().position(|(sign, _)| *sign == name)).min()
+    names
+        .filter_map(|name| SIGNS.iter().position(|(sign, _)| *sign == name))
+        .min()
 }
 
 #[cfg(test)]
@@ -63,7 +70,10 @@ mod tests {
     fn module(path: &std::path::Path) -> Module {
         let bytes = std::fs::read(path).unwrap();
         let elf = ElfFile64::<LittleEndian>::parse(&*bytes).unwrap();
-        Module { path: path.to_owned(), build_id: elf.build_id().unwrap().map(<[u8]>::to_vec) }
+        Module {
+            path: path.to_owned(),
+            build_id: elf.build_id().unwrap().map(<[u8]>::to_vec),
+        }
     }
 
     #[test]

@@ -12,18 +12,58 @@ use super::page::Frame;
 const OWN: &str = "libleak.so";
 
 /// Libraries that are allocators as a whole, by the start of their file names.
-const ALLOCATORS: &[&str] = &["libjemalloc", "libtcmalloc", "libmimalloc", "libhoard", "libscudo"];
+const ALLOCATORS: &[&str] = &[
+    "libjemalloc",
+    "libtcmalloc",
+    "libmimalloc",
+    "libhoard",
+    "libscudo",
+];
 
 /// What allocators and C libraries put before the names below.
-const PREFIXES: &[&str] =
-    &["", "__libc_", "__GI___libc_", "__GI_", "_int_", "_mid_", "je_", "_rjem_", "_rjem_je_", "tc_", "mi_", "_mi_", "__interceptor_"];
+const PREFIXES: &[&str] = &[
+    "",
+    "__libc_",
+    "__GI___libc_",
+    "__GI_",
+    "_int_",
+    "_mid_",
+    "je_",
+    "_rjem_",
+    "_rjem_je_",
+    "tc_",
+    "mi_",
+    "_mi_",
+    "__interceptor_",
+];
 
 /// Functions that hand out memory, without prefix.
 const FUNCTIONS: &[&str] = &[
-    "malloc", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign",
-    "valloc", "pvalloc", "mallocx", "rallocx", "zalloc", "new", "new_nothrow", "newarray",
-    "new_aligned", "newarray_nothrow", "malloc_hook_ini", "malloc_aligned", "zalloc_aligned",
-    "malloc_generic", "heap_malloc", "heap_malloc_zero", "page_malloc", "theap_malloc",
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "memalign",
+    "aligned_alloc",
+    "posix_memalign",
+    "valloc",
+    "pvalloc",
+    "mallocx",
+    "rallocx",
+    "zalloc",
+    "new",
+    "new_nothrow",
+    "newarray",
+    "new_aligned",
+    "newarray_nothrow",
+    "malloc_hook_ini",
+    "malloc_aligned",
+    "zalloc_aligned",
+    "malloc_generic",
+    "heap_malloc",
+    "heap_malloc_zero",
+    "page_malloc",
+    "theap_malloc",
 ];
 
 /// Starts of C++ and Rust names that stand between an allocator and its user.
@@ -65,11 +105,18 @@ const RUST_BOUNDARY: &str = "__rust_begin_short_backtrace";
 const RUST_CALL: &str = "core::ops::function::FnOnce::call_once";
 
 /// Where the sources of Rust's and C++'s standard libraries are.
-const STANDARD: &[&str] = &["/rustc/", "/rust/deps/", "/usr/include/c++/", "/usr/include/x86_64-linux-gnu/c++/"];
+const STANDARD: &[&str] = &[
+    "/rustc/",
+    "/rust/deps/",
+    "/usr/include/c++/",
+    "/usr/include/x86_64-linux-gnu/c++/",
+];
 
 /// Whether a frame is inside of a standard library that was compiled into the program.
 pub fn is_standard(frame: &Frame<'_>) -> bool {
-    frame.file.is_some_and(|file| STANDARD.iter().any(|start| file.starts_with(start)))
+    frame
+        .file
+        .is_some_and(|file| STANDARD.iter().any(|start| file.starts_with(start)))
 }
 
 /// Whether a file is the recorder.
@@ -99,7 +146,11 @@ fn names_allocator(function: &str) -> bool {
     if function.starts_with("__libc_") && !function.starts_with("__libc_start_") {
         return true;
     }
-    let stripped = |prefix: &&str| function.strip_prefix(*prefix).is_some_and(|rest| FUNCTIONS.contains(&rest));
+    let stripped = |prefix: &&str| {
+        function
+            .strip_prefix(*prefix)
+            .is_some_and(|rest| FUNCTIONS.contains(&rest))
+    };
     // `<alloc::alloc::Global as core::alloc::Allocator>::allocate`
     let bare = function.trim_start_matches('<');
     PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| bare.starts_with(wrapper))
@@ -111,8 +162,14 @@ pub fn inside_runtime(frames: &[Frame<'_>]) -> usize {
         frame.function.unwrap_or_default()
     }
     let keep = |len| if len == 0 { frames.len() } else { len };
-    if let Some(at) = frames.iter().rposition(|frame| name(frame).contains(RUST_BOUNDARY)) {
-        let calls = frames[..at].iter().rev().take_while(|frame| name(frame).starts_with(RUST_CALL));
+    if let Some(at) = frames
+        .iter()
+        .rposition(|frame| name(frame).contains(RUST_BOUNDARY))
+    {
+        let calls = frames[..at]
+            .iter()
+            .rev()
+            .take_while(|frame| name(frame).starts_with(RUST_CALL));
         return keep(at - calls.count());
     }
     if let Some(at) = frames.iter().rposition(|frame| name(frame) == "main") {
@@ -127,41 +184,84 @@ mod tests {
     use super::*;
 
     fn frames(names: &[&'static str]) -> Vec<Frame<'static>> {
-        names.iter().map(|name| Frame { function: Some(name), ..Frame::default() }).collect()
+        names
+            .iter()
+            .map(|name| Frame {
+                function: Some(name),
+                ..Frame::default()
+            })
+            .collect()
     }
 
     #[test]
     fn allocators_are_known_by_name_or_module() {
         for name in [
-            "malloc", "__libc_calloc", "operator new(unsigned long)", "operator new[](unsigned long)",
-            "__rust_alloc", "__rustc::__rust_alloc", "alloc::alloc::Global::alloc_impl",
-            "<alloc::alloc::Global as core::alloc::Allocator>::allocate", "<alloc::raw_vec::RawVec<u8>>::with_capacity_in", "je_malloc", "mi_zalloc",
-            "std::__new_allocator<int>::allocate(unsigned long, void const*)", "_int_malloc",
+            "malloc",
+            "__libc_calloc",
+            "operator new(unsigned long)",
+            "operator new[](unsigned long)",
+            "__rust_alloc",
+            "__rustc::__rust_alloc",
+            "alloc::alloc::Global::alloc_impl",
+            "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
+            "<alloc::raw_vec::RawVec<u8>>::with_capacity_in",
+            "je_malloc",
+            "mi_zalloc",
+            "std::__new_allocator<int>::allocate(unsigned long, void const*)",
+            "_int_malloc",
         ] {
             assert!(is_allocator(&frames(&[name])[0]), "{name}");
         }
-        for name in ["main", "xmalloc", "strdup", "tc_qdisc_new", "my_malloc", "newline", "__libc_start_main"] {
+        for name in [
+            "main",
+            "xmalloc",
+            "strdup",
+            "tc_qdisc_new",
+            "my_malloc",
+            "newline",
+            "__libc_start_main",
+        ] {
             assert!(!is_allocator(&frames(&[name])[0]), "{name}");
         }
-        let module = |path| Frame { module: Some(std::path::Path::new(path)), ..Frame::default() };
-        assert!(is_allocator(&module("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")));
+        let module = |path| Frame {
+            module: Some(std::path::Path::new(path)),
+            ..Frame::default()
+        };
+        assert!(is_allocator(&module(
+            "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+        )));
         assert!(!is_allocator(&module("/usr/lib/x86_64-linux-gnu/libc.so.6")));
         assert!(is_own(&module("/opt/lib/libleak.so")));
     }
 
     #[test]
     fn what_calls_main_is_outside() {
-        let c = frames(&["f", "main", "__libc_start_call_main", "__libc_start_main@@GLIBC_2.34", "_start"]);
+        let c = frames(&[
+            "f",
+            "main",
+            "__libc_start_call_main",
+            "__libc_start_main@@GLIBC_2.34",
+            "_start",
+        ]);
         assert_eq!(inside_runtime(&c), 2);
         let thread = frames(&["work", "start_thread", "clone3"]);
         assert_eq!(inside_runtime(&thread), 1);
         let mut stripped = frames(&["", "", "__libc_start_call_main", "__libc_start_main_impl", ""]);
-        stripped.iter_mut().filter(|frame| frame.function == Some("")).for_each(|frame| frame.function = None);
+        stripped
+            .iter_mut()
+            .filter(|frame| frame.function == Some(""))
+            .for_each(|frame| frame.function = None);
         assert_eq!(inside_runtime(&stripped), 2);
         let rust = frames(&[
-            "app::f", "app::main", "core::ops::function::FnOnce::call_once",
-            "std::sys::backtrace::__rust_begin_short_backtrace", "std::rt::lang_start::{{closure}}",
-            "std::rt::lang_start_internal", "main", "__libc_start_call_main", "_start",
+            "app::f",
+            "app::main",
+            "core::ops::function::FnOnce::call_once",
+            "std::sys::backtrace::__rust_begin_short_backtrace",
+            "std::rt::lang_start::{{closure}}",
+            "std::rt::lang_start_internal",
+            "main",
+            "__libc_start_call_main",
+            "_start",
         ]);
         assert_eq!(inside_runtime(&rust), 2);
     }
@@ -169,7 +269,10 @@ mod tests {
     #[test]
     fn a_stack_keeps_its_frames_if_all_are_the_runtimes() {
         assert_eq!(inside_runtime(&frames(&["start_thread", "clone3"])), 2);
-        assert_eq!(inside_runtime(&frames(&["std::rt::lang_start", "main", "_start"])), 2);
+        assert_eq!(
+            inside_runtime(&frames(&["std::rt::lang_start", "main", "_start"])),
+            2
+        );
         assert_eq!(inside_runtime(&frames(&["main", "_start"])), 1);
         assert_eq!(inside_runtime(&[]), 0);
     }

@@ -163,7 +163,13 @@ impl Serialize for Sites<'_> {
 }
 
 /// Writes one report.
-pub fn print(out: &mut impl Write, view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> io::Result<()> {
+pub fn print(
+    out: &mut impl Write,
+    view: &View<'_>,
+    loss: &Loss,
+    names: &Names,
+    options: &Options,
+) -> io::Result<()> {
     serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
 }
 
@@ -220,7 +226,11 @@ fn totals(view: &View<'_>) -> Totals {
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
         mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
-        mapped_bytes: view.profiles.iter().map(|profile| profile.totals.mapped_bytes.0).sum(),
+        mapped_bytes: view
+            .profiles
+            .iter()
+            .map(|profile| profile.totals.mapped_bytes.0)
+            .sum(),
         sites: view.all.sites,
     }
 }
@@ -237,7 +247,12 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
             checked: loss.selfcheck.checked,
             disagreed: loss.selfcheck.disagreed,
             no_unwind_information: loss.selfcheck.no_cfi,
-            disagreements: disagreements.map(|d| Disagreement { ours: &d.ours, theirs: &d.theirs }).collect(),
+            disagreements: disagreements
+                .map(|d| Disagreement {
+                    ours: &d.ours,
+                    theirs: &d.theirs,
+                })
+                .collect(),
         },
         unseen_allocators: loss
             .unseen_allocators
@@ -254,7 +269,10 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
 }
 
 fn modules(view: &View<'_>, names: &Names) -> Vec<Module> {
-    let known = view.modules_shown(names).into_iter().filter_map(|number| names.module(number));
+    let known = view
+        .modules_shown(names)
+        .into_iter()
+        .filter_map(|number| names.module(number));
     known
         .map(|known| Module {
             path: known.module.path.to_string_lossy().into_owned(),
@@ -285,10 +303,18 @@ impl<'a> From<&'a Profile> for Process<'a> {
             ppid: process.ppid,
             exe: text(&process.exe),
             cwd: text(&process.cwd),
-            argv: process.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+            argv: process
+                .argv
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             log: text(&profile.path),
             log_id: hex(&process.log_id),
-            parent_log_id: process.parent_log_id.iter().any(|&byte| byte != 0).then(|| hex(&process.parent_log_id)),
+            parent_log_id: process
+                .parent_log_id
+                .iter()
+                .any(|&byte| byte != 0)
+                .then(|| hex(&process.parent_log_id)),
             fork_child: process.fork_child,
             started_unix_ns: process
                 .started
@@ -304,7 +330,11 @@ impl<'a> From<&'a Profile> for Process<'a> {
             threads: profile
                 .threads
                 .iter()
-                .map(|thread| Thread { id: thread.id.0, tid: thread.tid, name: &thread.name })
+                .map(|thread| Thread {
+                    id: thread.id.0,
+                    tid: thread.tid,
+                    name: &thread.name,
+                })
                 .collect(),
         }
     }

@@ -36,10 +36,15 @@ pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
     let tell = |path: &Path, now: heap::Progress| {
         let Ok(mut all) = all.lock() else { return };
         all.insert(path.to_owned(), (now.done.0, now.total.0));
-        let (done, total) = all.values().fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
+        let (done, total) = all
+            .values()
+            .fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
         progress.tell("reading", done, total);
     };
-    let options = heap::Options { progress: Some(&tell), ..heap::Options::default() };
+    let options = heap::Options {
+        progress: Some(&tell),
+        ..heap::Options::default()
+    };
     for result in heap::replay_all(&paths, &options) {
         match result {
             Ok(profile) => {
@@ -51,7 +56,9 @@ pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
             Err(error) => loaded.problems.push(error.to_string()),
         }
     }
-    loaded.profiles.sort_by_key(|profile| (profile.process.started, profile.process.pid));
+    loaded
+        .profiles
+        .sort_by_key(|profile| (profile.process.started, profile.process.pid));
     loaded
 }
 

@@ -40,7 +40,11 @@ pub struct Loss {
 impl Loss {
     /// The account of some processes. `unseen` are allocators found in the programs.
     pub fn of(profiles: &[Profile], unseen: Vec<(String, &'static str)>) -> Loss {
-        let mut all = Loss { unseen_allocators: unseen, peak_is_exact: true, ..Loss::default() };
+        let mut all = Loss {
+            unseen_allocators: unseen,
+            peak_is_exact: true,
+            ..Loss::default()
+        };
         for profile in profiles {
             let loss = &profile.loss;
             all.events_lost += loss.events_lost;
@@ -57,7 +61,8 @@ impl Loss {
             all.damage.extend(loss.damage.iter().map(ToString::to_string));
             all.captures += profile.totals.allocations + profile.totals.reallocations;
             if let Ending::Stopped { reason } = profile.process.ending {
-                all.stopped.push(format!("process {}: {}", profile.process.pid, stop(reason)));
+                all.stopped
+                    .push(format!("process {}: {}", profile.process.pid, stop(reason)));
             }
             if loss.deepbind {
                 all.note(format!(
@@ -86,14 +91,24 @@ impl Loss {
                 "{program} has {allocator} linked in: what that hands out is NOT in this report"
             ));
         }
-        lines.extend(self.stopped.iter().map(|line| format!("{line}; what came later is missing")));
+        lines.extend(
+            self.stopped
+                .iter()
+                .map(|line| format!("{line}; what came later is missing")),
+        );
         lines.extend(self.damage.iter().cloned());
         let mut say = |n: u64, line: String| {
             if n > 0 {
                 lines.push(line);
             }
         };
-        say(self.events_lost, format!("{} lost: the figures are too small", counted(self.events_lost, "event")));
+        say(
+            self.events_lost,
+            format!(
+                "{} lost: the figures are too small",
+                counted(self.events_lost, "event")
+            ),
+        );
         say(
             self.unwinds_truncated,
             match self.captures {
@@ -130,11 +145,17 @@ impl Loss {
         );
         say(
             self.unknown_blocks,
-            format!("{} of blocks that the log does not have", counted(self.unknown_blocks, "event")),
+            format!(
+                "{} of blocks that the log does not have",
+                counted(self.unknown_blocks, "event")
+            ),
         );
         say(
             self.head_mismatches,
-            format!("{} of the log do not add up: please report this", counted(self.head_mismatches, "window")),
+            format!(
+                "{} of the log do not add up: please report this",
+                counted(self.head_mismatches, "window")
+            ),
         );
         if !self.peak_is_exact {
             lines.push("the sites' figures at the peak are of a moment near it".to_owned());

@@ -163,7 +163,12 @@ pub fn write(out: &mut impl Write, profiles: &[Profile], options: &Options) -> i
     write_with(out, profiles, options, &Progress::new())
 }
 
-fn write_with(out: &mut impl Write, profiles: &[Profile], options: &Options, progress: &Progress) -> io::Result<()> {
+fn write_with(
+    out: &mut impl Write,
+    profiles: &[Profile],
+    options: &Options,
+    progress: &Progress,
+) -> io::Result<()> {
     if profiles.is_empty() {
         return Ok(());
     }
@@ -208,7 +213,9 @@ fn write_with(out: &mut impl Write, profiles: &[Profile], options: &Options, pro
 }
 
 fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'static str)> {
-    let mut programs: Vec<u32> = (0..view.profiles.len()).filter_map(|number| view.program(number)).collect();
+    let mut programs: Vec<u32> = (0..view.profiles.len())
+        .filter_map(|number| view.program(number))
+        .collect();
     programs.sort_unstable();
     programs.dedup();
     let files = LocalFiles::new(&options.symbols);
@@ -251,7 +258,11 @@ fn process(profile: &Profile) -> text::ProcessLine {
         Ending::Exec => "then exec".to_owned(),
         Ending::Stopped { .. } => "recording ended early".to_owned(),
     };
-    let known = if process.exe.as_os_str().is_empty() { &profile.path } else { &process.exe };
+    let known = if process.exe.as_os_str().is_empty() {
+        &profile.path
+    } else {
+        &process.exe
+    };
     text::ProcessLine {
         command: command(&process.argv, known),
         pid: process.pid,
@@ -270,8 +281,15 @@ fn command(argv: &[OsString], exe: &Path) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-+=./:,@%^".contains(c);
     let words = argv.iter().map(|word| {
         let word = word.to_string_lossy();
-        let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+        let word: String = word
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -281,8 +299,14 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
     // Those with most frames first.
     let mut without_lines: Vec<(&Path, usize)> = Vec::new();
     for site in view.sites(names) {
-        let shown = if options.all_frames { site.frames.len() } else { hiding::inside_runtime(&site.frames) };
-        let frames = site.frames[..shown].iter().filter(|frame| frame.file.is_none() && frame.address.is_some());
+        let shown = if options.all_frames {
+            site.frames.len()
+        } else {
+            hiding::inside_runtime(&site.frames)
+        };
+        let frames = site.frames[..shown]
+            .iter()
+            .filter(|frame| frame.file.is_none() && frame.address.is_some());
         for module in frames.filter_map(|frame| frame.module) {
             match without_lines.iter_mut().find(|(path, _)| *path == module) {
                 Some((_, count)) => *count += 1,
@@ -305,7 +329,11 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
     }
     hints.truncate(MAX_HINTS);
     if !plain.is_empty() {
-        let more = if plain.len() > MAX_HINTS { " and others" } else { "" };
+        let more = if plain.len() > MAX_HINTS {
+            " and others"
+        } else {
+            ""
+        };
         plain.truncate(MAX_HINTS);
         hints.push(format!(
             "No file names and lines for {}{more}: no debug information found (compile with -g, or install its \

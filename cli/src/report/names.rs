@@ -75,7 +75,10 @@ impl Names {
     pub fn map(&mut self, profile: &Profile) -> Mapped {
         let modules = &profile.modules;
         Mapped {
-            modules: modules.iter().map(|module| self.intern(module, &profile.process.exe)).collect(),
+            modules: modules
+                .iter()
+                .map(|module| self.intern(module, &profile.process.exe))
+                .collect(),
             biases: modules.iter().map(|module| module.bias).collect(),
             jit: self.jit(profile),
         }
@@ -111,7 +114,11 @@ impl Names {
         let fresh = std::fs::metadata(&path)
             .and_then(|about| about.modified())
             .is_ok_and(|time| time >= profile.process.started);
-        let Some(map) = fresh.then(|| PerfMap::load(&path).ok()).flatten().filter(|map| !map.is_empty()) else {
+        let Some(map) = fresh
+            .then(|| PerfMap::load(&path).ok())
+            .flatten()
+            .filter(|map| !map.is_empty())
+        else {
             return Place::NOWHERE;
         };
         self.modules.push(Known {
@@ -135,7 +142,9 @@ impl Names {
         let mut requests = Vec::new();
         let mut numbers = Vec::new();
         for (number, addresses) in wanted {
-            let Some(known) = self.modules.get(number as usize) else { continue };
+            let Some(known) = self.modules.get(number as usize) else {
+                continue;
+            };
             if let Some(map) = &known.jit {
                 for at in addresses {
                     let frame = symbolizer::Frame {
@@ -146,7 +155,10 @@ impl Names {
                 }
             } else {
                 numbers.push(number);
-                requests.push(Request { module: known.module.clone(), addresses });
+                requests.push(Request {
+                    module: known.module.clone(),
+                    addresses,
+                });
             }
         }
         let answers = symbolizer::symbolize(&requests, &self.options, &self.files, progress);
@@ -193,9 +205,15 @@ impl Mapped {
         let call = frame.address.wrapping_sub(1);
         let inside = frame.module.and_then(|id| {
             let (module, bias) = (self.modules.get(id.0 as usize)?, self.biases.get(id.0 as usize)?);
-            Some(Place { module: *module, at: call.wrapping_sub(*bias) })
+            Some(Place {
+                module: *module,
+                at: call.wrapping_sub(*bias),
+            })
         });
-        Some(inside.unwrap_or(Place { module: self.jit, at: call }))
+        Some(inside.unwrap_or(Place {
+            module: self.jit,
+            at: call,
+        }))
     }
 
     /// The modules' numbers in [`Names`].

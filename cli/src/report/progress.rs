@@ -23,7 +23,11 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{msg:>16} [{bar:30}] {percent:>3} %  {elapsed}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar, begun: std::time::Instant::now(), terminal: std::io::stderr().is_terminal() }
+        Progress {
+            bar,
+            begun: std::time::Instant::now(),
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// How far the current work is.

@@ -30,7 +30,8 @@ fn without_arguments(name: &str) -> String {
     let mut depth = 0usize;
     let mut before = ' ';
     for c in name.chars() {
-        let opens = c == '<' && (before.is_alphanumeric() || "_:}".contains(before)) && !short.ends_with("operator");
+        let opens =
+            c == '<' && (before.is_alphanumeric() || "_:}".contains(before)) && !short.ends_with("operator");
         match c {
             '<' if depth > 0 => depth += 1,
             '<' if opens => {
@@ -108,7 +109,11 @@ mod tests {
         let name = format!("<a::B<{arguments}i32> as c::D>::e");
         assert_eq!(function(&name), "<a::B<..> as c::D>::e");
         let name = format!("bool operator< <{arguments}int>(A<{arguments}int> const&)");
-        assert!(function(&name).starts_with("bool operator<"), "{}", function(&name));
+        assert!(
+            function(&name).starts_with("bool operator<"),
+            "{}",
+            function(&name)
+        );
     }
 
     #[test]
@@ -124,6 +129,9 @@ mod tests {
         assert_eq!(file("/home/me/app/src/a.c", here), "src/a.c");
         assert_eq!(file("/usr/include/a.h", here), "/usr/include/a.h");
         assert_eq!(file("a.c", here), "a.c");
-        assert_eq!(file("/rustc/0123456789abcdef/library/alloc/src/vec/mod.rs", here), "rust:library/alloc/src/vec/mod.rs");
+        assert_eq!(
+            file("/rustc/0123456789abcdef/library/alloc/src/vec/mod.rs", here),
+            "rust:library/alloc/src/vec/mod.rs"
+        );
     }
 }

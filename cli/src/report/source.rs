@@ -19,7 +19,10 @@ pub struct Sources {
 impl Sources {
     /// Files below `sysroot` come first.
     pub fn new(sysroot: Option<PathBuf>) -> Sources {
-        Sources { sysroot, files: HashMap::new() }
+        Sources {
+            sysroot,
+            files: HashMap::new(),
+        }
     }
 
     /// A line without the blanks around it; `None` if there is no such file or line.
@@ -29,10 +32,16 @@ impl Sources {
             self.files.insert(file.to_owned(), read);
         }
         let text = self.files.get(file)?.as_ref()?;
-        let line = text.split(|&byte| byte == b'\n').nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+        let line = text
+            .split(|&byte| byte == b'\n')
+            .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
         let line = String::from_utf8_lossy(line);
         // Control characters of a file are not for the terminal.
-        let line: String = line.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: String = line
+            .trim()
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         if line.is_empty() {
             return None;
         }

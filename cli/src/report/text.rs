@@ -119,7 +119,11 @@ fn title(page: &Page) -> String {
     if shown == page.all.sites {
         format!("{what}, {by}:")
     } else {
-        format!("{what}, {by} (first {} of {}):", count(shown), count(page.all.sites))
+        format!(
+            "{what}, {by} (first {} of {}):",
+            count(shown),
+            count(page.all.sites)
+        )
     }
 }
 
@@ -142,7 +146,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         writeln!(out, "{}{text}", paint.faint(format!("{name:<12}")))
     };
     let blocks = counted(sums.live_blocks, "block");
-    line(out, "not freed", &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))))?;
+    line(
+        out,
+        "not freed",
+        &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
+    )?;
     let when = match page.peak_time {
         Some(time) => format!(", {} after the start", duration(time.0)),
         None => ", the sum of each process's own".to_owned(),
@@ -153,15 +161,26 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         n => format!(", {}", counted(n, "reallocation")),
     };
     let allocations = counted(sums.allocations, "allocation");
-    line(out, "allocated", &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)))?;
+    line(
+        out,
+        "allocated",
+        &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)),
+    )?;
     let part = percent(sums.temporary, sums.allocations);
     line(
         out,
         "short-lived",
-        &format_args!("{} ({part}), freed before the thread's next allocation", counted(sums.temporary, "block")),
+        &format_args!(
+            "{} ({part}), freed before the thread's next allocation",
+            counted(sums.temporary, "block")
+        ),
     )?;
     match page.loss.split_first() {
-        None => line(out, "lost", &"nothing: every event is in the record and every stack is whole")?,
+        None => line(
+            out,
+            "lost",
+            &"nothing: every event is in the record and every stack is whole",
+        )?,
         Some((first, rest)) => {
             line(out, "lost", &paint.warning(first))?;
             for other in rest {
@@ -170,7 +189,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         }
     }
     if page.checked > 0 {
-        line(out, "self-check", &format_args!("{} compared", counted(page.checked, "stack")))?;
+        line(
+            out,
+            "self-check",
+            &format_args!("{} compared", counted(page.checked, "stack")),
+        )?;
     }
     Ok(())
 }
@@ -184,8 +207,17 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Result<()> {
-    let first = many.first().map_or_else(String::new, |process| cut(&process.command, MAX_COMMAND));
-    writeln!(out, "{}", paint.strong(format_args!("{} processes, the first of them: {first}", many.len())))?;
+    let first = many
+        .first()
+        .map_or_else(String::new, |process| cut(&process.command, MAX_COMMAND));
+    writeln!(
+        out,
+        "{}",
+        paint.strong(format_args!(
+            "{} processes, the first of them: {first}",
+            many.len()
+        ))
+    )?;
     writeln!(out)?;
     let mut order: Vec<&ProcessLine> = many.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.live_bytes));
@@ -212,7 +244,13 @@ fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Re
     Ok(())
 }
 
-fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Page, paint: Paint) -> io::Result<()> {
+fn site_heading(
+    out: &mut impl Write,
+    number: usize,
+    site: &Site<'_>,
+    page: &Page,
+    paint: Paint,
+) -> io::Result<()> {
     let figures = &site.figures;
     let made = figures.allocations + figures.reallocations;
     let mut text = vec![];
@@ -220,20 +258,34 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
         (Subject::Peak, _) | (Subject::End, Some(Sort::Peak)) => {
             let part = percent(figures.peak_bytes.0, page.sums.peak_bytes);
             let blocks = counted(figures.peak_blocks, "block");
-            text.push(format!("{} ({part}) in {blocks}", paint.amount(bytes(figures.peak_bytes.0))));
+            text.push(format!(
+                "{} ({part}) in {blocks}",
+                paint.amount(bytes(figures.peak_bytes.0))
+            ));
             if figures.blocks > 0 {
                 text.push(format!("{} not freed", bytes(figures.bytes.0)));
             }
         }
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => {
             let part = percent(figures.temporary, made);
-            text.push(format!("{} ({part} of those made here)", paint.amount(counted(figures.temporary, "block"))));
+            text.push(format!(
+                "{} ({part} of those made here)",
+                paint.amount(counted(figures.temporary, "block"))
+            ));
             text.push(format!("{} allocated in all", bytes(figures.allocated_bytes.0)));
         }
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => {
-            text.push(format!("{} in {}", paint.amount(bytes(figures.allocated_bytes.0)), counted(made, "allocation")));
+            text.push(format!(
+                "{} in {}",
+                paint.amount(bytes(figures.allocated_bytes.0)),
+                counted(made, "allocation")
+            ));
             if figures.blocks > 0 {
-                text.push(format!("{} in {} not freed", bytes(figures.bytes.0), counted(figures.blocks, "block")));
+                text.push(format!(
+                    "{} in {} not freed",
+                    bytes(figures.bytes.0),
+                    counted(figures.blocks, "block")
+                ));
             }
         }
         (Subject::End, _) => {
@@ -242,7 +294,10 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
                 left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
                 left => counted(left, "block"),
             };
-            text.push(format!("{} ({part}) in {blocks}", paint.amount(bytes(figures.bytes.0))));
+            text.push(format!(
+                "{} ({part}) in {blocks}",
+                paint.amount(bytes(figures.bytes.0))
+            ));
         }
     }
     if site.threads > 1 {
@@ -257,7 +312,13 @@ fn site_heading(out: &mut impl Write, number: usize, site: &Site<'_>, page: &Pag
     writeln!(out, "{:>3}. {}", number, text.join(", "))
 }
 
-fn stack(out: &mut impl Write, site: &Site<'_>, page: &Page, sources: &mut Sources, paint: Paint) -> io::Result<()> {
+fn stack(
+    out: &mut impl Write,
+    site: &Site<'_>,
+    page: &Page,
+    sources: &mut Sources,
+    paint: Paint,
+) -> io::Result<()> {
     let shown = match site.cut {
         None if !page.all_frames => hiding::inside_runtime(&site.frames),
         _ => site.frames.len(),
@@ -273,13 +334,25 @@ fn stack(out: &mut impl Write, site: &Site<'_>, page: &Page, sources: &mut Sourc
             frame_line(out, line, page, sources, paint)?;
         }
         if times > 1 {
-            let what = if cycle == 1 { "this frame".to_owned() } else { format!("these {cycle} frames") };
-            writeln!(out, "     {}", paint.faint(format_args!("^ {what} {} times", count(times as u64))))?;
+            let what = if cycle == 1 {
+                "this frame".to_owned()
+            } else {
+                format!("these {cycle} frames")
+            };
+            writeln!(
+                out,
+                "     {}",
+                paint.faint(format_args!("^ {what} {} times", count(times as u64)))
+            )?;
         }
         at += cycle * times;
     }
     if let Some(why) = site.cut {
-        writeln!(out, "     {}", paint.faint(format_args!("(the stack ends here: {why})")))?;
+        writeln!(
+            out,
+            "     {}",
+            paint.faint(format_args!("(the stack ends here: {why})"))
+        )?;
     }
     Ok(())
 }
@@ -298,7 +371,10 @@ fn fold<'s, 'a>(frames: &'s [Frame<'a>], all: bool) -> Vec<Line<'s, 'a>> {
         let library = !all && hiding::is_standard(frame);
         match lines.last_mut() {
             Some(last) if library && hiding::is_standard(last.frame) => {
-                *last = Line { frame, inside: last.inside + 1 };
+                *last = Line {
+                    frame,
+                    inside: last.inside + 1,
+                };
             }
             _ => lines.push(Line { frame, inside: 0 }),
         }
@@ -315,7 +391,10 @@ fn repeats(lines: &[Line<'_, '_>]) -> (usize, usize) {
     };
     for cycle in 1..=MAX_CYCLE.min(lines.len() / 3) {
         let (first, rest) = lines.split_at(cycle);
-        let times = rest.chunks_exact(cycle).take_while(|next| first.iter().zip(*next).all(|(a, b)| same(a, b))).count();
+        let times = rest
+            .chunks_exact(cycle)
+            .take_while(|next| first.iter().zip(*next).all(|(a, b)| same(a, b)))
+            .count();
         // Two in a row are quicker read than counted.
         if times >= 2 {
             return (cycle, times + 1);
@@ -324,7 +403,13 @@ fn repeats(lines: &[Line<'_, '_>]) -> (usize, usize) {
     (1, 1)
 }
 
-fn frame_line(out: &mut impl Write, line: &Line<'_, '_>, page: &Page, sources: &mut Sources, paint: Paint) -> io::Result<()> {
+fn frame_line(
+    out: &mut impl Write,
+    line: &Line<'_, '_>,
+    page: &Page,
+    sources: &mut Sources,
+    paint: Paint,
+) -> io::Result<()> {
     let (frame, inside) = (line.frame, line.inside);
     let module = frame.module_name();
     let mut place = match (frame.file, frame.line, module) {
@@ -343,14 +428,23 @@ fn frame_line(out: &mut impl Write, line: &Line<'_, '_>, page: &Page, sources: &
     match (frame.function, module) {
         (Some(function), _) => write!(out, "     {}", paint.function(shorten::function(function)))?,
         // A file or a module is all that a merged site has.
-        (None, _) if merged && frame.file.is_some() => return writeln!(out, "     {}", paint.function(place)),
+        (None, _) if merged && frame.file.is_some() => {
+            return writeln!(out, "     {}", paint.function(place));
+        }
         (None, Some(module)) if merged => write!(out, "     {}", paint.function(module))?,
         (None, None) if merged => write!(out, "     {}", paint.faint("(not known)"))?,
-        (None, Some(module)) => write!(out, "     {}", paint.function(format_args!("{module}+{:#x}", frame.offset)))?,
+        (None, Some(module)) => write!(
+            out,
+            "     {}",
+            paint.function(format_args!("{module}+{:#x}", frame.offset))
+        )?,
         (None, None) => write!(
             out,
             "     {}",
-            paint.function(format_args!("{:#x} (in no file: made at run time?)", frame.address.unwrap_or_default()))
+            paint.function(format_args!(
+                "{:#x} (in no file: made at run time?)",
+                frame.address.unwrap_or_default()
+            ))
         )?,
     }
     if !place.is_empty() {
@@ -385,9 +479,14 @@ fn empty(page: &Page) -> String {
     }
     match page.subject {
         Subject::End if sums.live_blocks == 0 => {
-            format!("Nothing to report: all {} were freed.", counted(sums.allocations, "block"))
+            format!(
+                "Nothing to report: all {} were freed.",
+                counted(sums.allocations, "block")
+            )
         }
-        Subject::Temporary => "Nothing to report: no block was freed before its thread's next allocation.".to_owned(),
+        Subject::Temporary => {
+            "Nothing to report: no block was freed before its thread's next allocation.".to_owned()
+        }
         _ => "Nothing to report: no site has any of it.".to_owned(),
     }
 }
@@ -411,7 +510,11 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         ));
     }
     if page.small.sites > 0 && shown {
-        lines.push(format!("{} below --min-bytes with {}.", counted(page.small.sites, "site"), amount(&page.small.figures)));
+        lines.push(format!(
+            "{} below --min-bytes with {}.",
+            counted(page.small.sites, "site"),
+            amount(&page.small.figures)
+        ));
     }
     lines.extend(page.hints.iter().cloned());
     if !lines.is_empty() {
@@ -450,7 +553,10 @@ mod tests {
                 temporary: 1_000,
             },
             peak_time: Some(Nanos(3_210_000_000)),
-            all: Hidden { sites: 2, ..Hidden::default() },
+            all: Hidden {
+                sites: 2,
+                ..Hidden::default()
+            },
             sort: Some(Sort::Bytes),
             merge: Some(Merge::Stack),
             here: "/home/me/app".into(),
@@ -480,12 +586,26 @@ mod tests {
             temporary: 5,
             ..Figures::default()
         };
-        Site { figures, threads: 2, stacks: 1, processes: 1, frames, cut: None }
+        Site {
+            figures,
+            threads: 2,
+            stacks: 1,
+            processes: 1,
+            frames,
+            cut: None,
+        }
     }
 
     fn printed(page: &Page, sites: Vec<Site<'_>>) -> String {
         let mut out = Vec::new();
-        print(&mut out, page, sites.into_iter(), &mut Sources::default(), Paint::PLAIN).unwrap();
+        print(
+            &mut out,
+            page,
+            sites.into_iter(),
+            &mut Sources::default(),
+            Paint::PLAIN,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -496,14 +616,24 @@ mod tests {
         std::fs::write(&source, "int a;\n\n    auto *p = new Entry[n];\n").unwrap();
         let source = source.to_str().unwrap();
         let frames = vec![
-            Frame { inlined: true, ..frame("make<int>(int)", Some((source, 3))) },
+            Frame {
+                inlined: true,
+                ..frame("make<int>(int)", Some((source, 3)))
+            },
             frame("handle", Some(("/home/me/app/src/handle.cc", 20))),
             frame("qsort", None),
-            Frame { function: None, offset: 0x1234, ..frame("", None) },
+            Frame {
+                function: None,
+                offset: 0x1234,
+                ..frame("", None)
+            },
             frame("main", Some(("/src/main.cc", 7))),
             frame("__libc_start_call_main", None),
         ];
-        let page = Page { here: dir.path().to_owned(), ..page() };
+        let page = Page {
+            here: dir.path().to_owned(),
+            ..page()
+        };
         insta::assert_snapshot!(printed(&page, vec![site(frames)]));
     }
 
@@ -521,14 +651,30 @@ mod tests {
 
     #[test]
     fn the_inside_of_standard_libraries_is_folded() {
-        let std = |name| Frame { inlined: true, ..frame(name, Some(("/rustc/abc/library/alloc/src/vec/mod.rs", 5))) };
+        let std = |name| Frame {
+            inlined: true,
+            ..frame(name, Some(("/rustc/abc/library/alloc/src/vec/mod.rs", 5)))
+        };
         let frames = || {
             let own = frame("app::f", Some(("/home/me/app/src/main.rs", 3)));
-            vec![std("Vec::grow"), std("Vec::extend"), std("Iterator::collect"), own, std("Option::map"), frame("app::main", None)]
+            vec![
+                std("Vec::grow"),
+                std("Vec::extend"),
+                std("Iterator::collect"),
+                own,
+                std("Option::map"),
+                frame("app::main", None),
+            ]
         };
         let text = printed(&page(), vec![site(frames())]);
         insta::assert_snapshot!(text.split("made here").last().unwrap());
-        let all = printed(&Page { all_frames: true, ..page() }, vec![site(frames())]);
+        let all = printed(
+            &Page {
+                all_frames: true,
+                ..page()
+            },
+            vec![site(frames())],
+        );
         assert!(all.contains("Vec::extend"), "{all}");
     }
 
@@ -542,31 +688,64 @@ mod tests {
 
     #[test]
     fn merged_sites_show_what_they_were_merged_by() {
-        let merged = |frame| Site { stacks: 40, ..site(vec![Frame { address: None, ..frame }]) };
+        let merged = |frame| Site {
+            stacks: 40,
+            ..site(vec![Frame {
+                address: None,
+                ..frame
+            }])
+        };
         let sites = vec![
-            merged(Frame { line: None, ..frame("cache::make()", Some(("/src/cache.cc", 0))) }),
-            merged(Frame { function: None, line: None, ..frame("", Some(("/src/cache.cc", 0))) }),
-            merged(Frame { function: None, ..frame("", None) }),
+            merged(Frame {
+                line: None,
+                ..frame("cache::make()", Some(("/src/cache.cc", 0)))
+            }),
+            merged(Frame {
+                function: None,
+                line: None,
+                ..frame("", Some(("/src/cache.cc", 0)))
+            }),
+            merged(Frame {
+                function: None,
+                ..frame("", None)
+            }),
             merged(Frame::default()),
         ];
-        let page = Page { merge: Some(Merge::Function), ..page() };
+        let page = Page {
+            merge: Some(Merge::Function),
+            ..page()
+        };
         let text = printed(&page, sites);
         insta::assert_snapshot!(text.split("stack is whole").last().unwrap());
     }
 
     #[test]
     fn losses_come_before_the_sites() {
-        let loss = vec!["./app has jemalloc linked in: ...".to_owned(), "7 events lost: ...".to_owned()];
+        let loss = vec![
+            "./app has jemalloc linked in: ...".to_owned(),
+            "7 events lost: ...".to_owned(),
+        ];
         let page = Page { loss, ..page() };
         let text = printed(&page, vec![]);
-        assert!(text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"), "{text}");
+        assert!(
+            text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn many_processes_are_listed_by_what_they_left() {
         let line = page().processes.remove(0);
-        let processes = (1..=13).map(|n| ProcessLine { pid: n, live_bytes: u64::from(n) << 10, ..line.clone() });
-        let page = Page { processes: processes.collect(), peak_time: None, ..page() };
+        let processes = (1..=13).map(|n| ProcessLine {
+            pid: n,
+            live_bytes: u64::from(n) << 10,
+            ..line.clone()
+        });
+        let page = Page {
+            processes: processes.collect(),
+            peak_time: None,
+            ..page()
+        };
         insta::assert_snapshot!(printed(&page, vec![]).split("Nothing").next().unwrap());
     }
 }

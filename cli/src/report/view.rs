@@ -95,7 +95,12 @@ impl<'p> View<'p> {
             }
         }
         let wanted: Vec<Place> = match view.merge {
-            Merge::Stack => view.groups.iter().filter_map(first_site).flat_map(|(i, s)| view.places(i, s)).collect(),
+            Merge::Stack => view
+                .groups
+                .iter()
+                .filter_map(first_site)
+                .flat_map(|(i, s)| view.places(i, s))
+                .collect(),
             _ => Vec::new(),
         };
         names.look_up(wanted.into_iter(), progress);
@@ -129,7 +134,11 @@ impl<'p> View<'p> {
                 *counts.entry(place.module).or_default() += 1;
             }
         }
-        counts.retain(|&module, _| names.module(module).is_some_and(|known| !hiding::is_own_path(&known.module.path)));
+        counts.retain(|&module, _| {
+            names
+                .module(module)
+                .is_some_and(|known| !hiding::is_own_path(&known.module.path))
+        });
         let mut modules: Vec<_> = counts.into_iter().collect();
         modules.sort_by_key(|&(module, count)| (std::cmp::Reverse(count), module));
         modules.into_iter().map(|(module, _)| module).collect()
@@ -146,11 +155,18 @@ impl<'p> View<'p> {
 
     fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
-        self.profiles[profile].frames(stack).filter_map(|frame| mapped.place(&frame))
+        self.profiles[profile]
+            .frames(stack)
+            .filter_map(|frame| mapped.place(&frame))
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> (Vec<Frame<'v>>, Option<&'static str>) {
+    fn stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
         let mut frames = Vec::new();
         let mut cut = None;
         let mapped = &self.mapped[profile];
@@ -163,14 +179,20 @@ impl<'p> View<'p> {
                 }
                 FrameKind::Truncated(why) => cut = Some(truncation(why)),
                 FrameKind::Empty => cut = Some("the program was killed while it was recorded"),
-                FrameKind::Unknown(_) => frames.push(Frame { address: Some(raw.address), ..Frame::default() }),
+                FrameKind::Unknown(_) => frames.push(Frame {
+                    address: Some(raw.address),
+                    ..Frame::default()
+                }),
             }
         }
         if frames.is_empty() && cut.is_none() && stack.0 != 0 {
             cut = Some("its frames are not in the log");
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames.iter().take_while(|frame| hiding::is_allocator(frame)).count();
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
         frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
@@ -192,14 +214,21 @@ impl<'p> View<'p> {
         let mut stack = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
             stack.clear();
-            stack.extend(profile.frames(site.stack).map(|raw| match self.mapped[number].place(&raw) {
-                Some(place) if rebuilt.contains(&place.module) => {
-                    let next = named.len() as u64;
-                    (Place::NOWHERE - 1, *named.entry(identity(place, names)).or_insert(next))
-                }
-                Some(place) => (place.module, place.at),
-                None => (Place::NOWHERE - 2, raw.address),
-            }));
+            stack.extend(
+                profile
+                    .frames(site.stack)
+                    .map(|raw| match self.mapped[number].place(&raw) {
+                        Some(place) if rebuilt.contains(&place.module) => {
+                            let next = named.len() as u64;
+                            (
+                                Place::NOWHERE - 1,
+                                *named.entry(identity(place, names)).or_insert(next),
+                            )
+                        }
+                        Some(place) => (place.module, place.at),
+                        None => (Place::NOWHERE - 2, raw.address),
+                    }),
+            );
             Some(tree.key(stack.iter().rev().copied()))
         })
     }
@@ -208,11 +237,18 @@ impl<'p> View<'p> {
     fn rebuilt(&self, names: &Names) -> HashSet<u32> {
         let mut by_name: HashMap<&std::ffi::OsStr, HashSet<u32>> = HashMap::new();
         for &number in self.mapped.iter().flat_map(Mapped::modules) {
-            if let Some(name) = names.module(number).and_then(|known| known.module.path.file_name()) {
+            if let Some(name) = names
+                .module(number)
+                .and_then(|known| known.module.path.file_name())
+            {
                 by_name.entry(name).or_default().insert(number);
             }
         }
-        by_name.into_values().filter(|numbers| numbers.len() > 1).flatten().collect()
+        by_name
+            .into_values()
+            .filter(|numbers| numbers.len() > 1)
+            .flatten()
+            .collect()
     }
 
     fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
@@ -223,8 +259,10 @@ impl<'p> View<'p> {
     /// One key for all stacks of the same allocating function, file or module.
     fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         // Most stacks need few frames until the allocator's end; only the others need all.
-        let inner: HashSet<Place> =
-            self.all_sites().flat_map(|(profile, stack)| self.places(profile, stack).take(INNER)).collect();
+        let inner: HashSet<Place> = self
+            .all_sites()
+            .flat_map(|(profile, stack)| self.places(profile, stack).take(INNER))
+            .collect();
         names.look_up(inner.into_iter(), progress);
         let deep: HashSet<Place> = self
             .all_sites()
@@ -238,7 +276,10 @@ impl<'p> View<'p> {
             let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
             let label = Label {
                 module: frame.module.map(Into::into),
-                function: frame.function.filter(|_| self.merge == Merge::Function).map(Into::into),
+                function: frame
+                    .function
+                    .filter(|_| self.merge == Merge::Function)
+                    .map(Into::into),
                 file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
             };
             let next = numbers.len() as u32;
@@ -266,7 +307,10 @@ impl<'p> View<'p> {
             .take(limit.unwrap_or(usize::MAX))
         {
             push(&mut frames, raw.address, place, names);
-            if let Some(own) = frames.iter().find(|frame| !hiding::is_allocator(frame) && !hiding::is_standard(frame)) {
+            if let Some(own) = frames
+                .iter()
+                .find(|frame| !hiding::is_allocator(frame) && !hiding::is_standard(frame))
+            {
                 return Some(*own);
             }
         }
@@ -327,7 +371,10 @@ fn push<'v>(frames: &mut Vec<Frame<'v>>, address: u64, place: Place, names: &'v 
 fn identity(place: Place, names: &Names) -> String {
     use std::fmt::Write;
     let mut text = String::new();
-    let module = names.path(place).and_then(|path| path.file_name()).unwrap_or_default();
+    let module = names
+        .path(place)
+        .and_then(|path| path.file_name())
+        .unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = write!(text, "{}", module.display());
     let found = names.at(place);
@@ -354,7 +401,9 @@ fn present(figures: &Figures, options: &Options) -> bool {
     match (options.subject, options.sort) {
         (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
         (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
-        (Subject::End, Sort::Allocations | Sort::Allocated) => figures.allocations + figures.reallocations > 0,
+        (Subject::End, Sort::Allocations | Sort::Allocated) => {
+            figures.allocations + figures.reallocations > 0
+        }
         (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
     }
 }

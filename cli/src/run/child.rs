@@ -53,21 +53,29 @@ pub fn end_like(status: ExitStatus) -> u8 {
         // SAFETY: plain system calls on this process; the limit is a live local. No core file
         // of this process: the child may have left its own.
         unsafe {
-            let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let no_core = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
             libc::setrlimit(libc::RLIMIT_CORE, &no_core);
             libc::signal(signal, libc::SIG_DFL);
             libc::raise(signal);
         }
         return 128u8.saturating_add(u8::try_from(signal).unwrap_or(0));
     }
-    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1)
 }
 
 /// The library in front of what is preloaded anyway.
 fn preload(library: &Path, before: Option<OsString>) -> OsString {
     let mut list = OsString::from(library);
     let before = before.unwrap_or_default();
-    let entries = before.as_encoded_bytes().split(|&byte| byte == b':' || byte == b' ');
+    let entries = before
+        .as_encoded_bytes()
+        .split(|&byte| byte == b':' || byte == b' ');
     for entry in entries.filter(|entry| !entry.is_empty()) {
         // SAFETY: cut from an `OsString` at ASCII bytes.
         let entry = unsafe { OsStr::from_encoded_bytes_unchecked(entry) };

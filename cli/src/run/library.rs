@@ -17,7 +17,10 @@ pub fn find() -> Result<PathBuf, Error> {
     let found = places.iter().find(|place| place.is_file()).cloned();
     let library = found.ok_or(Error::NoLibrary { places })?;
     let bytes = library.as_os_str().as_encoded_bytes();
-    if bytes.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b':') {
+    if bytes
+        .iter()
+        .any(|byte| byte.is_ascii_whitespace() || *byte == b':')
+    {
         return Err(Error::LibraryPath(library));
     }
     Ok(library)

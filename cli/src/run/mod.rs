@@ -49,8 +49,14 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     let pattern = output::Pattern::prepare(options.output.as_deref())?;
 
     let began = SystemTime::now();
-    let (pid, status) = child::run(&program, &options.name, &options.args, &library, pattern.0.as_os_str())
-        .map_err(|error| Error::Start { program, error })?;
+    let (pid, status) = child::run(
+        &program,
+        &options.name,
+        &options.args,
+        &library,
+        pattern.0.as_os_str(),
+    )
+    .map_err(|error| Error::Start { program, error })?;
     if let Some(top) = options.summary {
         summary::print(&pattern, began, pid, top);
     }

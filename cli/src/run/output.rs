@@ -74,7 +74,9 @@ impl Pattern {
     /// Here, else in `$TMPDIR`, else in `/tmp`.
     fn default_place() -> Result<Pattern, Unwritable> {
         let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-        let temporary = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let temporary = std::env::var_os("TMPDIR")
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from);
         let places = [Some(here), temporary, Some("/tmp".into())];
         let mut first = None;
         for dir in places.into_iter().flatten() {
@@ -145,7 +147,11 @@ fn check(dir: &Path) -> Result<(), Unwritable> {
             0 => {
                 let space = space.assume_init();
                 // Some file systems count no blocks at all.
-                if space.f_blocks == 0 { u64::MAX } else { space.f_bavail.saturating_mul(space.f_frsize) }
+                if space.f_blocks == 0 {
+                    u64::MAX
+                } else {
+                    space.f_bavail.saturating_mul(space.f_frsize)
+                }
             }
             _ => u64::MAX,
         }
@@ -163,13 +169,17 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
         [] => name.is_empty(),
         [b'%', b'p', rest @ ..] => {
             let digits = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            (1..=digits).rev().any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
+            (1..=digits)
+                .rev()
+                .any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
         }
-        [b'%', b'e', rest @ ..] => {
-            (0..=name.len()).rev().any(|len| name.get(len..).is_some_and(|name| glob(rest, name)))
-        }
+        [b'%', b'e', rest @ ..] => (0..=name.len())
+            .rev()
+            .any(|len| name.get(len..).is_some_and(|name| glob(rest, name))),
         [b'%', b'%', rest @ ..] => name.strip_prefix(b"%").is_some_and(|name| glob(rest, name)),
-        [byte, rest @ ..] => name.split_first().is_some_and(|(first, name)| first == byte && glob(rest, name)),
+        [byte, rest @ ..] => name
+            .split_first()
+            .is_some_and(|(first, name)| first == byte && glob(rest, name)),
     }
 }
 
@@ -189,7 +199,13 @@ mod tests {
         for name in ["app.12.leak", "a.b.1.leak", "app.12.1.leak"] {
             assert!(pattern.matches(OsStr::new(name)), "{name}");
         }
-        for name in ["app.leak", "app.x.leak", "12.leak", "app.12.log", "app.12.leak.gz"] {
+        for name in [
+            "app.leak",
+            "app.x.leak",
+            "12.leak",
+            "app.12.log",
+            "app.12.leak.gz",
+        ] {
             assert!(!pattern.matches(OsStr::new(name)), "{name}");
         }
         assert!(Pattern("/x/%p.leak".into()).matches(OsStr::new("12.3.leak")));

@@ -150,7 +150,11 @@ fn on_path(name: &OsStr) -> Result<PathBuf, Untraceable> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let mut refused = None;
     for dir in std::env::split_paths(&path) {
-        let dir = if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir };
+        let dir = if dir.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            dir
+        };
         let file = dir.join(name);
         match fs::metadata(&file) {
             Ok(about) if about.is_file() && executable(&file) => return Ok(file),
@@ -159,14 +163,25 @@ fn on_path(name: &OsStr) -> Result<PathBuf, Untraceable> {
         }
     }
     Err(match refused {
-        Some(path) => Untraceable { path, why: Why::NotExecutable },
-        None => Untraceable { path: name.into(), why: Why::NotOnPath },
+        Some(path) => Untraceable {
+            path,
+            why: Why::NotExecutable,
+        },
+        None => Untraceable {
+            path: name.into(),
+            why: Why::NotOnPath,
+        },
     })
 }
 
 /// `of` is the script or program that asks for this file.
 fn check(path: &Path, of: Option<&Path>, scripts_left: usize) -> Result<(), Untraceable> {
-    let because = |why| Err(Untraceable { path: path.to_owned(), why });
+    let because = |why| {
+        Err(Untraceable {
+            path: path.to_owned(),
+            why,
+        })
+    };
     let about = match fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -205,7 +220,12 @@ fn check(path: &Path, of: Option<&Path>, scripts_left: usize) -> Result<(), Untr
 }
 
 fn linkage(path: &Path, facts: &elf::Facts) -> Result<(), Untraceable> {
-    let because = |why| Err(Untraceable { path: path.to_owned(), why });
+    let because = |why| {
+        Err(Untraceable {
+            path: path.to_owned(),
+            why,
+        })
+    };
     if facts.narrow {
         return because(Why::Narrow);
     }
@@ -214,14 +234,20 @@ fn linkage(path: &Path, facts: &elf::Facts) -> Result<(), Untraceable> {
     }
     match &facts.loader {
         // The loader itself, started as a program (ld.so ./app), does preload.
-        None if facts.soname.as_ref().is_some_and(|name| name.starts_with("ld-linux")) => {}
+        None if facts
+            .soname
+            .as_ref()
+            .is_some_and(|name| name.starts_with("ld-linux")) => {}
         None => return because(Why::Static),
         Some(loader) if loader.contains("ld-musl") => return because(Why::Musl),
         Some(loader) => {
             let loader = Path::new(loader);
             if !loader.exists() {
                 let why = Why::NoInterpreter { of: path.to_owned() };
-                return Err(Untraceable { path: loader.to_owned(), why });
+                return Err(Untraceable {
+                    path: loader.to_owned(),
+                    why,
+                });
             }
         }
     }
@@ -238,7 +264,12 @@ fn linkage(path: &Path, facts: &elf::Facts) -> Result<(), Untraceable> {
 
 /// Whether the kernel would raise `AT_SECURE` for the file.
 fn privileges(path: &Path, about: &fs::Metadata) -> Result<(), Untraceable> {
-    let because = |why| Err(Untraceable { path: path.to_owned(), why });
+    let because = |why| {
+        Err(Untraceable {
+            path: path.to_owned(),
+            why,
+        })
+    };
     let name = c_path(path);
     if no_new_privileges() || mounted_nosuid(&name) {
         return Ok(());
@@ -282,7 +313,12 @@ fn mounted_nosuid(path: &CString) -> bool {
 fn has_capabilities(path: &CString) -> bool {
     // SAFETY: both strings are NUL-terminated; with length 0 nothing is written.
     unsafe {
-        libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) > 0
+        libc::getxattr(
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            std::ptr::null_mut(),
+            0,
+        ) > 0
     }
 }
 

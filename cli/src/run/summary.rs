@@ -67,16 +67,27 @@ fn summarize(
             logs.join(" ")
         }
         many => {
-            writeln!(out, "leak: {} logs in {}", many.len(), pattern.directory().display())?;
+            writeln!(
+                out,
+                "leak: {} logs in {}",
+                many.len(),
+                pattern.directory().display()
+            )?;
             let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
-            let all = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "leak")).count();
+            let all = entries
+                .filter(|entry| entry.path().extension().is_some_and(|end| end == "leak"))
+                .count();
             if all > many.len() || pattern.directory() == here {
                 return writeln!(out, "leak: to report on them and no others, run with -o NEWDIR/");
             }
             named(pattern.directory())
         }
     };
-    writeln!(out, "leak: the whole report: {}", paint.strong(format_args!("leak report {logs}")))
+    writeln!(
+        out,
+        "leak: the whole report: {}",
+        paint.strong(format_args!("leak report {logs}"))
+    )
 }
 
 /// A path as a shell takes it.
@@ -113,7 +124,9 @@ fn descendants(mut profiles: Vec<Profile>, pid: u32) -> Vec<Profile> {
     loop {
         let is_ours = |profile: &Profile| {
             let process = &profile.process;
-            pids.contains(&process.pid) || pids.contains(&process.ppid) || logs.contains(&process.parent_log_id)
+            pids.contains(&process.pid)
+                || pids.contains(&process.ppid)
+                || logs.contains(&process.parent_log_id)
         };
         let (found, rest): (Vec<_>, Vec<_>) = profiles.into_iter().partition(is_ours);
         if found.is_empty() {

@@ -8,8 +8,8 @@ use std::path::Path;
 use log_format::blob::{Blob, BlobKind, Module, Process, Thread};
 use log_format::block::{BlockHeader, BlockKind, Codec};
 use log_format::layout::{
-    CLOCK_MONOTONIC, EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE, Header, MAGIC, Node,
-    PAGE, State, VERSION, flag, node_kind,
+    CLOCK_MONOTONIC, EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE, Header, MAGIC,
+    Node, PAGE, State, VERSION, flag, node_kind,
 };
 use log_format::varint::Out;
 use log_format::window::{COLUMNS, Encoder, Event, EventKind, Head, Sum, Totals, encode_nodes};
@@ -83,7 +83,11 @@ impl Log {
         for (stack, _) in &self.sites {
             let mut parent = 0;
             for offset in stack.iter().rev() {
-                let node = Node { parent, kind: node_kind::NATIVE, payload: self.bias + offset };
+                let node = Node {
+                    parent,
+                    kind: node_kind::NATIVE,
+                    payload: self.bias + offset,
+                };
                 parent = match nodes.iter().position(|other| *other == node) {
                     Some(at) => at as u32 + 1,
                     None => {
@@ -105,10 +109,26 @@ impl Log {
         let extent = (EXTENT_HEADER_SIZE + data.len() as u64).next_multiple_of(PAGE);
         let at = file.len();
         file.resize(at + extent as usize, 0);
-        put(&mut file, at + offset_of!(ExtentHeader, magic), &EXTENT_MAGIC.to_le_bytes());
-        put(&mut file, at + offset_of!(ExtentHeader, kind), &(ExtentKind::Data as u32).to_le_bytes());
-        put(&mut file, at + offset_of!(ExtentHeader, len), &extent.to_le_bytes());
-        put(&mut file, at + offset_of!(ExtentHeader, used), &(data.len() as u64).to_le_bytes());
+        put(
+            &mut file,
+            at + offset_of!(ExtentHeader, magic),
+            &EXTENT_MAGIC.to_le_bytes(),
+        );
+        put(
+            &mut file,
+            at + offset_of!(ExtentHeader, kind),
+            &(ExtentKind::Data as u32).to_le_bytes(),
+        );
+        put(
+            &mut file,
+            at + offset_of!(ExtentHeader, len),
+            &extent.to_le_bytes(),
+        );
+        put(
+            &mut file,
+            at + offset_of!(ExtentHeader, used),
+            &(data.len() as u64).to_le_bytes(),
+        );
         put(&mut file, at + EXTENT_HEADER_SIZE as usize, &data);
         file
     }
@@ -141,7 +161,14 @@ impl Log {
             (offset_of!(Header, start_wall_ns), self.started),
             (offset_of!(Header, events_lost), self.events_lost),
             (offset_of!(Header, node_count), node_count),
-            (offset_of!(Header, end_ticks), if self.state == State::Running { 0 } else { 13 * second + second / 2 }),
+            (
+                offset_of!(Header, end_ticks),
+                if self.state == State::Running {
+                    0
+                } else {
+                    13 * second + second / 2
+                },
+            ),
             (offset_of!(Header, flags), flag::NODES_IN_BLOCKS),
         ] {
             put(&mut page, at, &value.to_le_bytes());
@@ -155,8 +182,12 @@ impl Log {
             argv.extend(word.as_bytes());
             argv.push(0);
         }
-        let process =
-            Process { exe: self.exe.as_bytes(), cwd: b"/home/me", parent_log: b"", argv: &argv };
+        let process = Process {
+            exe: self.exe.as_bytes(),
+            cwd: b"/home/me",
+            parent_log: b"",
+            argv: &argv,
+        };
         let module = Module {
             bias: self.bias,
             start: self.bias,
@@ -165,7 +196,11 @@ impl Log {
             build_id: &self.build_id,
             path: self.exe.as_bytes(),
         };
-        let thread = Thread { serial: 1, tid: self.pid, name: b"app" };
+        let thread = Thread {
+            serial: 1,
+            tid: self.pid,
+            name: b"app",
+        };
         let mut all = vec![0; 1 << 16];
         let mut len = 0;
         let mut blob = |what: BlobKind, encode: &dyn Fn(&mut Out<'_>)| {
@@ -174,7 +209,13 @@ impl Log {
             encode(&mut out);
             let size = out.finish().expect("room");
             let mut out = Out::new(&mut all[len..]);
-            Blob { what: what as u8, time: 1_000_000_000, thread: 1, payload: &payload[..size] }.encode(&mut out);
+            Blob {
+                what: what as u8,
+                time: 1_000_000_000,
+                thread: 1,
+                payload: &payload[..size],
+            }
+            .encode(&mut out);
             len += out.finish().expect("room");
         };
         blob(BlobKind::Process, &|out| process.encode(out));
@@ -193,7 +234,15 @@ impl Log {
             for &size in sizes {
                 time += 1000;
                 let ptr = 0x7000_0000 + time;
-                events.push(Event { kind: EventKind::Alloc, thread: 1, stack, time, ptr, size, serial: 0 });
+                events.push(Event {
+                    kind: EventKind::Alloc,
+                    thread: 1,
+                    stack,
+                    time,
+                    ptr,
+                    size,
+                    serial: 0,
+                });
                 totals.allocations += 1;
                 totals.allocated_bytes += size;
                 live += size;
@@ -203,7 +252,14 @@ impl Log {
         for (&(count, bytes, temporary), &stack) in self.freed.iter().zip(stacks) {
             if count > 0 {
                 let lifetimes = [u32::try_from(count).expect("few"), 0, 0, 0, 0, 0, 0, 0];
-                sums.push(Sum { stack, allocations: count, reallocations: 0, bytes, temporary, lifetimes });
+                sums.push(Sum {
+                    stack,
+                    allocations: count,
+                    reallocations: 0,
+                    bytes,
+                    temporary,
+                    lifetimes,
+                });
                 totals.allocations += count;
                 totals.frees += count;
                 totals.allocated_bytes += bytes;
@@ -230,7 +286,9 @@ impl Log {
             encoder.event(event);
         }
         let mut out = vec![0; 1 << 16];
-        let len = encoder.finish(&head, &[], sums.iter().copied(), b"", &mut out).expect("room");
+        let len = encoder
+            .finish(&head, &[], sums.iter().copied(), b"", &mut out)
+            .expect("room");
         out.truncate(len);
         out
     }
