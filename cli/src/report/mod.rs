@@ -10,6 +10,7 @@ mod page;
 mod progress;
 mod shorten;
 mod source;
+mod stack;
 mod text;
 mod view;
 
