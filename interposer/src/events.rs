@@ -1,7 +1,7 @@
 //! The hot path: one function per event.
 
-use crate::arch::clock;
-use crate::thread::{self, ThreadState, coarse_time, release_borrowed, write};
+use crate::arch::{clock, stack};
+use crate::thread::{self, ThreadState, coarse_time, publish, release_borrowed, write};
 use crate::unwind::capture;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::record::{kind, word0};
@@ -25,10 +25,9 @@ unsafe fn time_before(thread: *mut ThreadState) -> u64 {
 unsafe fn put<const N: usize>(thread: *mut ThreadState, words: [u64; N]) {
     // SAFETY: this thread's state, which has room.
     unsafe {
-        let producer = &(*thread).producer;
-        let position = producer.reserve(N as u64 * 8);
+        let position = (*thread).producer.reserve(N as u64 * 8, stack::pointer() as u64);
         write(thread, position, words);
-        producer.complete(&*(*thread).ring);
+        publish(thread, position);
         release_borrowed(thread);
     }
 }

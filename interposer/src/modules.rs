@@ -104,6 +104,14 @@ fn find_by_iteration(address: u64) -> Option<Object> {
     search.found
 }
 
+/// Whether the address is the loader's own: its first frame has no unwind
+/// information, and constructors of libraries run on it.
+pub fn in_loader(address: u64) -> bool {
+    // SAFETY: reads the auxiliary vector.
+    let base = unsafe { libc::getauxval(libc::AT_BASE) };
+    base != 0 && find_object(address.wrapping_sub(1)).is_some_and(|object| object.start == base)
+}
+
 fn headers(info: &libc::dl_phdr_info) -> &[libc::Elf64_Phdr] {
     if info.dlpi_phdr.is_null() {
         return &[];

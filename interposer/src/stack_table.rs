@@ -115,6 +115,14 @@ impl StackTable {
         }
     }
 
+    /// Puts private pages in the place of the file's: the nodes are in blocks and
+    /// the file is about to be cut. Threads that still run see an empty table.
+    pub fn detach_file(&self) -> Result<(), sys::Errno> {
+        let len = self.mapped.load(Acquire) as usize * 16;
+        // SAFETY: our own region; recording has ended.
+        unsafe { sys::replace_by_private(self.nodes.load(Acquire).cast(), len) }
+    }
+
     /// The node for this frame; makes it if it is new. 0 if there is no room.
     #[inline]
     pub fn node(&self, parent: u32, kind: u32, payload: u64) -> u32 {

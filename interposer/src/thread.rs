@@ -79,7 +79,9 @@ pub struct ThreadState {
     /// See `stack_low`.
     pub stack_top: u64,
     /// Whether the own stack is in use.
-    on_own_stack: AtomicU32,
+    pub on_own_stack: AtomicU32,
+    /// Stack pointer of the drain that this thread runs.
+    pub drain_sp: u64,
     own_stack: *mut u8,
     /// Captures, and those of a signal handler that interrupts one.
     pub captures: [Capture; 2],
@@ -253,9 +255,9 @@ unsafe fn read_clock(thread: *mut ThreadState) {
         state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
         state.ticks_left = state.ticks;
         state.now = now;
-        let position = state.producer.reserve(8);
+        let position = state.producer.reserve(8, stack::pointer() as u64);
         write(thread, position, [record::word0(kind::TIME, now)]);
-        state.producer.complete(&*state.ring);
+        publish(thread, position);
     }
 }
 
@@ -393,6 +395,46 @@ pub unsafe fn write<const N: usize>(thread: *const ThreadState, position: u64, w
     }
 }
 
+/// Ends the record at `position`.
+///
+/// # Safety
+/// The position was reserved and written by this thread.
+#[inline(always)]
+pub unsafe fn publish(thread: *mut ThreadState, position: u64) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        if !(*thread).producer.complete(&*(*thread).ring) {
+            nested(thread, position);
+        }
+    }
+}
+
+/// Handlers on another stack than this are not compared, bytes.
+const NEAR: u64 = 64 << 20;
+
+/// A record inside another: a handler's, or the other writer was left by
+/// `longjmp` and what it reserved must be filled.
+#[cold]
+unsafe fn nested(thread: *mut ThreadState, position: u64) {
+    // SAFETY: as `publish`.
+    unsafe {
+        let state = &*thread;
+        let sp = stack::pointer() as u64;
+        if state.bounds(sp).top == 0 || !state.producer.is_abandoned(sp, NEAR) {
+            return;
+        }
+        let mut at = (*state.ring).head.0.load(Relaxed);
+        while at < position {
+            write(thread, at, [record::word0(kind::TIME, state.now)]);
+            at += 8;
+        }
+        if let Some(global) = global::get() {
+            lost(global);
+        }
+        state.producer.take_over(&*state.ring);
+    }
+}
+
 /// Writes a blob into this thread's ring if there is room; returns whether.
 ///
 /// # Safety
@@ -406,7 +448,7 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);
         let first = u64::from(kind::BLOB) << 56 | (what as u64) << 48 | payload.len() as u64;
-        let position = state.producer.reserve(len);
+        let position = state.producer.reserve(len, stack::pointer() as u64);
         write(thread, position, [first, clock::after()]);
         let (chunks, rest) = payload.as_chunks::<8>();
         let mut at = position + 16;
@@ -421,7 +463,7 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         if at < position + len {
             write(thread, at, [u64::from_le_bytes(last)]);
         }
-        state.producer.complete(&*state.ring);
+        publish(thread, position);
         true
     }
 }

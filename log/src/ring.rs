@@ -55,6 +55,8 @@ pub struct Producer {
     limit: AtomicU64,
     /// Writers between reservation and completion (nesting depth).
     writers: AtomicU32,
+    /// Stack pointer of the outermost writer.
+    outermost: AtomicU64,
 }
 
 impl Producer {
@@ -65,6 +67,7 @@ impl Producer {
             local_head: AtomicU64::new(header.head.0.load(Relaxed)),
             limit: AtomicU64::new(0),
             writers: AtomicU32::new(0),
+            outermost: AtomicU64::new(0),
         }
     }
 
@@ -92,16 +95,19 @@ impl Producer {
     }
 
     /// Begins a record of `len` bytes and returns its position. Each call is
-    /// followed by one [`Producer::complete`].
+    /// followed by one [`Producer::complete`]. `sp` is the stack pointer.
     #[inline(always)]
-    pub fn reserve(&self, len: u64) -> u64 {
+    pub fn reserve(&self, len: u64, sp: u64) -> u64 {
+        if self.writers.load(Relaxed) == 0 {
+            self.outermost.store(sp, Relaxed);
+        }
         local_add_u32(&self.writers, 1);
         local_fetch_add(&self.local_head, len)
     }
 
-    /// Ends a record. The outermost writer publishes all.
+    /// Ends a record. The outermost writer publishes all; true if this one did.
     #[inline(always)]
-    pub fn complete(&self, header: &RingHeader) {
+    pub fn complete(&self, header: &RingHeader) -> bool {
         let outermost = self.writers.load(Relaxed) == 1;
         local_add_u32(&self.writers, u32::MAX);
         if outermost {
@@ -117,6 +123,23 @@ impl Producer {
                 end = now;
             }
         }
+        outermost
+    }
+
+    /// After a `complete` that published nothing: whether the outermost writer is
+    /// gone. It is if it stood deeper in the stack than `sp` does: a handler that
+    /// interrupted it left by `longjmp`. On the same stack only, so `near` says
+    /// how far apart the two may be.
+    pub fn is_abandoned(&self, sp: u64, near: u64) -> bool {
+        let gone = self.outermost.load(Relaxed);
+        sp >= gone && sp - gone < near
+    }
+
+    /// Makes this writer the outermost. Everything from the published head up to
+    /// `position` may be half written: the caller has overwritten it.
+    pub fn take_over(&self, header: &RingHeader) {
+        self.writers.store(0, Relaxed);
+        header.head.0.store(self.local_head.load(Relaxed), Release);
     }
 
 }

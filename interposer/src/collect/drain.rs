@@ -18,7 +18,7 @@ use crate::global::{Global, MAX_THREADS};
 use crate::sys;
 use crate::thread;
 use core::mem::size_of;
-use core::sync::atomic::{Ordering::*, fence};
+use core::sync::atomic::{Ordering::*, compiler_fence, fence};
 use log_format::blob::{Blob, BlobKind, Thread};
 use log_format::block::{BLOCK_HEADER, BlockHeader, BlockKind, Codec};
 use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, StopReason};
@@ -45,8 +45,6 @@ struct Pending {
     block: Block,
     /// The log was told (in an earlier window).
     announced: bool,
-    /// Ring whose last allocation it was, + 1.
-    last_of: u32,
 }
 
 /// What the drain knows of a ring.
@@ -95,6 +93,23 @@ pub struct Drain {
     max_live: u64,
     max_at: u32,
     windows: u64,
+    stage: Stage,
+    /// Live bytes and blocks before the window at hand.
+    before: (u64, u64),
+}
+
+/// How far the window at hand is: what must be undone if the drain is abandoned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Stage {
+    /// Nothing to undo.
+    Idle = 0,
+    /// Events are being taken.
+    Pass = 1,
+    /// Survivors are being put into the live set.
+    Commit = 2,
+    /// The window is in the file.
+    Written = 3,
 }
 
 impl Drain {
@@ -156,24 +171,52 @@ impl Drain {
     /// One window; false if nothing was left.
     fn window(&mut self, global: &'static Global, until: u64) -> bool {
         self.save();
-        let (bytes, blocks) = (self.live_bytes, self.live_blocks);
+        self.before = (self.live_bytes, self.live_blocks);
+        self.set_stage(Stage::Pass);
         self.pass(global, until, u32::MAX);
         if self.order == 0 {
             self.scratch.clear(true);
+            self.set_stage(Stage::Idle);
             return false;
         }
         let raised = self.max_live > self.peak_bytes;
         if raised && self.max_at + 1 < self.order {
             let limit = self.max_at + 1;
             self.take_back();
-            (self.live_bytes, self.live_blocks) = (bytes, blocks);
             self.pass(global, until, limit);
         }
-        if raised {
-            self.peak_bytes = self.max_live;
-        }
+        self.set_stage(Stage::Commit);
         self.commit(global, raised);
+        self.set_stage(Stage::Idle);
         true
+    }
+
+    /// Compilers must not move the stage among the work that it is about.
+    fn set_stage(&mut self, stage: Stage) {
+        compiler_fence(SeqCst);
+        self.stage = stage;
+        compiler_fence(SeqCst);
+    }
+
+    /// After a handler left the drain by `longjmp`: undoes the window at hand, or
+    /// finishes it if it is in the file already.
+    pub fn recover(&mut self, global: &'static Global) {
+        match self.stage {
+            Stage::Idle => {}
+            Stage::Pass => self.take_back(),
+            Stage::Commit => {
+                for index in 0..self.scratch.high as u32 {
+                    let slot = *self.scratch.slot(index);
+                    if slot.open && !slot.pending {
+                        self.live.remove(slot.ptr);
+                    }
+                }
+                self.take_back();
+            }
+            Stage::Written => self.give_room(global),
+        }
+        self.scratch.clear(false);
+        self.set_stage(Stage::Idle);
     }
 
     fn save(&mut self) {
@@ -192,6 +235,7 @@ impl Drain {
                 let _ = self.live.insert(listed.ptr, block);
             }
         }
+        (self.live_bytes, self.live_blocks) = self.before;
         self.scratch.clear(true);
     }
 
@@ -376,10 +420,7 @@ impl Drain {
         self.totals.allocated_bytes = self.totals.allocated_bytes.wrapping_add(size);
         self.live_blocks += 1;
         self.live_bytes = self.live_bytes.wrapping_add(size);
-        if self.live_bytes > self.max_live {
-            self.max_live = self.live_bytes;
-            self.max_at = self.order;
-        }
+        self.note_peak();
         ring.last_alloc = ptr;
         let order = self.order;
         let thread = ring.thread;
@@ -420,7 +461,7 @@ impl Drain {
             self.list(EventKind::UnmatchedFree, ring.thread, time, ptr, 0, 0);
             return;
         };
-        let temporary = self.forget_last(ptr) != 0;
+        let temporary = self.forget_last(ptr);
         self.totals.frees += 1;
         self.totals.temporary += u64::from(temporary);
         self.live_blocks -= 1;
@@ -429,22 +470,30 @@ impl Drain {
         self.list_block(kind, ring.thread, time, ptr, block);
     }
 
-    /// If the block is some thread's last allocation: it is no longer. Its ring + 1.
-    fn forget_last(&mut self, ptr: u64) -> u32 {
+    /// If the block is some thread's last allocation: it is no longer.
+    fn forget_last(&mut self, ptr: u64) -> bool {
         for index in 0..self.ring_count {
             // SAFETY: below `ring_count`.
             let last = unsafe { &mut (*self.rings.add(index)).last_alloc };
             if *last == ptr {
                 *last = 0;
-                return index as u32 + 1;
+                return true;
             }
         }
-        0
+        false
+    }
+
+    #[inline(always)]
+    fn note_peak(&mut self) {
+        if self.live_bytes > self.max_live {
+            self.max_live = self.live_bytes;
+            self.max_at = self.order;
+        }
     }
 
     fn realloc_begin(&mut self, ring: &mut RingState, old: u64) {
         let mut pending =
-            Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false, last_of: 0 };
+            Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false };
         if let Some(slot) = self.scratch.find(old) {
             self.scratch.unlink(slot);
             let open = self.scratch.slot(slot);
@@ -468,7 +517,12 @@ impl Drain {
         if pending.what != 3 {
             self.live_blocks -= 1;
             self.live_bytes = self.live_bytes.wrapping_sub(pending.block.size);
-            pending.last_of = self.forget_last(old);
+            self.forget_last(old);
+        }
+        if ring.pending_len as usize == MAX_PENDING {
+            // The oldest was left by a longjmp.
+            ring.pending.copy_within(1.., 0);
+            ring.pending_len -= 1;
         }
         if let Some(place) = ring.pending.get_mut(ring.pending_len as usize) {
             *place = pending;
@@ -500,18 +554,13 @@ impl Drain {
                 let _ = self.live.insert(pending.old, pending.block);
                 if pending.announced {
                     self.list_block(EventKind::Revive, ring.thread, time, 0, pending.block);
-                } else {
-                    // The entry for taking back would put it in twice: harmless.
                 }
             }
             _ => return,
         }
         self.live_blocks += 1;
         self.live_bytes = self.live_bytes.wrapping_add(pending.block.size);
-        if let Some(index) = pending.last_of.checked_sub(1) {
-            // SAFETY: a ring's number.
-            unsafe { (*self.rings.add(index as usize)).last_alloc = pending.old };
-        }
+        self.note_peak();
     }
 
     fn list(&mut self, kind: EventKind, thread: u32, time: u64, ptr: u64, size: u64, stack: u32) {
@@ -606,17 +655,25 @@ impl Drain {
             }
             None => failed = true,
         }
+        if raised {
+            self.peak_bytes = self.max_live;
+        }
+        self.set_stage(Stage::Written);
         if failed {
             global.stop(StopReason::NoSpace);
         }
-        // The block is in the file, so the rings' room can be used again.
+        self.give_room(global);
+        self.scratch.clear(true);
+    }
+
+    /// The window is in the file: the rings' room can be used again.
+    fn give_room(&mut self, global: &'static Global) {
         for index in 0..self.ring_count {
             if let Some(ring) = self.ring_of(global, index) {
                 // SAFETY: below `ring_count`.
                 ring::release(ring.header, unsafe { (*self.rings.add(index)).position });
             }
         }
-        self.scratch.clear(true);
     }
 
     fn encode_listed(&mut self, encoder: &mut Encoder<'_>, next: &mut usize, before: u32) {
@@ -838,5 +895,5 @@ fn take_pending(ring: &mut RingState, old: u64) -> Pending {
             return found;
         }
     }
-    Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false, last_of: 0 }
+    Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false }
 }

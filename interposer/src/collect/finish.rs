@@ -45,7 +45,7 @@ pub fn finish(state: State, status: i32) {
     let Some(global) = global::recording() else { return };
     let Some(header) = global.file.header() else { return };
     // A vfork child shares our memory and must leave the parent's log alone.
-    if header.pid.load(Relaxed) != sys::getpid() || global.filtered.load(Relaxed) != 0 {
+    if global.filtered.load(Relaxed) != 0 || header.pid.load(Relaxed) != sys::getpid() {
         return;
     }
     let word = tls::get();
@@ -61,7 +61,7 @@ pub fn finish(state: State, status: i32) {
         let seen = global.drain_done.load(Relaxed);
         sys::futex_wait(&global.drain_done, seen, 10_000_000);
     }
-    let mut work = Work { global, state, status, thread };
+    let mut work = Work { global, state, status, thread, ended: false };
     let argument = (&raw mut work).cast();
     // SAFETY: this thread's state; the work outlives the call.
     unsafe {
@@ -72,7 +72,7 @@ pub fn finish(state: State, status: i32) {
         }
     }
     super::unlock(global);
-    if state == State::Exec {
+    if state == State::Exec && work.ended {
         restart(global);
     }
 }
@@ -82,6 +82,8 @@ struct Work {
     state: State,
     status: i32,
     thread: *mut ThreadState,
+    /// Nothing of the log is mapped for writing any more.
+    ended: bool,
 }
 
 unsafe extern "C" fn run(work: *mut u8) {
@@ -116,7 +118,11 @@ unsafe extern "C" fn run(work: *mut u8) {
                 }
             }
         }
+        if global.stacks.detach_file().is_err() {
+            return;
+        }
         compact(global);
+        work.ended = true;
     }
     start::verbose_line(b"leak: finished ", global.file.path());
 }
@@ -205,6 +211,9 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
         let mut hole: Option<Hole> = None;
         let mut last = offsets.len();
         'extents: while let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) {
+            if hole.as_ref().is_some_and(|hole| from <= hole.offset) {
+                break;
+            }
             if !is_data(from) || extent(base, from).used.load(Relaxed) == 0 {
                 // Not needed, unless it was made the place for later blocks.
                 last -= 1;

@@ -20,6 +20,9 @@ const WAIT_NS: u64 = 10_000_000;
 /// Waits without any drain ending before recording is given up.
 const MAX_WAITS: u32 = 500;
 
+/// Farther apart than this, two stack pointers are not on one stack, bytes.
+const NEAR: u64 = 64 << 20;
+
 /// Gets room in the thread's ring: by draining, or, while another thread drains,
 /// from the half of the ring that is kept for that. False: the event is lost.
 ///
@@ -47,11 +50,25 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bo
                 // Handlers that interrupt us may use the rest.
                 state.producer.refresh(ring, capacity, hard + RESERVE);
                 // SAFETY: this thread's state.
-                unsafe { thread::deep(thread, drain_here, core::ptr::null_mut()) };
+                unsafe {
+                    (*thread).drain_sp = crate::arch::stack::pointer() as u64;
+                    thread::deep(thread, drain_here, core::ptr::null_mut());
+                }
                 unlock(global);
                 return state.producer.refresh(ring, capacity, soft) && global.phase() == Phase::Recording;
             }
-            Err(owner) if owner == me => return state.producer.refresh(ring, capacity, hard + RESERVE),
+            Err(owner) if owner == me => {
+                let sp = crate::arch::stack::pointer() as u64;
+                if state.bounds(sp).top == 0 || sp < state.drain_sp || sp - state.drain_sp > NEAR {
+                    // A handler that interrupts our own drain.
+                    return state.producer.refresh(ring, capacity, hard + RESERVE);
+                }
+                // Our drain was left by a longjmp: put things right and begin anew.
+                state.on_own_stack.store(0, Relaxed);
+                // SAFETY: the drain is this thread's.
+                unsafe { (*global.drain.get()).recover(global) };
+                unlock(global);
+            }
             Err(_) => {}
         }
         // Someone else drains: a little further, then look again.

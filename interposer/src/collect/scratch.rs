@@ -424,9 +424,13 @@ impl Scratch {
         }
     }
 
-    /// Empties everything for the next window.
-    pub fn clear(&mut self, linked: bool) {
-        if linked {
+    /// Empties everything for the next window. `whole`: the table of open blocks
+    /// is as it should be (else it is wiped).
+    pub fn clear(&mut self, whole: bool) {
+        if !whole {
+            // SAFETY: the table's own memory.
+            unsafe { self.table.write_bytes(0, TABLE) };
+        } else {
             // Few survivors are cheaper to take out one by one.
             let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();
             if open > TABLE / 64 {

@@ -6,7 +6,7 @@
 //! `std::bad_alloc` passes.
 
 use crate::originals::{self, *};
-use crate::{call, events, thunk_before, thunk_or};
+use crate::{call, events, thunk_before, thunk_found, thunk_or};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -133,31 +133,24 @@ pub fn in_loaded(libraries: &[&CStr], name: &CStr) -> *mut c_void {
 
 const CXX: &[&CStr] = &[c"libstdc++.so.6", c"libc++.so.1", c"libc++abi.so.1"];
 
-unsafe extern "C-unwind" fn gap_new(size: usize) -> *mut u8 {
-    let found = in_loaded(CXX, c"_Znwm");
-    // SAFETY: operator new's type.
-    unsafe {
-        if !found.is_null() && found != _Znwm as *mut c_void {
-            return core::mem::transmute::<*mut c_void, unsafe extern "C-unwind" fn(usize) -> *mut u8>(found)(size);
-        }
-        libc::malloc(size.max(1)).cast()
-    }
+// Jumps, because the function that is found may throw.
+thunk_found!(gap_new -> find_new);
+thunk_found!(gap_new_aligned -> find_new_aligned);
+
+unsafe extern "C" fn find_new(_size: usize) -> *const c_void {
+    let found = in_loaded(CXX, c"_Znwm").cast_const();
+    if found.is_null() || found == _Znwm as *const c_void { gap_new_nothrow as *const c_void } else { found }
+}
+
+unsafe extern "C" fn find_new_aligned(_size: usize, _align: usize) -> *const c_void {
+    let found = in_loaded(CXX, c"_ZnwmSt11align_val_t").cast_const();
+    let own = _ZnwmSt11align_val_t as *const c_void;
+    if found.is_null() || found == own { gap_new_aligned_nothrow as *const c_void } else { found }
 }
 
 unsafe extern "C" fn gap_new_nothrow(size: usize) -> *mut u8 {
     // SAFETY: malloc's type.
     unsafe { libc::malloc(size.max(1)).cast() }
-}
-
-unsafe extern "C-unwind" fn gap_new_aligned(size: usize, align: usize) -> *mut u8 {
-    let found = in_loaded(CXX, c"_ZnwmSt11align_val_t");
-    // SAFETY: aligned operator new's type.
-    unsafe {
-        if !found.is_null() && found != _ZnwmSt11align_val_t as *mut c_void {
-            return core::mem::transmute::<*mut c_void, unsafe extern "C-unwind" fn(usize, usize) -> *mut u8>(found)(size, align);
-        }
-        gap_new_aligned_nothrow(size, align)
-    }
 }
 
 unsafe extern "C" fn gap_new_aligned_nothrow(size: usize, align: usize) -> *mut u8 {

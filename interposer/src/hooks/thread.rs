@@ -1,5 +1,6 @@
 //! Threads: where their stacks begin, when they end, how they are called.
 
+use crate::arch::thunk::run_thread;
 use crate::arch::{stack, tls};
 use crate::originals::{self, *};
 use crate::thread::{self, ThreadState};
@@ -8,7 +9,7 @@ use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 use log_format::blob::BlobKind;
 
-type Start = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+type Start = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// What a new thread is to run. Boxes are reused, never freed: the bootstrap
 /// arena only grows.
@@ -74,7 +75,7 @@ pub unsafe extern "C" fn pthread_create(
         item.write(Box { start, argument, next: AtomicPtr::new(core::ptr::null_mut()) });
         let result = call!(
             PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
-            id, attributes, run, item.cast()
+            id, attributes, run_thread, item.cast()
         );
         if result != 0 {
             put_box(item);
@@ -83,17 +84,25 @@ pub unsafe extern "C" fn pthread_create(
     }
 }
 
-/// First function of every thread. It stays on the stack while the thread runs,
-/// and cancellation and pthread_exit unwind through it.
-unsafe extern "C-unwind" fn run(item: *mut c_void) -> *mut c_void {
+/// What a new thread runs, in two registers.
+#[repr(C)]
+pub struct Call {
+    start: Start,
+    argument: *mut c_void,
+}
+
+/// Called by [`run_thread`] on the new thread.
+///
+/// # Safety
+/// `item` is the box that `pthread_create` filled for this thread.
+pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
-    // SAFETY: pthread_create gave the box to this thread.
-    unsafe {
-        let (start, argument) = ((*item).start, (*item).argument);
-        put_box(item);
-        tls::set_stack_top((stack::pointer() + 1024) & !15);
-        start(argument)
-    }
+    // SAFETY: by the caller's promise.
+    let call = unsafe { Call { start: (*item).start, argument: (*item).argument } };
+    put_box(item);
+    // What lies above is libc's first frame and the thread's own descriptor.
+    tls::set_stack_top((stack::pointer() + 1024) & !15);
+    call
 }
 
 /// 0: none, 1: being made, 2: made.

@@ -7,7 +7,7 @@
 use super::cache::{Kind, Rule};
 use super::{Bounds, EXACT, Link, State, Step, plausible, registered};
 use crate::arch::{DWARF_FP, DWARF_RA, DWARF_SP};
-use crate::modules;
+use crate::{modules, thread};
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Register, RegisterRule, UnwindContext,
     UnwindContextStorage, UnwindSection, UnwindTableRow,
@@ -65,18 +65,43 @@ pub(super) struct Row {
     signal: bool,
 }
 
-/// Finds the rule for code that continues at `ra`.
+/// Finds the rule for code that continues at `ra`. gimli moves whole rows over
+/// the stack, so this is a deep path.
 #[cold]
 #[inline(never)]
 pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
-    if let Some(global) = crate::global::get()
-        && !scratch.thread.is_null()
-    {
+    struct Job {
+        ra: u64,
+        scratch: *mut Scratch,
+        rule: Rule,
+    }
+    unsafe extern "C" fn work(job: *mut u8) {
+        // SAFETY: the job below.
+        let job = unsafe { &mut *job.cast::<Job>() };
+        // SAFETY: the caller's scratch, which waits.
+        job.rule = make_rule(job.ra, unsafe { &mut *job.scratch });
+    }
+    let thread = scratch.thread;
+    let mut job = Job { ra, scratch, rule: Rule::new(Kind::None, 0, 0) };
+    // SAFETY: this thread's state; the job outlives the call.
+    unsafe { thread::deep(thread, work, (&raw mut job).cast()) };
+    job.rule
+}
+
+fn make_rule(ra: u64, scratch: &mut Scratch) -> Rule {
+    let none = Rule::new(Kind::None, 0, 0);
+    if let Some(global) = crate::global::get() {
         global.modules.first_sight(global, scratch.thread, (ra & !EXACT).wrapping_sub(1));
     }
-    let row = match row(ra, scratch) {
-        Some(row) => row,
-        None => return Rule::new(Kind::FramePointer, 0, 0),
+    let Some(row) = row(ra, scratch) else {
+        // A frame that was entered by a return to its first instruction, as
+        // makecontext arranges: the rule there may say that it is the last.
+        let first = row_at(ra & !EXACT, scratch);
+        return if first.is_some_and(|row| matches!(row.ra, Place::Undefined)) || modules::in_loader(ra & !EXACT) {
+            Rule::new(Kind::End, 0, 0)
+        } else {
+            Rule::new(Kind::FramePointer, 0, 0)
+        };
     };
     if row.signal {
         return Rule::new(Kind::Slow, 0, 0);
@@ -95,7 +120,7 @@ pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
         Cfa::Sp(offset) => Rule::new(Kind::Sp, offset, bp),
         Cfa::Bp(offset) => Rule::new(Kind::Bp, offset, bp),
         Cfa::Expression(_) => Rule::new(Kind::Slow, 0, 0),
-        Cfa::Unknown => Rule::new(Kind::None, 0, 0),
+        Cfa::Unknown => none,
     }
 }
 
@@ -106,6 +131,27 @@ pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
 #[cold]
 #[inline(never)]
 pub unsafe fn slow_step(state: &State, bounds: Bounds, scratch: &mut Scratch) -> Step {
+    struct Job<'a> {
+        state: &'a State,
+        bounds: Bounds,
+        scratch: *mut Scratch,
+        step: Step,
+    }
+    unsafe extern "C" fn work(job: *mut u8) {
+        // SAFETY: the job below; the state is the caller's.
+        unsafe {
+            let job = &mut *job.cast::<Job<'_>>();
+            job.step = evaluate_step(job.state, job.bounds, &mut *job.scratch);
+        }
+    }
+    let thread = scratch.thread;
+    let mut job = Job { state, bounds, scratch, step: Step::End };
+    // SAFETY: this thread's state; the job outlives the call.
+    unsafe { thread::deep(thread, work, (&raw mut job).cast()) };
+    job.step
+}
+
+unsafe fn evaluate_step(state: &State, bounds: Bounds, scratch: &mut Scratch) -> Step {
     let broken = Step::Broken(truncation::NO_RULE);
     let Some(row) = row(state.ra, scratch) else { return broken };
     // SAFETY: the row holds for this frame, so what it says to read is there.
@@ -254,7 +300,11 @@ fn signed(input: &mut log_format::varint::In<'_>) -> Option<i64> {
 /// information at all.
 fn row(ra: u64, scratch: &mut Scratch) -> Option<Row> {
     // A return address may be the first byte after its function.
-    let address = if ra & EXACT != 0 { ra & !EXACT } else { ra.wrapping_sub(1) };
+    row_at(if ra & EXACT != 0 { ra & !EXACT } else { ra.wrapping_sub(1) }, scratch)
+}
+
+/// The row for the instruction at `address`.
+fn row_at(address: u64, scratch: &mut Scratch) -> Option<Row> {
     let Some(object) = modules::find_object(address) else {
         return registered::row(address, scratch.context(), reduce);
     };

@@ -37,6 +37,9 @@ pub struct Frame {
 const KEPT: u32 = 8;
 const BARRIER: u32 = u32::MAX;
 
+/// Captures farther apart than this are not on one stack, bytes.
+const NEAR: u64 = 64 << 20;
+
 const _: () = assert!(core::mem::size_of::<Frame>() == 32);
 
 impl Frame {
@@ -321,7 +324,7 @@ fn truncated(global: &crate::global::Global, stacks: &StackTable, why: u64) -> u
 unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
     let bounds = thread.bounds(first.sp);
     let [outer, inner] = &mut thread.captures;
-    if inner.active != 0 {
+    if inner.active != 0 && !(first.sp >= inner.active && first.sp - inner.active < NEAR) {
         return truncated(global, &global.stacks, truncation::TOO_DEEP);
     }
     inner.active = first.sp;
@@ -333,7 +336,7 @@ unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadStat
     inner.active = 0;
     // A frame that lies outwards of the interrupted capture's on the same stack:
     // that one was left by a longjmp and will never end.
-    if bounds.top != 0 && first.sp > outer.active && outer.active + (64 << 20) > first.sp {
+    if bounds.top != 0 && first.sp >= outer.active && first.sp - outer.active < NEAR {
         outer.memo.clear();
         outer.active = 0;
     }

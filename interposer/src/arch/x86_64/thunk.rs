@@ -144,3 +144,52 @@ macro_rules! thunk_or {
         }
     };
 }
+
+/// First function of every thread: `prepare(item)` says what to run. Assembly,
+/// because cancellation and `pthread_exit` unwind through it, and a Rust frame
+/// would stop them.
+///
+/// # Safety
+/// Called by `pthread_create` only.
+#[unsafe(naked)]
+pub unsafe extern "C" fn run_thread(item: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "call {prepare}",
+        "mov rdi, rdx",
+        "call rax",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
+        ".cfi_endproc",
+        prepare = sym crate::hooks::thread::prepare,
+    )
+}
+
+/// `thunk_found!(name -> find)`: jumps to the function whose address
+/// `find(arg0, arg1)` returns, with the first two arguments as they were.
+#[macro_export]
+macro_rules! thunk_found {
+    ($name:ident -> $find:path) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
+                "call {find}",
+                "add rsp, 8", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp rax",
+                ".cfi_endproc",
+                find = sym $find,
+            )
+        }
+    };
+}
