@@ -106,7 +106,7 @@ impl Replay {
             if batch.is_empty() {
                 break;
             }
-            let ends = batch.iter().filter(|event| event.serial != 0 && !is_made(event));
+            let ends = batch.iter().filter(|event| !is_made(event));
             self.live.warm(ends.map(|event| event.serial));
             for event in &batch {
                 match event.kind {

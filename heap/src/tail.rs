@@ -15,8 +15,7 @@ use log_format::window::Tail;
 /// Serial of the live block at an address.
 struct ByAddress {
     base: Vec<(u64, u64)>,
-    /// Changes; 0 is none.
-    changed: FastMap<u64, u64>,
+    changed: FastMap<u64, Option<u64>>,
 }
 
 impl ByAddress {
@@ -32,19 +31,19 @@ impl ByAddress {
 
     fn get(&self, ptr: u64) -> Option<u64> {
         if let Some(&serial) = self.changed.get(&ptr) {
-            return Some(serial).filter(|&serial| serial != 0);
+            return serial;
         }
         let place = self.base.partition_point(|entry| entry.0 <= ptr).checked_sub(1)?;
         self.base.get(place).filter(|entry| entry.0 == ptr).map(|entry| entry.1)
     }
 
     fn set(&mut self, ptr: u64, serial: u64) {
-        self.changed.insert(ptr, serial);
+        self.changed.insert(ptr, Some(serial));
     }
 
     fn take(&mut self, ptr: u64) -> Option<u64> {
         let serial = self.get(ptr)?;
-        self.set(ptr, 0);
+        self.changed.insert(ptr, None);
         Some(serial)
     }
 }

@@ -221,7 +221,7 @@ fn dump() -> String {
     assert_eq!(&bytes[dump.at..dump.at + 8], [0; 8], "the blocks end here");
     dump.extent(8192, "2 = RING", "unused");
     dump.title(8192 + 64, "Ring header");
-    dump.lines(&[(64, "head 168"), (64, "tail 128"), (8, "capacity 4096"), (4, "ring 0")]);
+    dump.lines(&[(64, "head 176"), (64, "tail 128"), (8, "capacity 4096"), (4, "ring 0")]);
     dump.title(8192 + 4096 + 128, "Records, from tail to head");
     dump.lines(&[
         (8, "8 = TIME 6000"),

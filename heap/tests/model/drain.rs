@@ -39,8 +39,9 @@ pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec, short: bool) ->
     cuts.sort_unstable();
     let mut file = LogFile::new();
     let nodes: Vec<_> = (0..STACKS).map(|n| support::node(n, 0x1000 + u64::from(n))).collect();
+    // Serials begin at 0 or 1.
     let mut drain = Drain {
-        next_serial: 1,
+        next_serial: steps.len() as u64 % 2,
         ..Drain::default()
     };
     drain.file_blocks.push(file.block(BlockKind::Nodes, Codec::Raw, &support::nodes(1, &nodes)));
