@@ -156,6 +156,11 @@ fn names_allocator(function: &str) -> bool {
     PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| bare.starts_with(wrapper))
 }
 
+/// Whether nothing called a frame, though unwinders may not know.
+pub fn is_outermost(frame: &Frame<'_>) -> bool {
+    matches!(frame.function, Some("_start" | "_dl_start_user" | "clone" | "clone3" | "__clone" | "__clone3"))
+}
+
 /// How many frames, from the inner end, are not the runtime's business.
 pub fn inside_runtime(frames: &[Frame<'_>]) -> usize {
     fn name<'a>(frame: &Frame<'a>) -> &'a str {

@@ -188,6 +188,9 @@ impl<'p> View<'p> {
         if frames.is_empty() && cut.is_none() && stack.0 != 0 {
             cut = Some("its frames are not in the log");
         }
+        if frames.last().is_some_and(hiding::is_outermost) {
+            cut = None;
+        }
         frames.retain(|frame| !hiding::is_own(frame));
         let inner = frames
             .iter()
