@@ -3,6 +3,7 @@
 // freed(): each of the forms of delete, after the form of new that belongs to it; nothing lives.
 // throws(): new that fails with bad_alloc or a null pointer; counts nothing of its own
 // (libstdc++ makes the exception by malloc and frees it).
+// operators N calm: without throws(), which some allocators answer by abort.
 // Prints N. Status 0.
 #include "common.h"
 #include <new>
@@ -79,7 +80,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < count; i++) {
         kept();
         freed();
-        throws();
+        if (argc < 3) throws();
     }
     say("%ld rounds\n", count);
     return 0;

@@ -304,17 +304,22 @@ pub fn contains(site: &Value, function: &str) -> bool {
         .any(|&name| name == function || plain(name) == function)
 }
 
-fn plain(name: &str) -> &str {
-    let name = name
-        .rsplit("(anonymous namespace)::")
-        .next()
-        .unwrap_or(name);
-    let name = name.split(['(', '<']).next().unwrap_or(name);
-    let name = name
-        .rsplit("::")
-        .find(|part| !is_rust_hash(part))
-        .unwrap_or(name);
-    name.rsplit(' ').next().unwrap_or(name)
+fn plain(name: &str) -> String {
+    let name = name.replace("(anonymous namespace)::", "");
+    let mut outside = String::new();
+    let mut templates = 0usize;
+    for character in name.chars() {
+        match character {
+            '<' => templates += 1,
+            '>' => templates = templates.saturating_sub(1),
+            '(' if templates == 0 => break,
+            _ if templates == 0 => outside.push(character),
+            _ => {}
+        }
+    }
+    let last = outside.rsplit("::").find(|part| !is_rust_hash(part));
+    let last = last.unwrap_or(&outside);
+    last.rsplit(' ').next().unwrap_or(last).to_owned()
 }
 
 fn is_rust_hash(part: &str) -> bool {

@@ -245,6 +245,11 @@ fn realloc_to_nothing_is_a_free() {
 #[test]
 fn a_failing_realloc_leaves_the_old_block_alive() {
     assert_reallocs("failing", [100, 0, 0, 4_000, 100, 4_000]);
+    let said = Run::program("reallocs")
+        .args(["failing", "100"])
+        .under_leak()
+        .stdout;
+    assert!(said.contains("200 of 200 say ENOMEM"), "{said}");
 }
 
 #[test]
