@@ -114,6 +114,10 @@ unsafe fn apply(state: &State, cfa: u64, bp_offset: i64, bounds: Bounds) -> Step
 /// inside the known stack.
 #[cold]
 unsafe fn by_frame_pointer(state: &State, bounds: Bounds) -> Step {
+    // The ABI marks the outermost frame so; a start file may lack unwind tables.
+    if state.bp == 0 {
+        return Step::End;
+    }
     let inside = bounds.top != 0 && state.sp <= bounds.top;
     if !inside || state.bp < state.sp || state.bp & 7 != 0 || state.bp.saturating_add(16) > bounds.top {
         return Step::Broken(truncation::NO_RULE);
