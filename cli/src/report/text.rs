@@ -320,6 +320,9 @@ fn empty(page: &Page) -> String {
             counted(page.small.figures.blocks, "block")
         );
     }
+    if sums.allocations + sums.reallocations == 0 && !page.loss.is_empty() {
+        return "Nothing to report: no allocation was recorded; what was lost is told above.".to_owned();
+    }
     if sums.allocations + sums.reallocations == 0 {
         return "Nothing to report: the program made no allocation that was recorded. That is so if it ended \
                 before its first one, or if it has an allocator of its own that no hook sees."

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::environment;
 use crate::error::reason;
 
-/// A log begins with this much, bytes.
-const LEAST_ROOM: u64 = 64 * 1024;
+/// The buffers of a log's first threads need this much, bytes.
+const LEAST_ROOM: u64 = 4 << 20;
 
 /// An absolute path, in whose last part `%p` and `%e` stand for process id and program name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +44,9 @@ impl fmt::Display for Unwritable {
             ),
             Unwritable::Full(dir) => write!(
                 f,
-                "{}: the disk is full; free some space, or choose another directory with -o",
-                dir.display()
+                "{}: the disk is full (less than {} left); free some space, or choose another directory with -o",
+                dir.display(),
+                crate::figures::bytes(LEAST_ROOM)
             ),
         }
     }
