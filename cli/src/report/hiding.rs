@@ -20,25 +20,8 @@ const ALLOCATORS: &[&str] = &[
     "libscudo",
 ];
 
-/// What allocators and C libraries put before the names below.
-const PREFIXES: &[&str] = &[
-    "",
-    "__libc_",
-    "__GI___libc_",
-    "__GI_",
-    "_int_",
-    "_mid_",
-    "je_",
-    "_rjem_",
-    "_rjem_je_",
-    "tc_",
-    "mi_",
-    "_mi_",
-    "__interceptor_",
-];
-
-/// Functions that hand out memory, without prefix.
-const FUNCTIONS: &[&str] = &[
+/// The C library's functions that hand out memory, and what it puts before them inside.
+const LIBC: &[&str] = &[
     "malloc",
     "calloc",
     "realloc",
@@ -48,6 +31,22 @@ const FUNCTIONS: &[&str] = &[
     "posix_memalign",
     "valloc",
     "pvalloc",
+    "malloc_hook_ini",
+];
+const LIBC_PREFIXES: &[&str] = &[
+    "",
+    "__",
+    "__libc_",
+    "__GI___libc_",
+    "__GI_",
+    "_int_",
+    "_mid_",
+    "__interceptor_",
+];
+
+/// What other allocators call theirs besides, and what they put before them. Without such a
+/// prefix these names are a programmer's own.
+const OTHERS: &[&str] = &[
     "mallocx",
     "rallocx",
     "zalloc",
@@ -56,7 +55,6 @@ const FUNCTIONS: &[&str] = &[
     "newarray",
     "new_aligned",
     "newarray_nothrow",
-    "malloc_hook_ini",
     "malloc_aligned",
     "zalloc_aligned",
     "malloc_generic",
@@ -65,6 +63,7 @@ const FUNCTIONS: &[&str] = &[
     "page_malloc",
     "theap_malloc",
 ];
+const OTHER_PREFIXES: &[&str] = &["je_", "_rjem_", "_rjem_je_", "tc_", "mi_", "_mi_"];
 
 /// Starts of C++ and Rust names that stand between an allocator and its user.
 const WRAPPERS: &[&str] = &[
@@ -146,19 +145,25 @@ fn names_allocator(function: &str) -> bool {
     if function.starts_with("__libc_") && !function.starts_with("__libc_start_") {
         return true;
     }
-    let stripped = |prefix: &&str| {
-        function
-            .strip_prefix(*prefix)
-            .is_some_and(|rest| FUNCTIONS.contains(&rest))
+    let family = |prefixes: &[&str], names: &[&[&str]]| {
+        let stripped = prefixes.iter().filter_map(|prefix| function.strip_prefix(prefix));
+        stripped
+            .into_iter()
+            .any(|rest| names.iter().any(|names| names.contains(&rest)))
     };
     // `<alloc::alloc::Global as core::alloc::Allocator>::allocate`
     let bare = function.trim_start_matches('<');
-    PREFIXES.iter().any(stripped) || WRAPPERS.iter().any(|wrapper| bare.starts_with(wrapper))
+    family(LIBC_PREFIXES, &[LIBC])
+        || family(OTHER_PREFIXES, &[LIBC, OTHERS])
+        || WRAPPERS.iter().any(|wrapper| bare.starts_with(wrapper))
 }
 
 /// Whether nothing called a frame, though unwinders may not know.
 pub fn is_outermost(frame: &Frame<'_>) -> bool {
-    matches!(frame.function, Some("_start" | "_dl_start_user" | "clone" | "clone3" | "__clone" | "__clone3"))
+    matches!(
+        frame.function,
+        Some("_start" | "_dl_start_user" | "clone" | "clone3" | "__clone" | "__clone3")
+    )
 }
 
 /// How many frames, from the inner end, are not the runtime's business.
@@ -222,6 +227,8 @@ mod tests {
             "xmalloc",
             "strdup",
             "tc_qdisc_new",
+            "zalloc",
+            "new",
             "my_malloc",
             "newline",
             "__libc_start_main",

@@ -348,6 +348,7 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Filtered => "system_call_filter",
         StopReason::Stacks => "stack_table_full",
         StopReason::Stuck => "lock_held_too_long",
+        StopReason::AddressSpace => "address_space_limit",
     }
 }
 

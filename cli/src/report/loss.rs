@@ -172,6 +172,7 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Filtered => "recording stopped: a system-call filter was in force",
         StopReason::Stacks => "recording stopped: the table of stacks is full",
         StopReason::Stuck => "recording stopped: a thread held the recorder up for too long",
+        StopReason::AddressSpace => "nothing recorded: the limit of the address space (ulimit -v) is below 320 MiB",
         StopReason::None => "recording stopped",
     }
 }
