@@ -41,6 +41,10 @@ static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 static STACK_LIMIT: AtomicU64 = AtomicU64::new(8 << 20);
 
+/// With less address space than this (`RLIMIT_AS`) nothing is recorded: a quarter
+/// of it would not hold the recorder's reservations, bytes.
+const MIN_ADDRESS_SPACE: u64 = 320 << 20;
+
 /// Outer end of the main thread's stack, 0 if unknown.
 pub fn main_stack_top() -> u64 {
     // SAFETY: set by the loader before anything of ours runs.
@@ -72,15 +76,9 @@ pub fn variable(name: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Notes the log that a fork child will name as its parent's.
-pub fn remember_parent() {
-    if let Some(global) = crate::global::recording() {
-        remember_parent_of(global);
-    }
-}
-
-/// As [`remember_parent`], whatever the recorder's phase.
-pub fn remember_parent_of(global: &Global) {
+/// Notes this log as the one that fork children name as their parent's. (Not at
+/// `fork`: libc itself forks without calling it.)
+fn remember_as_parent(global: &Global) {
     let path = global.file.path();
     // SAFETY: see `Parent`.
     if let Some(to) = unsafe { (*PARENT.path.get()).get_mut(..path.len()) } {
@@ -119,7 +117,8 @@ fn try_begin(global: &'static Global) -> bool {
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     crate::collect::file::SIZE_LIMIT.store(sys::rlimit(libc::RLIMIT_FSIZE), Relaxed);
-    let limited = sys::rlimit(libc::RLIMIT_AS) != u64::MAX;
+    let address_space = sys::rlimit(libc::RLIMIT_AS);
+    let limited = address_space != u64::MAX;
     let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
     global.rules.store(rules.cast(), Relaxed);
     global.rules_generation.store(0, Relaxed);
@@ -133,10 +132,18 @@ fn try_begin(global: &'static Global) -> bool {
     drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
     let Some(header) = global.file.header() else { return false };
     fill(header, tsc, again);
+    if address_space < MIN_ADDRESS_SPACE {
+        // What we would reserve is the program's.
+        first_blocks(global, drain, again);
+        header.magic.store(u64::from_le_bytes(MAGIC), Release);
+        global.stop(StopReason::AddressSpace);
+        return false;
+    }
     if global.stacks.init(&global.file, limited).is_err() {
         return false;
     }
     first_blocks(global, drain, again);
+    remember_as_parent(global);
     if !again {
         hooks::thread::init();
         collect::finish::watch_exit();

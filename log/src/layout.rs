@@ -72,6 +72,8 @@ pub enum StopReason {
     Stacks = 4,
     /// A thread left the recorder by `longjmp` while it wrote the log.
     Stuck = 5,
+    /// The program's address space is limited too much to share it.
+    AddressSpace = 6,
 }
 
 impl StopReason {
@@ -83,6 +85,7 @@ impl StopReason {
             3 => StopReason::Filtered,
             4 => StopReason::Stacks,
             5 => StopReason::Stuck,
+            6 => StopReason::AddressSpace,
             _ => StopReason::None,
         }
     }
@@ -156,8 +159,9 @@ pub struct Header {
     pub end_ticks: AtomicU64,
     /// Bit set of [`flag`] values.
     pub flags: AtomicU64,
-    /// Frees, in a forked child, of blocks that the parent had made (as of the last window).
-    pub reserved: AtomicU64,
+    /// Blocks in the file after a clean end (so that a file cut between two of
+    /// them is known); zero before.
+    pub block_count: AtomicU64,
 }
 
 /// Bits of [`Header::flags`].

@@ -28,6 +28,8 @@ use log_format::window::{Encoder, Event, EventKind, Head, Tail, Totals};
 
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
 const TIME_SHIFT: u8 = 10;
+/// A block of at most this size is stored as it is before the first drain, bytes.
+const SMALL: usize = 8 << 10;
 /// Reallocations of one thread that can be under way at once (handlers).
 const MAX_PENDING: usize = 4;
 /// First DATA extent added, bytes; each further one is twice as large up to the last.
@@ -138,6 +140,11 @@ impl Drain {
     pub fn prepare(&mut self, global: &Global) {
         self.ready();
         self.extend(global, MAX_DATA_EXTENT);
+    }
+
+    /// Blocks written so far.
+    pub fn block_count(&self) -> u64 {
+        self.seq
     }
 
     /// Drains everything that the rings hold now.
@@ -753,7 +760,9 @@ impl Drain {
     /// Appends a block to the file; nothing happens if there is no room (and
     /// recording ends).
     pub fn append(&mut self, global: &Global, kind: BlockKind, raw: &[u8]) -> bool {
-        let compressed = if self.scratch.ready() { self.scratch.compress(raw) } else { None };
+        // The first blocks of a process are small: not worth the compressor's memory.
+        let worth = raw.len() > SMALL || self.scratch.is_ready();
+        let compressed = if worth && self.scratch.ready() { self.scratch.compress(raw) } else { None };
         let (codec, stored) = match compressed {
             Some(stored) => (Codec::Zstd, stored),
             None => (Codec::Raw, raw),

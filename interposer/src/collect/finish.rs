@@ -106,6 +106,7 @@ unsafe extern "C" fn run(work: *mut u8) {
         return;
     }
     if drain.append_nodes(global) {
+        header.block_count.store(drain.block_count(), Relaxed);
         header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
         global.set_phase(Phase::Dormant);
         // Threads that still run write into private pages from here on.
@@ -130,7 +131,6 @@ unsafe extern "C" fn run(work: *mut u8) {
 /// After a drained exec that may fail: the next event begins a new log, as in a
 /// fork child.
 fn restart(global: &'static Global) {
-    start::remember_parent_of(global);
     tls::set(0);
     global.reset();
 }

@@ -130,3 +130,17 @@ pub fn prepare_for_filter(global: &'static Global) {
     thread::release_borrowed(thread);
 }
 
+
+/// Writes what happened so far and ends recording.
+pub fn end_early(global: &'static Global, reason: StopReason) {
+    let thread = thread::ready();
+    if !thread.is_null() {
+        if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+            // SAFETY: this thread's state; the drain is held.
+            unsafe { thread::deep(thread, drain_here, core::ptr::null_mut()) };
+            unlock(global);
+        }
+        thread::release_borrowed(thread);
+    }
+    global.stop(reason);
+}

@@ -130,6 +130,11 @@ fn place(ptr: u64) -> usize {
 }
 
 impl Scratch {
+    /// Whether everything is mapped.
+    pub fn is_ready(&self) -> bool {
+        !self.base.is_null()
+    }
+
     /// Maps everything; false if there is no memory.
     pub fn ready(&mut self) -> bool {
         if !self.base.is_null() {

@@ -11,34 +11,52 @@ use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// 0: not yet looked at, 1: record, 2: pass on.
+/// Bit 31: decided. Bit `k`: the form at place `k` of [`FORMS`] is recorded.
 static MODE: AtomicU32 = AtomicU32::new(0);
+const DECIDED: u32 = 1 << 31;
+
+/// Decided form by form: an allocator may define some, and libstdc++'s others
+/// call those or malloc.
+static FORMS: [&Slot; 20] = [
+    &NEW, &NEW_NOTHROW, &NEW_ARRAY, &NEW_ARRAY_NOTHROW, &NEW_ALIGNED, &NEW_ALIGNED_NOTHROW, &NEW_ARRAY_ALIGNED,
+    &NEW_ARRAY_ALIGNED_NOTHROW, &DELETE, &DELETE_ARRAY, &DELETE_SIZED, &DELETE_ARRAY_SIZED, &DELETE_NOTHROW,
+    &DELETE_ARRAY_NOTHROW, &DELETE_ALIGNED, &DELETE_ARRAY_ALIGNED, &DELETE_SIZED_ALIGNED,
+    &DELETE_ARRAY_SIZED_ALIGNED, &DELETE_ALIGNED_NOTHROW, &DELETE_ARRAY_ALIGNED_NOTHROW,
+];
 
 #[inline(always)]
-fn recorded() -> bool {
-    match MODE.load(Relaxed) {
-        0 => decide(),
-        mode => mode == 1,
-    }
+fn recorded(form: usize) -> bool {
+    let mode = MODE.load(Relaxed);
+    let mode = if mode == 0 { decide() } else { mode };
+    mode >> form & 1 != 0
 }
 
 #[cold]
-fn decide() -> bool {
+fn decide() -> u32 {
     if !originals::resolved() {
-        return false;
+        return 0;
     }
-    let same = originals::same_module(&NEW, &MALLOC);
+    let mut mode = DECIDED;
+    for (place, slot) in FORMS.iter().enumerate() {
+        mode |= u32::from(originals::same_module(slot, &MALLOC)) << place;
+    }
+    // A plain new is recorded through its nothrow twin, the form after it.
+    for place in [0, 2, 4, 6] {
+        if mode >> (place + 1) & 1 == 0 {
+            mode &= !(1 << place);
+        }
+    }
     fill_gaps();
-    MODE.store(if same { 1 } else { 2 }, Relaxed);
-    same
+    MODE.store(mode, Relaxed);
+    mode
 }
 
-/// `new!(symbol -> body, slot; nothrow twin, aligned?)`
+/// `new!(symbol -> body, slot; place in FORMS, nothrow twin, aligned?)`
 macro_rules! new {
-    ($name:ident -> $body:ident, $slot:ident; $nothrow:ident, $aligned:literal) => {
+    ($name:ident -> $body:ident, $slot:ident; $form:literal, $nothrow:ident, $aligned:literal) => {
         thunk_or!($name -> $body, $slot);
         unsafe extern "C" fn $body(size: usize, align: usize, _: usize, slot: *const u64, fp: u64) -> *mut u8 {
-            if !recorded() {
+            if !recorded($form) {
                 return null_mut();
             }
             // SAFETY: the twins have these types; slot and fp come from the thunk.
@@ -60,33 +78,39 @@ macro_rules! new {
 /// An object to point at where `std::nothrow` is wanted.
 static NOTHROW: u64 = 0;
 
-new!(_Znwm -> new_body, NEW; NEW_NOTHROW, false);
-new!(_ZnwmRKSt9nothrow_t -> new_nothrow_body, NEW_NOTHROW; NEW_NOTHROW, false);
-new!(_Znam -> new_array_body, NEW_ARRAY; NEW_ARRAY_NOTHROW, false);
-new!(_ZnamRKSt9nothrow_t -> new_array_nothrow_body, NEW_ARRAY_NOTHROW; NEW_ARRAY_NOTHROW, false);
-new!(_ZnwmSt11align_val_t -> new_aligned_body, NEW_ALIGNED; NEW_ALIGNED_NOTHROW, true);
-new!(_ZnwmSt11align_val_tRKSt9nothrow_t -> new_aligned_nothrow_body, NEW_ALIGNED_NOTHROW; NEW_ALIGNED_NOTHROW, true);
-new!(_ZnamSt11align_val_t -> new_array_aligned_body, NEW_ARRAY_ALIGNED; NEW_ARRAY_ALIGNED_NOTHROW, true);
-new!(_ZnamSt11align_val_tRKSt9nothrow_t -> new_array_aligned_nothrow_body, NEW_ARRAY_ALIGNED_NOTHROW; NEW_ARRAY_ALIGNED_NOTHROW, true);
+new!(_Znwm -> new_body, NEW; 0, NEW_NOTHROW, false);
+new!(_ZnwmRKSt9nothrow_t -> new_nothrow_body, NEW_NOTHROW; 1, NEW_NOTHROW, false);
+new!(_Znam -> new_array_body, NEW_ARRAY; 2, NEW_ARRAY_NOTHROW, false);
+new!(_ZnamRKSt9nothrow_t -> new_array_nothrow_body, NEW_ARRAY_NOTHROW; 3, NEW_ARRAY_NOTHROW, false);
+new!(_ZnwmSt11align_val_t -> new_aligned_body, NEW_ALIGNED; 4, NEW_ALIGNED_NOTHROW, true);
+new!(_ZnwmSt11align_val_tRKSt9nothrow_t -> new_aligned_nothrow_body, NEW_ALIGNED_NOTHROW; 5, NEW_ALIGNED_NOTHROW, true);
+new!(_ZnamSt11align_val_t -> new_array_aligned_body, NEW_ARRAY_ALIGNED; 6, NEW_ARRAY_ALIGNED_NOTHROW, true);
+new!(_ZnamSt11align_val_tRKSt9nothrow_t -> new_array_aligned_nothrow_body, NEW_ARRAY_ALIGNED_NOTHROW; 7, NEW_ARRAY_ALIGNED_NOTHROW, true);
 
-unsafe extern "C" fn deleting(ptr: *mut u8) {
-    if recorded() && !ptr.is_null() {
-        events::free(ptr);
-    }
+/// `delete!(symbol, before, slot; place in FORMS)`
+macro_rules! delete {
+    ($name:ident, $before:ident, $slot:ident; $form:literal) => {
+        thunk_before!($name -> $before, $slot);
+        unsafe extern "C" fn $before(ptr: *mut u8) {
+            if recorded($form) && !ptr.is_null() {
+                events::free(ptr);
+            }
+        }
+    };
 }
 
-thunk_before!(_ZdlPv -> deleting, DELETE);
-thunk_before!(_ZdaPv -> deleting, DELETE_ARRAY);
-thunk_before!(_ZdlPvm -> deleting, DELETE_SIZED);
-thunk_before!(_ZdaPvm -> deleting, DELETE_ARRAY_SIZED);
-thunk_before!(_ZdlPvRKSt9nothrow_t -> deleting, DELETE_NOTHROW);
-thunk_before!(_ZdaPvRKSt9nothrow_t -> deleting, DELETE_ARRAY_NOTHROW);
-thunk_before!(_ZdlPvSt11align_val_t -> deleting, DELETE_ALIGNED);
-thunk_before!(_ZdaPvSt11align_val_t -> deleting, DELETE_ARRAY_ALIGNED);
-thunk_before!(_ZdlPvmSt11align_val_t -> deleting, DELETE_SIZED_ALIGNED);
-thunk_before!(_ZdaPvmSt11align_val_t -> deleting, DELETE_ARRAY_SIZED_ALIGNED);
-thunk_before!(_ZdlPvSt11align_val_tRKSt9nothrow_t -> deleting, DELETE_ALIGNED_NOTHROW);
-thunk_before!(_ZdaPvSt11align_val_tRKSt9nothrow_t -> deleting, DELETE_ARRAY_ALIGNED_NOTHROW);
+delete!(_ZdlPv, before_delete, DELETE; 8);
+delete!(_ZdaPv, before_delete_array, DELETE_ARRAY; 9);
+delete!(_ZdlPvm, before_delete_sized, DELETE_SIZED; 10);
+delete!(_ZdaPvm, before_delete_array_sized, DELETE_ARRAY_SIZED; 11);
+delete!(_ZdlPvRKSt9nothrow_t, before_delete_nothrow, DELETE_NOTHROW; 12);
+delete!(_ZdaPvRKSt9nothrow_t, before_delete_array_nothrow, DELETE_ARRAY_NOTHROW; 13);
+delete!(_ZdlPvSt11align_val_t, before_delete_aligned, DELETE_ALIGNED; 14);
+delete!(_ZdaPvSt11align_val_t, before_delete_array_aligned, DELETE_ARRAY_ALIGNED; 15);
+delete!(_ZdlPvmSt11align_val_t, before_delete_sized_aligned, DELETE_SIZED_ALIGNED; 16);
+delete!(_ZdaPvmSt11align_val_t, before_delete_array_sized_aligned, DELETE_ARRAY_SIZED_ALIGNED; 17);
+delete!(_ZdlPvSt11align_val_tRKSt9nothrow_t, before_delete_aligned_nothrow, DELETE_ALIGNED_NOTHROW; 18);
+delete!(_ZdaPvSt11align_val_tRKSt9nothrow_t, before_delete_array_aligned_nothrow, DELETE_ARRAY_ALIGNED_NOTHROW; 19);
 
 /// A program without C++ that loads a C++ library later, privately: its new and
 /// delete bind to ours, and there is no next one in our search order. Each empty

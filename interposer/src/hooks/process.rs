@@ -5,9 +5,9 @@ use crate::arch::clock;
 use crate::collect::{file::SIZE_LIMIT, finish};
 use crate::global;
 use crate::originals::{self, *};
-use crate::{call, start, thunk_before};
+use crate::{call, thunk_before};
 use core::sync::atomic::{AtomicU64, Ordering::*};
-use log_format::layout::State;
+use log_format::layout::{State, StopReason};
 
 /// When the last `fork` was called here, event clock; inherited by the child.
 pub static FORK_TICKS: AtomicU64 = AtomicU64::new(0);
@@ -48,27 +48,32 @@ pub unsafe extern "C" fn fork() -> i32 {
         return -1;
     }
     FORK_TICKS.store(clock::before(), Relaxed);
-    start::remember_parent();
     // SAFETY: fork's type.
     unsafe { call!(FORK as fn() -> i32,) }
 }
 
 const PR_SET_NAME: u64 = 15;
 const PR_SET_SECCOMP: u64 = 22;
+const PR_SET_TSC: u64 = 26;
+const SECCOMP_MODE_STRICT: u64 = 1;
+const SECCOMP_SET_MODE_STRICT: u64 = 0;
+const PR_TSC_SIGSEGV: u64 = 2;
 
 unsafe extern "C" fn before_prctl(option: u64, argument: u64) {
     originals::resolved();
     match option {
+        PR_SET_SECCOMP if argument == SECCOMP_MODE_STRICT => clockless(),
+        PR_SET_TSC if argument == PR_TSC_SIGSEGV => clockless(),
         PR_SET_SECCOMP => filter(),
         PR_SET_NAME if argument != 0 => super::thread::note_name(argument as *const _),
         _ => {}
     }
 }
 
-unsafe extern "C" fn before_syscall(number: u64) {
+unsafe extern "C" fn before_syscall(number: u64, operation: u64) {
     originals::resolved();
     if number == libc::SYS_seccomp as u64 {
-        filter();
+        if operation == SECCOMP_SET_MODE_STRICT { clockless() } else { filter() }
     }
 }
 
@@ -80,6 +85,14 @@ thunk_before!(syscall -> before_syscall, SYSCALL);
 fn filter() {
     if let Some(global) = global::recording() {
         crate::collect::prepare_for_filter(global);
+    }
+}
+
+/// Reading the time-stamp counter is about to become a fault (strict mode does
+/// that too): what happened so far is written, and recording ends.
+fn clockless() {
+    if let Some(global) = global::recording() {
+        crate::collect::end_early(global, StopReason::Filtered);
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Info {
     pub node_count: u64,
     /// [`layout::flag`] bits.
     pub flags: u64,
+    /// Blocks in the file after a clean end; 0 if there was none.
+    pub block_count: u64,
     /// Event clock to nanoseconds.
     pub clock: Clock,
 }
@@ -108,6 +110,7 @@ impl Info {
             selfcheck_no_cfi: u64_at(&page, offset_of!(Header, selfcheck_no_cfi)),
             node_count: u64_at(&page, offset_of!(Header, node_count)),
             flags: u64_at(&page, offset_of!(Header, flags)),
+            block_count: u64_at(&page, offset_of!(Header, block_count)),
             clock: Clock::read(&page),
         })
     }
@@ -184,5 +187,53 @@ impl Clock {
     /// The reading at the start of recording.
     pub fn start(&self) -> u64 {
         self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(slots: [(u64, u64); 2]) -> std::vec::Vec<u8> {
+        let mut page = std::vec![0u8; 4096];
+        let mut put = |at: usize, value: u64| page[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        put(offset_of!(Header, start_ticks), 1_000_000);
+        put(offset_of!(Header, start_ns), 500);
+        for (number, (ticks, ns)) in slots.into_iter().enumerate() {
+            let at = offset_of!(Header, calibration) + number * size_of::<Calibration>();
+            put(at, ticks);
+            put(at + 8, ns);
+        }
+        page
+    }
+
+    /// Nanoseconds of 2000 ticks, by a log with these calibration slots.
+    fn ns(slots: [(u64, u64); 2]) -> (bool, u64) {
+        let clock = Clock::read(&page(slots));
+        (clock.is_known(), clock.to_ns(1_000_000 + 2000))
+    }
+
+    #[test]
+    fn ticks_become_nanoseconds_by_the_later_slot() {
+        let early = (1_000_000 + 200_000_000, 500 + 100_000_000);
+        let late = (1_000_000 + 400_000_000, 500 + 201_000_000);
+        assert_eq!(ns([early, late]), (true, 1005));
+        assert_eq!(ns([late, early]), (true, 1005));
+        assert_eq!(ns([early, (0, 0)]), (true, 1000));
+    }
+
+    #[test]
+    fn a_slot_that_was_being_written_does_not_count() {
+        let early = (1_000_000 + 200_000_000, 500 + 100_000_000);
+        // The ticks of a later reading, the nanoseconds of an older one.
+        assert_eq!(ns([early, (1_000_000 + 2_000_000_000, 500 + 100_000_000)]), (true, 1000));
+        assert_eq!(ns([early, (1_000_000 + 400_000_000, 0)]), (true, 1000));
+    }
+
+    #[test]
+    fn without_a_slot_a_tick_counts_as_a_nanosecond() {
+        assert_eq!(ns([(0, 0), (0, 0)]), (false, 2000));
+        assert_eq!(Clock::new(5, 1, 1).to_ns(3), 0, "before the start");
+        assert_eq!(Clock::new(0, 1, u64::MAX).span_ns(u64::MAX), u64::MAX, "absurd numbers stay in range");
     }
 }
