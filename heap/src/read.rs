@@ -166,19 +166,19 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
     if !damage.is_empty() {
         if replay.unknown_blocks > 0 {
             damage.add(format!(
-                "{} events name blocks whose allocation is lost",
+                "events that name a block whose allocation is lost: {}",
                 replay.unknown_blocks
             ));
         }
         if replay.head_mismatches > 0 {
             damage.add(format!(
-                "after {} windows the live blocks are not those that the recorder had counted",
+                "windows after which other blocks live than the recorder had counted: {}",
                 replay.head_mismatches
             ));
         }
     }
     if facts.broken > 0 {
-        damage.add(format!("{} remarks on the process cannot be decoded", facts.broken));
+        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);

