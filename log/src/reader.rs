@@ -68,10 +68,7 @@ impl Log {
             index.extent(extent, &mut damage);
         }
         let blocks = index.finish();
-        // Blocks after the last that is there: the file was cut.
-        let after = blocks.last().map_or(0, |last| last.seq.saturating_add(1));
-        let cut = (after < info.block_count).then(|| (after, info.block_count - 1));
-        for (first, last) in blocks::gaps(&blocks).into_iter().chain(cut) {
+        for (first, last) in blocks::gaps(&blocks, info.block_count) {
             damage.add(match last - first {
                 0 => format!("block {first} is missing"),
                 _ => format!("blocks {first} to {last} are missing"),

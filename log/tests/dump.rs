@@ -151,7 +151,7 @@ fn dump() -> String {
         (8, "node count: ids 1 and 2"),
         (8, "event clock at the end"),
         (8, "flags"),
-        (8, "reserved; zeros to the end of the page"),
+        (8, "blocks after a clean end; zeros to the end of the page"),
     ]);
     dump.extent(4096, "1 = DATA", "bytes of blocks");
     dump.block("1 = META");

@@ -273,6 +273,15 @@ fn missing_blocks_are_named() {
 }
 
 #[test]
+fn after_a_clean_end_blocks_missing_at_either_end_are_named_too() {
+    let mut file = LogFile::new();
+    let blocks: Vec<_> = (1..=2).map(|n| window(n, n * 10, Codec::Raw, &mut file)).collect();
+    file.data(&blocks);
+    file.header_u64(offset_of!(Header, block_count), 5);
+    assert_eq!(read_file(&file).damage, ["block 0 is missing", "blocks 3 to 4 are missing"]);
+}
+
+#[test]
 fn raw_nodes_count_after_a_kill_and_not_after_a_clean_end() {
     let mut file = LogFile::new();
     file.raw_nodes(0, &[Node::default(), NODES[0], NODES[1]]);

@@ -155,16 +155,20 @@ impl<'s> Index<'s> {
     }
 }
 
-/// Runs of missing sequence numbers, as inclusive ranges. The first block has
-/// number 0 or 1.
-pub(crate) fn gaps(blocks: &[BlockRef]) -> Vec<(u64, u64)> {
+/// Runs of missing sequence numbers, as inclusive ranges. They begin at 0, and
+/// after a clean end there are `count`; without one the first may be anything up
+/// to 1, and who knows what came after the last.
+pub(crate) fn gaps(blocks: &[BlockRef], count: u64) -> Vec<(u64, u64)> {
     let mut gaps = Vec::new();
-    let mut next = 1;
+    let mut next = if count == 0 { 1 } else { 0 };
     for block in blocks {
         if block.seq > next {
             gaps.push((next, block.seq - 1));
         }
         next = block.seq.saturating_add(1);
+    }
+    if next < count {
+        gaps.push((next, count - 1));
     }
     gaps
 }
