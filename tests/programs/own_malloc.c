@@ -1,15 +1,36 @@
-/* An executable that brings its own malloc, as statically linked jemalloc or mimalloc do: a
+/* flags: -Wl,--no-as-needed -lstdc++
+ * (a library whose constructor allocates, before those of anything preloaded)
+ * An executable that brings its own malloc, as statically linked jemalloc or mimalloc do: a
  * profiler that is preloaded does not see the executable's calls, and should say so. N blocks of
  * 64 bytes are kept by unseen_keeps(). Status 0.
  */
 #include "common.h"
 
-static char area[64 << 20];
+#include <pthread.h>
+#include <sys/mman.h>
+
+#define AREA ((size_t)64 << 20)
+
+/* Like theirs, its first call takes a lock, and holds it while it calls into libc. */
+static pthread_mutex_t first_call = PTHREAD_MUTEX_INITIALIZER;
+static char *area;
 static size_t used;
 
+static void begin(void) {
+    pthread_mutex_lock(&first_call);
+    if (!area) {
+        void *map = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (map == MAP_FAILED) _exit(92);
+        munmap((char *)map + AREA - 4096, 4096);
+        __atomic_store_n(&area, map, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&first_call);
+}
+
 void *malloc(size_t size) {
+    if (!__atomic_load_n(&area, __ATOMIC_ACQUIRE)) begin();
     size_t at = __atomic_fetch_add(&used, (size + 31) & ~(size_t)15, __ATOMIC_RELAXED);
-    if (at + size + 16 > sizeof area) return NULL;
+    if (at + size + 16 > AREA - 4096) return NULL;
     *(size_t *)(area + at) = size;
     return area + at + 16;
 }
