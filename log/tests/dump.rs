@@ -39,7 +39,6 @@ fn sample() -> Vec<u8> {
         live_blocks: 1,
         live_bytes: 32,
         max_live_bytes: 32,
-        ..Head::default()
     };
     let tail = Tail {
         ring: 0,
