@@ -54,8 +54,11 @@ fn hash(parent: u32, payload: u64) -> u64 {
 }
 
 impl StackTable {
+    /// Bytes of the first chunk's extent.
+    pub const FIRST_EXTENT: u64 = NODE_CHUNK as u64 * 16 + PAGE;
+
     /// Reserves the address space and maps the first chunk.
-    pub fn init(&self, file: &LogFile, limited: bool) -> Result<(), StopReason> {
+    pub fn init(&self, file: &LogFile, fd: sys::Fd, limited: bool) -> Result<(), StopReason> {
         let max = if limited { FEW_NODES } else { MAX_NODES };
         let base = sys::reserve(max as usize * 16).ok_or(StopReason::NoSpace)?;
         let table = sys::map_private(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
@@ -63,7 +66,13 @@ impl StackTable {
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);
         self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
-        self.grow(file)
+        // SAFETY: the start of the reservation.
+        unsafe {
+            let page = file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, base)?;
+            sys::unmap(page, PAGE as usize);
+        }
+        self.mapped.store(NODE_CHUNK, Release);
+        Ok(())
     }
 
     /// Nodes handed out, the root included.

@@ -9,7 +9,8 @@ use crate::global::{Global, Phase};
 use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
 use crate::unwind::cache;
-use crate::{hooks, originals, sys};
+use crate::stack_table::StackTable;
+use crate::{hooks, originals, sys, thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
@@ -118,18 +119,27 @@ fn try_begin(global: &'static Global) -> bool {
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     crate::collect::file::SIZE_LIMIT.store(sys::rlimit(libc::RLIMIT_FSIZE), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
-    let limited = address_space != u64::MAX;
     let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
     global.rules.store(rules.cast(), Relaxed);
     global.rules_generation.store(0, Relaxed);
     global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };
-    let Some(extent) = create(global, again) else {
+    let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
+    let Some((extent, fd)) = create(global, again, len) else {
         verbose_line(b"leak: no log can be written here; not recording\n", &[]);
         return false;
     };
     drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
+    let begun = begin_log(global, drain, fd, tsc, again, address_space);
+    sys::close(fd);
+    begun
+}
+
+/// Fills the new file with what a log begins with.
+fn begin_log(
+    global: &'static Global, drain: &mut collect::drain::Drain, fd: sys::Fd, tsc: bool, again: bool, address_space: u64,
+) -> bool {
     let Some(header) = global.file.header() else { return false };
     fill(header, tsc, again);
     if address_space < MIN_ADDRESS_SPACE {
@@ -139,7 +149,17 @@ fn try_begin(global: &'static Global) -> bool {
         global.stop(StopReason::AddressSpace);
         return false;
     }
-    if global.stacks.init(&global.file, limited).is_err() {
+    if global.stacks.init(&global.file, fd, address_space != u64::MAX).is_err() {
+        return false;
+    }
+    // SAFETY: no fixed place; then a fresh extent.
+    let first = unsafe {
+        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, core::ptr::null_mut()) {
+            Ok(extent) => thread::make_first(global, extent),
+            Err(_) => false,
+        }
+    };
+    if !first {
         return false;
     }
     first_blocks(global, drain, again);
@@ -187,7 +207,8 @@ fn executable(buf: &mut [u8]) -> &[u8] {
 }
 
 /// Creates the log where the settings say, or where it can.
-fn create(global: &Global, child: bool) -> Option<*mut u8> {
+fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> {
+    let room = len;
     // Scratch on the program's stack would be too much for small ones.
     let page = sys::map_private(4 * MAX_PATH)?;
     // SAFETY: a fresh mapping of four buffers.
@@ -218,9 +239,9 @@ fn create(global: &Global, child: bool) -> Option<*mut u8> {
         for attempt in 0..100u32 {
             let Some(len) = expand(path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
             let path = path.get(..len).unwrap_or(&[]);
-            match global.file.create(path) {
-                Ok(extent) => {
-                    made = Some(extent);
+            match global.file.create(path, room) {
+                Ok(created) => {
+                    made = Some(created);
                     break 'dirs;
                 }
                 Err(sys::Errno(libc::EEXIST)) => continue,

@@ -18,7 +18,7 @@ use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, Frame, MAX_FRAMES, Memo};
 use crate::{collect, start, sys};
 use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::layout::{ExtentKind, PAGE};
 use log_format::record::{self, kind};
@@ -295,23 +295,42 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         global.state_count.fetch_sub(1, AcqRel);
         return core::ptr::null_mut();
     };
-    let capacity = if index == 0 { FIRST_RING } else { RING };
     // SAFETY: no fixed place.
-    let extent = unsafe { global.file.extend(ExtentKind::Ring, index as u32, capacity + PAGE, core::ptr::null_mut()) };
-    let extent = match extent {
-        Ok(extent) => extent,
+    match unsafe { global.file.extend(ExtentKind::Ring, index as u32, RING + PAGE, core::ptr::null_mut()) } {
+        // SAFETY: a fresh extent of that size.
+        Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
         Err(reason) => {
             global.stop(reason);
-            return core::ptr::null_mut();
+            core::ptr::null_mut()
         }
-    };
+    }
+}
+
+/// Bytes of the first ring's extent.
+pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
+
+/// Makes the first state, which nobody owns yet, over an extent of
+/// [`FIRST_EXTENT`] bytes.
+///
+/// # Safety
+/// The extent is fresh and mapped; called once, by the thread that starts.
+pub unsafe fn make_first(global: &'static Global, extent: *mut u8) -> bool {
+    let Some(slot) = global.states.first() else { return false };
+    // SAFETY: by the caller's promise.
+    let made = !unsafe { make_state(slot, extent, FIRST_RING, 0, 0) }.is_null();
+    global.state_count.store(1, Release);
+    made
+}
+
+unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u64, index: u32, owner: u32) -> *mut ThreadState {
     // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
     unsafe {
         let ring = extent.add(64).cast::<RingHeader>();
         (*ring).capacity.store(capacity, Relaxed);
-        (*ring).id.store(index as u32, Relaxed);
-        let thread = map_state(ring, extent.add(PAGE as usize).cast(), capacity, index as u32);
+        (*ring).id.store(index, Relaxed);
+        let thread = map_state(ring, extent.add(PAGE as usize).cast(), capacity, index);
         if !thread.is_null() {
+            (*thread).owner.store(owner, Relaxed);
             slot.store(thread, Release);
         }
         thread
@@ -328,7 +347,6 @@ unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, inde
     unsafe {
         sys::wipe_on_fork(base, len);
         let thread = base.cast::<ThreadState>();
-        (*thread).owner.store(1, Relaxed);
         (*thread).ring = ring;
         (*thread).data = data;
         (*thread).mask = capacity - 1;

@@ -142,6 +142,12 @@ impl Drain {
         self.extend(global, MAX_DATA_EXTENT);
     }
 
+    /// The first DATA extent, if no other was needed.
+    pub fn first_extent(&self) -> Option<&ExtentHeader> {
+        // SAFETY: the current extent is mapped.
+        (self.next_data == 0).then(|| unsafe { &*self.data.cast::<ExtentHeader>() })
+    }
+
     /// Blocks written so far.
     pub fn block_count(&self) -> u64 {
         self.seq

@@ -44,23 +44,25 @@ impl LogFile {
         self.end.load(Relaxed)
     }
 
-    /// Creates the file (never over an existing one) and maps its header and
-    /// first DATA extent. `path` is absolute with the NUL. Returns the extent's
-    /// mapping.
+    /// Creates the file (never over an existing one) with room for `len` bytes,
+    /// and maps its header and first DATA extent. `path` is absolute with the
+    /// NUL. Returns the extent's mapping and the descriptor, which the caller
+    /// closes: opening again for each of the first extents would cost a short
+    /// program more than all the rest.
     ///
     /// Called by the one thread that starts the recorder.
-    pub fn create(&self, path: &[u8]) -> Result<*mut u8, Errno> {
+    pub fn create(&self, path: &[u8], len: u64) -> Result<(*mut u8, Fd), Errno> {
         // SAFETY: single starter, see above; no reader before `path_len` is set.
         let own = unsafe { &mut *self.path.get() };
         own.get_mut(..path.len()).ok_or(Errno(libc::ENAMETOOLONG))?.copy_from_slice(path);
         let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
-        let mapped = reserve(fd, 0, FIRST_DATA_END)
+        let mapped = reserve(fd, 0, len)
             // SAFETY: no fixed place.
             .and_then(|()| unsafe { sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut()) });
-        sys::close(fd);
         let base = match mapped {
             Ok(base) => base,
             Err(error) => {
+                sys::close(fd);
                 // An empty file helps nobody.
                 // SAFETY: the path is NUL-terminated.
                 unsafe { crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0) };
@@ -73,7 +75,7 @@ impl LogFile {
         // SAFETY: the header page is followed by the first extent.
         let extent = unsafe { base.add(HEADER_SIZE as usize) };
         format_extent(extent, ExtentKind::Data, 0, FIRST_DATA_END - HEADER_SIZE);
-        Ok(extent)
+        Ok((extent, fd))
     }
 
     /// Opens the file again and makes sure that it is still ours.
@@ -113,23 +115,21 @@ impl LogFile {
         }
         let fd = self.reopen().map_err(|_| StopReason::Unreachable)?;
         let offset = self.end.fetch_add(len, AcqRel);
-        let mapped = reserve(fd, offset, len).and_then(|()| {
-            let null = core::ptr::null_mut();
-            if at.is_null() {
-                // SAFETY: no fixed place.
-                return unsafe { sys::map_file(fd, offset, len as usize, null) };
-            }
-            // SAFETY: no fixed place; then the caller's.
-            unsafe {
-                let page = sys::map_file(fd, offset, PAGE as usize, null)?;
-                sys::map_file(fd, offset + PAGE, (len - PAGE) as usize, at)?;
-                Ok(page)
-            }
-        });
+        let mapped = reserve(fd, offset, len)
+            // SAFETY: the caller's.
+            .and_then(|()| unsafe { map_extent(fd, offset, kind, id, len, at) });
         sys::close(fd);
-        let base = mapped.map_err(|_| StopReason::NoSpace)?;
-        format_extent(base, kind, id, len);
-        Ok(base)
+        mapped.map_err(|_| StopReason::NoSpace)
+    }
+
+    /// As [`LogFile::extend`], with room that [`LogFile::create`] has reserved.
+    ///
+    /// # Safety
+    /// As `extend`.
+    pub unsafe fn extend_first(&self, fd: Fd, kind: ExtentKind, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
+        let offset = self.end.fetch_add(len, AcqRel);
+        // SAFETY: the caller's.
+        unsafe { map_extent(fd, offset, kind, 0, len, at) }.map_err(|_| StopReason::NoSpace)
     }
 
     /// Opens the file for the clean end.
@@ -150,6 +150,26 @@ impl LogFile {
             pair.ns.store(ns, Release);
         }
     }
+}
+
+/// Maps a reserved extent and writes its header.
+///
+/// # Safety
+/// As [`LogFile::extend`].
+unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, Errno> {
+    let null = core::ptr::null_mut();
+    // SAFETY: no fixed place but the caller's.
+    let base = unsafe {
+        if at.is_null() {
+            sys::map_file(fd, offset, len as usize, null)?
+        } else {
+            let page = sys::map_file(fd, offset, PAGE as usize, null)?;
+            sys::map_file(fd, offset + PAGE, (len - PAGE) as usize, at)?;
+            page
+        }
+    };
+    format_extent(base, kind, id, len);
+    Ok(base)
 }
 
 /// Reserves room in the file without provoking SIGXFSZ.

@@ -110,7 +110,8 @@ unsafe extern "C" fn run(work: *mut u8) {
         header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
         global.set_phase(Phase::Dormant);
         // Threads that still run write into private pages from here on.
-        for state in thread::all(global) {
+        let states = if others { thread::all(global).count() } else { 0 };
+        for state in thread::all(global).take(states) {
             let base = (state.ring as usize - 64) as *mut u8;
             // SAFETY: a ring's extent; its events are in blocks.
             unsafe {
@@ -119,10 +120,14 @@ unsafe extern "C" fn run(work: *mut u8) {
                 }
             }
         }
-        if global.stacks.detach_file().is_err() {
+        if others && global.stacks.detach_file().is_err() {
             return;
         }
-        compact(global);
+        match drain.first_extent() {
+            // A short program: all its blocks stand at the start of the file.
+            Some(extent) => cut_after(global, extent),
+            None => compact(global),
+        }
         work.ended = true;
     }
     start::verbose_line(b"leak: finished ", global.file.path());
@@ -159,6 +164,23 @@ fn compact(global: &Global) {
         unsafe { sys::unmap(base, end as usize) };
     }
     sys::close(fd);
+}
+
+/// Cuts the file after the first extent's content.
+fn cut_after(global: &Global, extent: &ExtentHeader) {
+    let Ok(fd) = global.file.open_for_end() else { return };
+    let len = shorten(extent);
+    if sys::ftruncate(fd, HEADER_SIZE + len).is_ok() {
+        global.file.set_end(HEADER_SIZE + len);
+    }
+    sys::close(fd);
+}
+
+/// Makes a DATA extent as long as its content; returns that length.
+fn shorten(extent: &ExtentHeader) -> u64 {
+    let len = (EXTENT_HEADER_SIZE + extent.used.load(Relaxed)).next_multiple_of(PAGE);
+    extent.len.store(len, Release);
+    len
 }
 
 unsafe fn extent(base: *mut u8, offset: u64) -> &'static ExtentHeader {
@@ -249,9 +271,6 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
         }
         // What stands before `last` is kept; the last one kept is cut to its content.
         let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) else { return HEADER_SIZE };
-        let header = extent(base, from);
-        let len = (EXTENT_HEADER_SIZE + header.used.load(Relaxed)).next_multiple_of(PAGE);
-        header.len.store(len, Release);
-        from + len
+        from + shorten(extent(base, from))
     }
 }

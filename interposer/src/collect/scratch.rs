@@ -114,6 +114,8 @@ pub struct Scratch {
     /// Used ones.
     pub sums_len: usize,
     sum_table: *mut u32,
+    /// The sums were sorted, so their table is empty.
+    sorted: bool,
     blobs: *mut u8,
     /// Used bytes.
     pub blobs_len: usize,
@@ -128,6 +130,13 @@ pub struct Scratch {
 fn place(ptr: u64) -> usize {
     ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE.trailing_zeros())) as usize
 }
+
+fn sum_place(stack: u32) -> usize {
+    (u64::from(stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros())) as usize
+}
+
+/// A used place of the table of sums that is being emptied.
+const EMPTIED: u32 = u32::MAX;
 
 impl Scratch {
     /// Whether everything is mapped.
@@ -293,7 +302,7 @@ impl Scratch {
         let slot = *self.slot(index);
         // SAFETY: indices are masked; `has_room` keeps a place free.
         unsafe {
-            let mut at = (u64::from(slot.stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros())) as usize;
+            let mut at = sum_place(slot.stack);
             let entry = loop {
                 match *self.sum_table.add(at) {
                     0 => {
@@ -380,10 +389,38 @@ impl Scratch {
     pub fn sorted_sums(&mut self) -> &'static [SumEntry] {
         // SAFETY: that many were written.
         unsafe {
+            self.empty_sum_table();
+            self.sorted = true;
             let sums = core::slice::from_raw_parts_mut(self.sums, self.sums_len);
             sums.sort_unstable_by_key(|sum| sum.stack);
-            self.sum_table.write_bytes(0, SUM_TABLE);
             sums
+        }
+    }
+
+    /// Empties the table of sums: entry by entry if few are used, so that a short
+    /// program touches little memory.
+    fn empty_sum_table(&mut self) {
+        // SAFETY: the table's own memory; sums are below `sums_len`.
+        unsafe {
+            if self.sums_len > SUM_TABLE / 16 {
+                self.sum_table.write_bytes(0, SUM_TABLE);
+                return;
+            }
+            for index in 0..self.sums_len {
+                let mut at = sum_place((*self.sums.add(index)).stack);
+                while *self.sum_table.add(at) != index as u32 + 1 {
+                    at = (at + 1) & (SUM_TABLE - 1);
+                }
+                // Not 0 yet: walks of later entries pass here.
+                *self.sum_table.add(at) = EMPTIED;
+            }
+            for index in 0..self.sums_len {
+                let mut at = sum_place((*self.sums.add(index)).stack);
+                while *self.sum_table.add(at) == EMPTIED {
+                    *self.sum_table.add(at) = 0;
+                    at = (at + 1) & (SUM_TABLE - 1);
+                }
+            }
         }
     }
 
@@ -453,11 +490,11 @@ impl Scratch {
         self.high = 0;
         self.free_len = 0;
         self.listed_len = 0;
-        if self.sums_len > 0 {
-            self.sums_len = 0;
-            // SAFETY: the table's own memory.
-            unsafe { self.sum_table.write_bytes(0, SUM_TABLE) };
+        if !self.sorted {
+            self.empty_sum_table();
         }
+        self.sorted = false;
+        self.sums_len = 0;
         self.blobs_len = 0;
     }
 }
