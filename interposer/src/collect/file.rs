@@ -57,6 +57,7 @@ impl LogFile {
         own.get_mut(..path.len()).ok_or(Errno(libc::ENAMETOOLONG))?.copy_from_slice(path);
         let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
         let mapped = reserve(fd, 0, len)
+            .and_then(|()| first_pages(fd, 0))
             // SAFETY: no fixed place.
             .and_then(|()| unsafe { sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut()) });
         let base = match mapped {
@@ -129,7 +130,8 @@ impl LogFile {
     pub unsafe fn extend_first(&self, fd: Fd, kind: ExtentKind, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
         let offset = self.end.fetch_add(len, AcqRel);
         // SAFETY: the caller's.
-        unsafe { map_extent(fd, offset, kind, 0, len, at) }.map_err(|_| StopReason::NoSpace)
+        unsafe { first_pages(fd, offset).and_then(|()| map_extent(fd, offset, kind, 0, len, at)) }
+            .map_err(|_| StopReason::NoSpace)
     }
 
     /// Opens the file for the clean end.
@@ -151,6 +153,14 @@ impl LogFile {
         }
     }
 }
+
+/// Writes the two pages that every process touches. A fault on a page that is
+/// not in memory reads ahead and costs a short program more than the write.
+fn first_pages(fd: Fd, offset: u64) -> Result<(), Errno> {
+    sys::pwrite(fd, &ZEROS, offset).map(|_| ())
+}
+
+static ZEROS: [u8; 2 * PAGE as usize] = [0; 2 * PAGE as usize];
 
 /// Maps a reserved extent and writes its header.
 ///
@@ -185,7 +195,6 @@ fn reserve(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
 
 /// For file systems without `fallocate`: written pages have room as well.
 fn write_zeros(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
-    static ZEROS: [u8; 4096] = [0; 4096];
     let mut at = offset;
     while at < offset + len {
         match sys::pwrite(fd, &ZEROS, at)? {
