@@ -26,6 +26,7 @@ mod modules;
 mod originals;
 mod stack_table;
 mod start;
+mod symbols;
 mod sys;
 mod thread;
 mod unwind;

@@ -1,8 +1,8 @@
 //! The functions behind the hooks: the next ones in the program's search order,
 //! so that the user's allocator stays the allocator.
 //!
-//! Resolved once, all together, with `dlsym(RTLD_NEXT)`. `dlsym` itself may
-//! allocate; whoever allocates meanwhile gets memory of the bootstrap arena.
+//! Resolved once, all together. Whoever allocates meanwhile gets memory of the
+//! bootstrap arena.
 
 use crate::modules::DlFindObject;
 use core::ffi::c_void;
@@ -68,13 +68,11 @@ fn resolve() -> bool {
     if RESOLVED.compare_exchange(0, 1, AcqRel, Acquire).is_err() {
         return RESOLVED.load(Acquire) == 2;
     }
-    for (slot, name) in ALL {
-        // SAFETY: a NUL-terminated name; the caller of dlsym is this library.
-        slot.store(unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }, Relaxed);
-    }
-    // What was not found left a message that is not the program's.
-    // SAFETY: no arguments.
-    unsafe { libc::dlerror() };
+    crate::symbols::Next::with(|next| {
+        for (slot, name) in ALL {
+            slot.store(next.find(name), Relaxed);
+        }
+    });
     RESOLVED.store(2, Release);
     true
 }
