@@ -57,6 +57,22 @@ impl fmt::Debug for Options<'_> {
 /// inside a log is no error: it stands in [`Loss::damage`].
 pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
     let mut log = Log::open(path)?;
+    let mut profile = play(&mut log, path, options);
+    // A program that still runs writes on, and its end moves everything.
+    for _ in 0..MAX_TRIES {
+        if !log.has_moved() {
+            break;
+        }
+        log = Log::open_running(path)?;
+        profile = play(&mut log, path, options);
+    }
+    Ok(profile)
+}
+
+/// Times that a log is read again because its program was writing.
+const MAX_TRIES: u32 = 4;
+
+fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
     let mut stream = log.stream();
@@ -86,7 +102,7 @@ pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
     if !options.live_blocks {
         profile.live = Default::default();
     }
-    Ok(profile)
+    profile
 }
 
 /// Plays several logs, as many at a time as there are processors; the results

@@ -18,6 +18,7 @@ mod extents;
 mod facts;
 mod info;
 mod nodes;
+mod ring_view;
 mod rings;
 mod source;
 mod stream;
@@ -34,6 +35,7 @@ use crate::layout::{ExtentKind, Node};
 use crate::window::Tail;
 use blocks::{BlockRef, Index};
 use extents::Extent;
+use ring_view::RingView;
 use source::Source;
 use std::format;
 use std::path::Path;
@@ -46,6 +48,7 @@ pub struct Log {
     source: Arc<Source>,
     info: Info,
     extents: Vec<Extent>,
+    rings: Vec<Arc<RingView>>,
     blocks: Vec<BlockRef>,
     damage: DamageList,
 }
@@ -57,12 +60,39 @@ impl Log {
     /// If the file cannot be read or is no log of this version. Damage behind
     /// the header is no error: see [`Log::damage`].
     pub fn open(path: &Path) -> Result<Log, Error> {
-        let source = Source::open(path)?;
+        Log::open_with(path, false)
+    }
+
+    /// As [`Log::open`], for the log of a program that is running: what is in its
+    /// rings is copied now, up to 1 MiB a thread, before the blocks are indexed.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_running(path: &Path) -> Result<Log, Error> {
+        Log::open_with(path, true)
+    }
+
+    fn open_with(path: &Path, copy_rings: bool) -> Result<Log, Error> {
+        let mut source = Source::open(path)?;
         let info = Info::read(&source)?;
         let mut damage = DamageList::new(path);
         let mut extents = extents::walk(&source, &mut damage);
+        if copy_rings {
+            extents::second_look(&source, &mut extents, &mut damage);
+        }
+        let mut rings = ring_view::look(&source, &extents, copy_rings);
+        if copy_rings {
+            // Again, because the program may have added extents and blocks.
+            source.refresh()?;
+            damage = DamageList::new(path);
+            extents = extents::walk(&source, &mut damage);
+        }
         // A wrong length can hide what comes after, without a gap to show for it.
+        let known = extents.len();
         extents::second_look(&source, &mut extents, &mut damage);
+        if extents.len() > known && !copy_rings {
+            rings = ring_view::look(&source, &extents, false);
+        }
         let mut index = Index::new(&source);
         for extent in extents.iter().filter(|e| e.kind == ExtentKind::Data) {
             index.extent(extent, &mut damage);
@@ -78,6 +108,7 @@ impl Log {
             source: Arc::new(source),
             info,
             extents,
+            rings: rings.into_iter().map(Arc::new).collect(),
             blocks,
             damage,
         })
@@ -89,6 +120,15 @@ impl Log {
             let mut magic = [0u8; 8];
             source.read_at(0, &mut magic) == 8 && magic == crate::layout::MAGIC
         })
+    }
+
+    /// Whether the program has gone on writing since the log was opened, so that
+    /// what was read may not belong together. Then [`Log::open_running`] helps;
+    /// if that log has moved, the program has ended meanwhile: open it again.
+    pub fn has_moved(&self) -> bool {
+        let ended = Info::read(&self.source).is_ok_and(|now| now.state != self.info.state);
+        let changed = |ring: &Arc<RingView>| ring.copy.is_none() && ring.changed(&self.source);
+        ended || self.rings.iter().any(changed)
     }
 
     /// The path it was opened by.
@@ -137,6 +177,6 @@ impl Log {
     /// window (records without a time happened after it). `tails` is the last
     /// [`Tail`] of each ring that any window had.
     pub fn tail(&mut self, tails: &[Tail], since: u64) -> TailEvents {
-        TailEvents::new(&self.source, &self.extents, tails, since, &mut self.damage)
+        TailEvents::new(&self.source, &self.rings, tails, since, &mut self.damage)
     }
 }

@@ -19,14 +19,20 @@ fn alloc(ptr: u64, time: u64) -> Vec<u8> {
 
 fn read(file: &LogFile, tails: &[Tail]) -> (Vec<RingEvent>, Vec<String>) {
     let saved = file.save();
-    let mut log = Log::open(&saved.path()).unwrap();
-    let mut events = log.tail(tails, 0);
-    let mut all = Vec::new();
-    while let Some(event) = events.next(|_| true) {
-        all.push(event);
-    }
-    let damage = log.damage().lines().into_iter().chain(events.damage().lines());
-    (all, damage.map(|line| line.what).collect())
+    let all_of = |mut log: Log| {
+        let mut events = log.tail(tails, 0);
+        let mut all = Vec::new();
+        while let Some(event) = events.next(|_| true) {
+            all.push(event);
+        }
+        let damage = log.damage().lines().into_iter().chain(events.damage().lines());
+        assert!(!log.has_moved());
+        (all, damage.map(|line| line.what).collect())
+    };
+    let ended = all_of(Log::open(&saved.path()).unwrap());
+    let running = all_of(Log::open_running(&saved.path()).unwrap());
+    assert_eq!(ended, running, "a file that rests reads the same either way");
+    ended
 }
 
 fn times(events: &[RingEvent]) -> Vec<u64> {
@@ -170,4 +176,22 @@ fn short_records_have_the_time_last_told() {
         ];
         assert_eq!(all, expected, "from {tail}");
     }
+}
+
+#[test]
+fn a_log_that_is_written_while_it_is_read_is_noticed() {
+    let mut file = LogFile::new();
+    let offset = file.ring(1, 4096, 0, &[free(16, 10), free(32, 20)].concat());
+    let saved = file.save();
+    let change = |at: u64, bytes: &[u8]| {
+        let handle = std::fs::OpenOptions::new().write(true).open(saved.path()).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&handle, bytes, at).unwrap();
+    };
+    let log = Log::open(&saved.path()).unwrap();
+    let running = Log::open_running(&saved.path()).unwrap();
+    change(offset + 64, &48u64.to_le_bytes());
+    assert!(log.has_moved());
+    assert!(!running.has_moved(), "its rings were copied");
+    change(60, &[1]);
+    assert!(running.has_moved(), "but now the program has ended");
 }

@@ -10,18 +10,16 @@
 //! and the moment at which it took its place. So a few records are looked
 //! ahead and put in order of time before rings are merged.
 
-use super::extents::Extent;
-use super::source::{Source, u32_at, u64_at};
+use super::ring_view::RingView;
+use super::source::{Source, u64_at};
 use crate::blob::{BlobKind, Thread};
 use crate::error::DamageList;
-use crate::layout::{EXTENT_HEADER_SIZE, ExtentKind, PAGE};
+use crate::layout::PAGE;
 use crate::record::{self, MAX_RECORD, Record, UNIT};
-use crate::ring::RingHeader;
 use crate::window::Tail;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::format;
-use std::mem::offset_of;
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -51,6 +49,8 @@ pub struct TailEvents {
     cursors: Vec<Cursor>,
     /// Time of each cursor's first record.
     order: BinaryHeap<Reverse<(u64, usize)>>,
+    /// Nothing later is given.
+    until: u64,
     /// Damage met while reading; for [`super::Log::damage_mut`].
     damage: DamageList,
 }
@@ -58,31 +58,38 @@ pub struct TailEvents {
 impl TailEvents {
     pub(super) fn new(
         source: &Arc<Source>,
-        extents: &[Extent],
+        rings: &[Arc<RingView>],
         tails: &[Tail],
         since: u64,
         damage: &mut DamageList,
     ) -> TailEvents {
         let mut seen = HashSet::new();
         let mut cursors = Vec::new();
-        for extent in extents.iter().filter(|e| e.kind == ExtentKind::Ring) {
-            match Cursor::open(source, extent, tails, since) {
+        for view in rings {
+            match Cursor::open(source, view, tails, since) {
                 Ok((cursor, complaint)) => {
-                    if !seen.insert(cursor.ring) {
-                        damage.add(format!("ring {} at {:#x}: there are two of it", cursor.ring, extent.offset));
+                    if !seen.insert(view.id) {
+                        damage.add(format!("ring {} at {:#x}: there are two of it", view.id, view.offset));
                         continue;
                     }
                     if let Some(what) = complaint {
-                        damage.add(format!("ring {} at {:#x}: {what}", cursor.ring, extent.offset));
+                        damage.add(format!("ring {} at {:#x}: {what}", view.id, view.offset));
                     }
                     cursors.push(cursor);
                 }
-                Err(what) => damage.add(format!("ring at {:#x}: {what}; skipped", extent.offset)),
+                Err(what) => damage.add(format!("ring at {:#x}: {what}; skipped", view.offset)),
             }
         }
+        // The latest event that the first look saw, if there were two.
+        let until = if cursors.iter().any(|cursor| cursor.view.copy.is_some()) {
+            cursors.iter().filter_map(Cursor::last_of_first_look).max().unwrap_or(0)
+        } else {
+            u64::MAX
+        };
         let mut events = TailEvents {
             cursors,
             order: BinaryHeap::new(),
+            until,
             damage: DamageList::new(&source.path),
         };
         for index in 0..events.cursors.len() {
@@ -106,6 +113,10 @@ impl TailEvents {
     /// of a block that is there, an allocation where none is).
     pub fn next(&mut self, fits: impl Fn(&RingEvent) -> bool) -> Option<RingEvent> {
         let Reverse((time, first)) = self.order.pop()?;
+        if time > self.until {
+            self.order.clear();
+            return None;
+        }
         let mut equal = Vec::new();
         while let Some(&Reverse((other, index))) = self.order.peek()
             && other == time
@@ -142,14 +153,11 @@ impl TailEvents {
 }
 
 /// Reads one ring.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cursor {
     source: Arc<Source>,
-    ring: u32,
+    view: Arc<RingView>,
     thread: u32,
-    /// Where the data begin in the file.
-    data: u64,
-    capacity: u64,
     pos: u64,
     end: u64,
     /// The head cannot be believed: stop where times stop ascending.
@@ -164,36 +172,43 @@ struct Cursor {
 impl Cursor {
     fn open(
         source: &Arc<Source>,
-        extent: &Extent,
+        view: &Arc<RingView>,
         tails: &[Tail],
         since: u64,
     ) -> Result<(Cursor, Option<&'static str>), &'static str> {
-        let mut header = [0u8; size_of::<RingHeader>()];
-        source.read_at(extent.offset + EXTENT_HEADER_SIZE, &mut header);
-        let head = u64_at(&header, offset_of!(RingHeader, head));
-        let own_tail = u64_at(&header, offset_of!(RingHeader, tail));
-        let capacity = u64_at(&header, offset_of!(RingHeader, capacity));
-        let ring = u32_at(&header, offset_of!(RingHeader, id));
+        let &RingView { head, tail: own_tail, capacity, id, .. } = &**view;
+        let mut cursor = Cursor {
+            source: Arc::clone(source),
+            view: Arc::clone(view),
+            thread: 0,
+            pos: 0,
+            end: 0,
+            doubtful: false,
+            last_time: since,
+            buf: Vec::new(),
+            buf_pos: 0,
+            ready: VecDeque::new(),
+        };
         if capacity == 0 && head == 0 && own_tail == 0 {
             // Reserved, not yet begun.
-            return Ok((Cursor::new(source, extent, ring, 0, 0, 1), None));
+            return Ok((cursor, None));
         }
-        if ring != extent.id {
+        if id != view.extent_id {
             return Err("its two ids differ");
         }
         if !capacity.is_power_of_two() || capacity < UNIT {
             return Err("its size is impossible");
         }
-        let told = tails.iter().find(|tail| tail.ring == ring).copied().unwrap_or_default();
+        let told = tails.iter().find(|tail| tail.ring == id).copied().unwrap_or_default();
         let tail = own_tail.max(told.tail);
         // A head before the tail is one that its thread was correcting, or a
         // window whose end stands in the log already.
         let pending = head.saturating_sub(tail);
-        let mut cursor = Cursor::new(source, extent, ring, tail, tail.saturating_add(pending), capacity);
+        cursor.pos = tail;
+        cursor.end = tail.saturating_add(pending);
         cursor.thread = told.thread;
-        cursor.last_time = since;
         let mut complaint = None;
-        if capacity > extent.len.saturating_sub(PAGE) {
+        if capacity > view.len.saturating_sub(PAGE) {
             complaint = Some("the file ends inside; read what is there");
         }
         if !tail.is_multiple_of(UNIT) || tail.checked_add(capacity).is_none() {
@@ -203,27 +218,26 @@ impl Cursor {
             cursor.end = tail + capacity;
             cursor.doubtful = true;
             complaint = Some("its head is impossible; read the records that make sense");
-        } else if own_tail > told.tail && (told.tail != 0 || own_tail != 0) {
+        } else if own_tail > told.tail {
             complaint = Some("records were consumed, but the window with them is not in the log");
         }
         Ok((cursor, complaint))
     }
 
-    fn new(source: &Arc<Source>, extent: &Extent, ring: u32, pos: u64, end: u64, capacity: u64) -> Cursor {
-        Cursor {
-            source: Arc::clone(source),
-            ring,
-            thread: 0,
-            data: extent.offset + PAGE,
-            capacity,
-            pos,
-            end,
-            doubtful: false,
-            last_time: 0,
-            buf: Vec::new(),
-            buf_pos: 0,
-            ready: VecDeque::new(),
+    /// Time of the latest record that the first look at the ring saw.
+    fn last_of_first_look(&self) -> Option<u64> {
+        let mut cursor = self.clone();
+        cursor.end = cursor.end.min(cursor.view.first_head);
+        let mut last = None;
+        while cursor.pos < cursor.end {
+            let Some((event, len)) = cursor.parse() else {
+                break;
+            };
+            cursor.last_time = event.time;
+            cursor.pos += len;
+            last = last.max(Some(event.time));
         }
+        last
     }
 
     /// Reads ahead until [`LOOK_AHEAD`] records are in order.
@@ -233,7 +247,7 @@ impl Cursor {
                 if !self.doubtful {
                     damage.add(format!(
                         "ring {}: no record at position {:#x}; the last {} bytes are skipped",
-                        self.ring,
+                        self.view.id,
                         self.pos,
                         self.end - self.pos
                     ));
@@ -282,7 +296,7 @@ impl Cursor {
             self.thread = thread.serial;
         }
         let event = RingEvent {
-            ring: self.ring,
+            ring: self.view.id,
             thread: self.thread,
             time,
             record,
@@ -307,11 +321,12 @@ impl Cursor {
         self.buf.clear();
         self.buf.resize(want, 0);
         self.buf_pos = self.pos;
-        let place = self.pos & (self.capacity - 1);
-        let before_wrap = usize::try_from(self.capacity - place).ok()?.min(want);
+        let Cursor { view, source, .. } = self;
+        let place = self.pos & (view.capacity - 1);
+        let before_wrap = usize::try_from(view.capacity - place).ok()?.min(want);
         let (one, two) = self.buf.split_at_mut_checked(before_wrap)?;
-        let got = self.source.read_at(self.data + place, one);
-        let got = if got == before_wrap { got + self.source.read_at(self.data, two) } else { got };
+        let got = view.read(source, place, one);
+        let got = if got == before_wrap { got + view.read(source, 0, two) } else { got };
         self.buf.truncate(got);
         Some(())
     }

@@ -46,6 +46,16 @@ impl Source {
         })
     }
 
+    /// Learns the present length.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        let metadata = self.file.metadata().map_err(|source| Error::Open {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.len = metadata.len();
+        Ok(())
+    }
+
     /// Fills `buf` from `offset`; returns the bytes read, fewer at the end of
     /// the file or where it cannot be read.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> usize {
