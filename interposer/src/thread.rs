@@ -15,7 +15,7 @@
 
 use crate::arch::{clock, stack, tls};
 use crate::global::{self, Global, MAX_THREADS, Phase};
-use crate::unwind::{Bounds, Capture, Frame, MAX_FRAMES, Memo};
+use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
 use crate::{collect, start, sys};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
@@ -337,11 +337,13 @@ unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u
     }
 }
 
-/// Maps a state: itself, four arrays of frames, the own stack.
+/// Maps a state: itself, for two captures the frames and known steps, the own stack.
 unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
     let array = MAX_FRAMES * size_of::<Frame>();
-    let len = head + 4 * array + OWN_STACK;
+    let known = KNOWN * size_of::<Known>();
+    let level = 2 * array + known;
+    let len = head + 2 * level + OWN_STACK;
     let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
     // SAFETY: the mapping is fresh and large enough for all parts.
     unsafe {
@@ -352,9 +354,10 @@ unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, inde
         (*thread).mask = capacity - 1;
         (*thread).index = index;
         (*thread).own_stack = base.add(len);
-        for (level, capture) in (*thread).captures.iter_mut().enumerate() {
-            let frames = base.add(head + 2 * level * array);
-            capture.memo = Memo::new(frames.cast(), frames.add(array).cast());
+        for (number, capture) in (*thread).captures.iter_mut().enumerate() {
+            let frames = base.add(head + number * level);
+            let fresh = frames.add(array);
+            capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
         }
         thread
     }

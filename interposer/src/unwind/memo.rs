@@ -25,7 +25,10 @@ pub const MAX_FRAMES: usize = 16 * 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    state: State,
+    sp: u64,
+    /// Return address, perhaps with [`EXACT`].
+    ra: u64,
+    bp: u64,
     /// Node of this frame.
     node: u32,
     /// `sp − address` that bp was loaded from, [`KEPT`] or [`BARRIER`].
@@ -43,13 +46,43 @@ const NEAR: u64 = 64 << 20;
 const _: () = assert!(core::mem::size_of::<Frame>() == 32);
 
 impl Frame {
-    fn new(state: State, link: Link) -> Frame {
-        Frame { state, node: 0, link: pack(state.sp, link) }
+    #[inline(always)]
+    fn is(&self, sp: u64, ra: u64, bp: u64) -> bool {
+        (self.sp ^ sp) | (self.ra ^ ra) | (self.bp ^ bp) == 0
     }
+}
 
-    fn address(&self) -> u64 {
-        self.state.ra & !EXACT
-    }
+/// A step that was made: from the frame (sp, ra, bp) outwards. It holds again if
+/// memory holds the same two words, because they and the frame are all that its
+/// rule looks at. One cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub struct Known {
+    sp: u64,
+    ra: u64,
+    bp: u64,
+    next_ra: u64,
+    next_bp: u64,
+    /// Generation of the rules.
+    generation: u64,
+    /// Next sp − sp.
+    size: u32,
+    /// As [`Frame::link`] of the next frame; never a barrier.
+    link: u32,
+    /// Node of this frame, 0 if not known, when its outer frame has node `parent`.
+    node: u32,
+    parent: u32,
+}
+
+const _: () = assert!(core::mem::size_of::<Known>() == 64);
+
+const KNOWN_BITS: u32 = 11;
+/// Steps that a thread remembers: 128 KiB, touched as used.
+pub const KNOWN: usize = 1 << KNOWN_BITS;
+
+#[inline(always)]
+fn place(sp: u64, ra: u64) -> usize {
+    ((ra ^ (sp << 24)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - KNOWN_BITS)) as usize
 }
 
 fn pack(sp: u64, link: Link) -> u32 {
@@ -69,6 +102,7 @@ fn pack(sp: u64, link: Link) -> u32 {
 pub struct Memo {
     frames: *mut Frame,
     fresh: *mut Frame,
+    known: *mut Known,
     len: usize,
     /// How the outermost kept frame ended.
     hard_end: bool,
@@ -78,9 +112,9 @@ pub struct Memo {
 }
 
 impl Memo {
-    /// An empty memo over two arrays of [`MAX_FRAMES`] frames.
-    pub fn new(frames: *mut Frame, fresh: *mut Frame) -> Memo {
-        Memo { frames, fresh, len: 0, hard_end: false, barriers: 0, generation: 0 }
+    /// An empty memo over two arrays of [`MAX_FRAMES`] frames and one of [`KNOWN`] steps.
+    pub fn new(frames: *mut Frame, fresh: *mut Frame, known: *mut Known) -> Memo {
+        Memo { frames, fresh, known, len: 0, hard_end: false, barriers: 0, generation: 0 }
     }
 
     /// Forgets everything.
@@ -143,7 +177,7 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
         // The commonest case first: the same innermost frame, nothing changed.
         if let Some(top) = memo.len.checked_sub(1) {
             let frame = &*memo.frames.add(top);
-            if frame.state == state && memo.hard_end && verify(memo, top, bounds) == 0 {
+            if frame.is(state.sp, state.ra, state.bp) && memo.hard_end && verify(memo, top, bounds) == 0 {
                 node = Some(frame.node);
             }
         }
@@ -172,12 +206,21 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
 unsafe fn holds(outer: &Frame) -> bool {
     // SAFETY: by the caller's promise.
     unsafe {
-        let ra = *((outer.state.sp - 8) as *const u64);
-        let word = *((outer.state.sp - u64::from(outer.link)) as *const u64);
-        // No branch on the kind of link: it would be mispredicted.
-        let expected = if outer.link == KEPT { outer.state.ra } else { outer.state.bp };
-        (ra ^ outer.state.ra) | (word ^ expected) == 0
+        unchanged(outer.sp, outer.ra, outer.bp, outer.link)
     }
+}
+
+/// Whether the step to (sp, ra, bp) over `link` would read the same words.
+///
+/// # Safety
+/// As [`holds`].
+#[inline(always)]
+unsafe fn unchanged(sp: u64, ra: u64, bp: u64, link: u32) -> bool {
+    // SAFETY: by the caller's promise.
+    let (first, second) = unsafe { (*((sp - 8) as *const u64), *((sp - u64::from(link)) as *const u64)) };
+    // No branch on the kind of link: it would be mispredicted.
+    let expected = if link == KEPT { ra } else { bp };
+    (first ^ ra) | (second ^ expected) == 0
 }
 
 /// Compares the links outwards from the verified frame `from`; returns the
@@ -191,7 +234,7 @@ unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
     // In the first loop, words are read before that is known; all lie between the
     // current frame and the end of a stack that is known to be there.
     unsafe {
-        if bounds.top != 0 && memo.barriers == 0 && (*frames).state.sp <= bounds.top {
+        if bounds.top != 0 && memo.barriers == 0 && (*frames).sp <= bounds.top {
             while index >= 4 {
                 let all = holds(&*frames.add(index - 1))
                     & holds(&*frames.add(index - 2))
@@ -217,21 +260,26 @@ unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
 #[inline(never)]
 unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: &mut Capture, first: State) -> u32 {
     let Capture { memo, scratch, .. } = capture;
-    let (frames, fresh) = (memo.frames, memo.fresh);
+    let (frames, fresh, known) = (memo.frames, memo.fresh, memo.known);
+    let generation = memo.generation;
     let mut fresh_len = 0usize;
     let mut kept = memo.len;
-    let mut state = first;
-    let mut link = Link::Kept;
-    // SAFETY: indices stay below MAX_FRAMES; states come from verified steps.
+    // Scalars: a struct in memory would be written in parts and read whole.
+    let State { mut sp, mut ra, mut bp } = first;
+    let mut link = KEPT;
+    // SAFETY: indices stay below MAX_FRAMES and KNOWN; states come from verified steps.
     let outcome = unsafe {
         'walk: loop {
-            while kept > 0 && (*frames.add(kept - 1)).state.sp < state.sp {
+            while kept > 0 && (*frames.add(kept - 1)).sp < sp {
                 kept -= 1;
             }
-            if kept > 0 && (*frames.add(kept - 1)).state == state {
+            if fresh_len == MAX_FRAMES {
+                break Outcome::Broken(truncation::TOO_DEEP);
+            }
+            if kept > 0 && (*frames.add(kept - 1)).is(sp, ra, bp) {
                 let top = kept - 1;
                 if fresh_len > 0 {
-                    (*frames.add(top)).link = pack(state.sp, link);
+                    (*frames.add(top)).link = link;
                 }
                 let reached = verify(memo, top, bounds);
                 if reached == 0 && memo.hard_end {
@@ -251,16 +299,29 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                     index -= 1;
                 }
                 kept = reached;
-                state = (*frames.add(reached)).state;
+                Frame { sp, ra, bp, .. } = *frames.add(reached);
             } else {
-                if fresh_len == MAX_FRAMES {
-                    break Outcome::Broken(truncation::TOO_DEEP);
-                }
-                *fresh.add(fresh_len) = Frame::new(state, link);
+                *fresh.add(fresh_len) = Frame { sp, ra, bp, node: 0, link };
                 fresh_len += 1;
             }
-            match step(&state, bounds, scratch) {
-                Step::Frame(next, how) => (state, link) = (next, how),
+            let step_known = &mut *known.add(place(sp, ra));
+            if (step_known.sp ^ sp) | (step_known.ra ^ ra) | (step_known.bp ^ bp) | (step_known.generation ^ generation) == 0 {
+                let next = sp + u64::from(step_known.size);
+                if unchanged(next, step_known.next_ra, step_known.next_bp, step_known.link) {
+                    (sp, ra, bp, link) = (next, step_known.next_ra, step_known.next_bp, step_known.link);
+                    continue;
+                }
+            }
+            match step(&State { sp, ra, bp }, bounds, scratch) {
+                Step::Frame(next, how) => {
+                    let next_link = pack(next.sp, how);
+                    if let (Ok(size), true) = (u32::try_from(next.sp.wrapping_sub(sp)), next_link != BARRIER) {
+                        *step_known = Known {
+                            sp, ra, bp, generation, size, link: next_link, next_ra: next.ra, next_bp: next.bp, node: 0, parent: 0,
+                        };
+                    }
+                    (sp, ra, bp, link) = (next.sp, next.ra, next.bp, next_link);
+                }
                 Step::End => break Outcome::Ended { hard: true },
                 Step::SoftEnd => break Outcome::Ended { hard: false },
                 Step::Broken(why) => break Outcome::Broken(why),
@@ -287,24 +348,33 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
             node = truncated(global, stacks, why);
         }
     }
+    let mut barriers = 0;
     for index in (0..fresh_len).rev() {
         // SAFETY: `fresh` and `frames` have room for MAX_FRAMES each; together
         // they may pass that, then the memo keeps the outer ones only.
         unsafe {
-            let mut frame = *fresh.add(index);
+            let frame = &*fresh.add(index);
             let parent = node;
-            node = stacks.node(parent, node_kind::NATIVE, frame.address());
-            if node == 0 {
-                node = parent;
+            let step_known = &mut *known.add(place(frame.sp, frame.ra));
+            let same = (step_known.sp ^ frame.sp) | (step_known.ra ^ frame.ra) | (step_known.generation ^ generation) == 0;
+            if same && step_known.parent == parent && step_known.node != 0 {
+                node = step_known.node;
+            } else {
+                node = stacks.node(parent, node_kind::NATIVE, frame.ra & !EXACT);
+                if node == 0 {
+                    node = parent;
+                } else if same {
+                    (step_known.node, step_known.parent) = (node, parent);
+                }
             }
-            frame.node = node;
-            memo.barriers += u32::from(frame.link == BARRIER);
+            barriers += u32::from(frame.link == BARRIER);
             if len < MAX_FRAMES {
-                *frames.add(len) = frame;
+                *frames.add(len) = Frame { node, ..*frame };
                 len += 1;
             }
         }
     }
+    memo.barriers += barriers;
     memo.len = len;
     node
 }

@@ -11,7 +11,7 @@ mod memo;
 pub mod registered;
 pub mod selfcheck;
 
-pub use memo::{Capture, Frame, MAX_FRAMES, Memo, capture};
+pub use memo::{Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo, capture};
 
 use log_format::layout::truncation;
 
