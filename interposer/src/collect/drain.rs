@@ -421,14 +421,16 @@ impl Drain {
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
     fn made(&mut self, index: u32, ring: &mut RingState, ptr: u64, size: u64, stack: u32, time: u64, realloc: bool) {
-        if let Some(stale) = self.scratch.find(ptr) {
+        let (mut place, stale) = self.scratch.find(ptr);
+        if let Some(stale) = stale {
             // Its free was not seen.
             self.totals.missed_frees += 1;
             self.live_bytes -= self.scratch.slot(stale).size;
             self.live_blocks -= 1;
             self.scratch.cancel(stale, time, false);
-            self.scratch.unlink(stale);
+            self.scratch.unlink(place);
             self.scratch.close(stale);
+            (place, _) = self.scratch.find(ptr);
         }
         self.totals.allocated_bytes = self.totals.allocated_bytes.wrapping_add(size);
         self.live_blocks += 1;
@@ -440,12 +442,12 @@ impl Drain {
         let slot = self.scratch.open(Slot {
             ptr, size, time, order, stack, thread, ring: index, open: true, realloc, pending: false,
         });
-        self.scratch.link(slot);
+        self.scratch.link(place, slot);
     }
 
     #[inline(always)]
     fn freed(&mut self, ring: &mut RingState, ptr: u64, time: u64) {
-        if let Some(slot) = self.scratch.find(ptr) {
+        if let (place, Some(slot)) = self.scratch.find(ptr) {
             let (owner, size) = { let s = self.scratch.slot(slot); (s.ring, s.size) };
             // SAFETY: the ring of an open slot is below `ring_count`. It may be the
             // one behind `ring`: fields are read through one pointer at a time.
@@ -461,7 +463,7 @@ impl Drain {
             self.live_blocks -= 1;
             self.live_bytes -= size;
             self.scratch.cancel(slot, time, temporary);
-            self.scratch.unlink(slot);
+            self.scratch.unlink(place);
             self.scratch.close(slot);
         } else {
             self.freed_older(ring, ptr, time);
@@ -507,8 +509,8 @@ impl Drain {
     fn realloc_begin(&mut self, ring: &mut RingState, old: u64) {
         let mut pending =
             Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false };
-        if let Some(slot) = self.scratch.find(old) {
-            self.scratch.unlink(slot);
+        if let (place, Some(slot)) = self.scratch.find(old) {
+            self.scratch.unlink(place);
             let open = self.scratch.slot(slot);
             open.pending = true;
             pending.what = 1;
@@ -560,8 +562,11 @@ impl Drain {
     fn realloc_failed(&mut self, ring: &mut RingState, pending: Pending, time: u64) {
         match pending.what {
             1 => {
-                self.scratch.slot(pending.slot).pending = false;
-                self.scratch.link(pending.slot);
+                let slot = self.scratch.slot(pending.slot);
+                slot.pending = false;
+                let ptr = slot.ptr;
+                let (place, _) = self.scratch.find(ptr);
+                self.scratch.link(place, pending.slot);
             }
             2 => {
                 let _ = self.live.insert(pending.old, pending.block);

@@ -127,6 +127,10 @@ pub struct Scratch {
     zstd: *mut zstd_sys::ZSTD_CCtx,
 }
 
+/// A place in the table of open blocks; good until the table changes.
+#[derive(Clone, Copy)]
+pub struct Place(usize);
+
 fn place(ptr: u64) -> usize {
     ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE.trailing_zeros())) as usize
 }
@@ -215,16 +219,16 @@ impl Scratch {
         unsafe { core::slice::from_raw_parts(self.slots, self.high) }
     }
 
-    /// The open block at an address.
+    /// Place of an address in the table, and the open block there if there is one.
     #[inline(always)]
-    pub fn find(&self, ptr: u64) -> Option<u32> {
+    pub fn find(&self, ptr: u64) -> (Place, Option<u32>) {
         let mut at = place(ptr);
         // SAFETY: indices are masked; the table is at most half full.
         unsafe {
             loop {
                 match *self.table.add(at) {
-                    0 => return None,
-                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return Some(number - 1),
+                    0 => return (Place(at), None),
+                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return (Place(at), Some(number - 1)),
                     _ => at = (at + 1) & (TABLE - 1),
                 }
             }
@@ -248,28 +252,19 @@ impl Scratch {
         }
     }
 
-    /// Makes a slot found by its address.
+    /// Makes a slot found by its address, for which `find` gave the place just now.
     #[inline(always)]
-    pub fn link(&mut self, index: u32) {
-        let mut at = place(self.slot(index).ptr);
-        // SAFETY: indices are masked; the table is at most half full.
-        unsafe {
-            while *self.table.add(at) != 0 {
-                at = (at + 1) & (TABLE - 1);
-            }
-            *self.table.add(at) = index + 1;
-        }
+    pub fn link(&mut self, place: Place, index: u32) {
+        // SAFETY: a place in the table.
+        unsafe { *self.table.add(place.0) = index + 1 };
     }
 
-    /// Makes a linked slot not found any more.
+    /// Makes the slot at a place that `find` gave just now not found any more.
     #[inline(always)]
-    pub fn unlink(&mut self, index: u32) {
-        let mut at = place(self.slot(index).ptr);
-        // SAFETY: as in `find`; the slot is in the table.
+    pub fn unlink(&mut self, place_of: Place) {
+        let mut at = place_of.0;
+        // SAFETY: indices are masked; the table is at most half full.
         unsafe {
-            while *self.table.add(at) != index + 1 {
-                at = (at + 1) & (TABLE - 1);
-            }
             let mut next = (at + 1) & (TABLE - 1);
             loop {
                 let number = *self.table.add(next);
@@ -482,7 +477,9 @@ impl Scratch {
                 for index in 0..self.high as u32 {
                     let slot = self.slot(index);
                     if slot.open && !slot.pending {
-                        self.unlink(index);
+                        let ptr = slot.ptr;
+                        let (place, _) = self.find(ptr);
+                        self.unlink(place);
                     }
                 }
             }
