@@ -1,4 +1,5 @@
-/* flags: -shared -fPIC
+/* flags: -shared -fPIC -Wl,-Bsymbolic
+ * (its functions call each other directly, as those of real allocators do)
  * An allocator that may be called in a signal handler in the middle of itself: lock-free lists
  * of powers of two over one reserved range. glibc's may not, so tests of handlers that allocate
  * during an allocation preload this one, with and without the profiler before it.

@@ -169,10 +169,10 @@ fn a_program_with_little_address_space_is_undisturbed() {
 }
 
 #[test]
-fn a_program_with_200_mebibytes_of_address_space_is_recorded() {
+fn a_program_with_512_mebibytes_of_address_space_is_recorded() {
     let outcome = Run::program("plenty")
         .arg("50000")
-        .limit(libc::RLIMIT_AS, 200 << 20)
+        .limit(libc::RLIMIT_AS, 512 << 20)
         .checked();
     assert_plenty(&outcome.report(), 50_000);
 }
@@ -498,6 +498,31 @@ fn a_32_bit_child_of_a_traced_program_runs() {
         assert_eq!(outcome.stdout.matches("32 bits").count(), 2);
         assert_eq!(outcome.report_of_first().within("starter_keeps").blocks, 10);
     }
+}
+
+#[test]
+fn a_set_user_id_child_of_a_traced_program_runs() {
+    if !root_or_skip("a set-user-id program of another owner") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
+        .expect("rights");
+    let child = folder.path().join("sets_id");
+    std::fs::copy(Program::new("leak_some").build(), &child).expect("a copy");
+    std::os::unix::fs::chown(&child, Some(65534), Some(65534)).expect("chown");
+    std::fs::set_permissions(&child, std::fs::Permissions::from_mode(0o4755)).expect("rights");
+    let outcome = Run::program("starts_children")
+        .args(["spawn", "2"])
+        .arg(&child)
+        .arg("3")
+        .checked();
+    assert_eq!(outcome.stdout.matches("leaked 3").count(), 2);
+    assert_eq!(
+        outcome.logs.len(),
+        1,
+        "the loader drops the preloading there"
+    );
 }
 
 #[test]
