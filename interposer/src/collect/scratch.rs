@@ -11,13 +11,13 @@ pub const MAX_EVENTS: usize = 64 << 10;
 /// Of these, kept free for the reallocations under way at a window's end.
 const MAX_PENDING_EVENTS: usize = 1024;
 /// Most distinct stacks among a window's cancelled pairs.
-pub const MAX_SUMS: usize = 16 << 10;
+pub const MAX_SUMS: usize = 48 << 10;
 /// Room for a window's blobs, bytes.
 pub const MAX_BLOBS: usize = 256 << 10;
 /// Entries of the table of open blocks.
 const TABLE: usize = 2 * MAX_SLOTS;
 /// Entries of the table of sums.
-const SUM_TABLE: usize = 2 * MAX_SUMS;
+const SUM_TABLE: usize = (2 * MAX_SUMS).next_power_of_two();
 /// Bytes of one column.
 const COLUMN: usize = (MAX_SLOTS + MAX_EVENTS) * 10;
 /// Bytes of an encoded window.
