@@ -95,6 +95,14 @@ impl ThreadState {
     }
 }
 
+/// Events of busy threads.
+static PASSED_BY: AtomicU32 = AtomicU32::new(0);
+
+/// How many events have passed by busy threads.
+pub fn passed_by() -> u32 {
+    PASSED_BY.load(Relaxed)
+}
+
 /// The state of this thread with room for an event; null if nothing is recorded.
 ///
 /// The hot half: one TLS load, two loads of the ring's positions.
@@ -116,6 +124,7 @@ pub fn ready() -> *mut ThreadState {
 fn slow_ready(word: usize) -> *mut ThreadState {
     let null = core::ptr::null_mut();
     if word == BUSY {
+        PASSED_BY.fetch_add(1, Relaxed);
         return null;
     }
     let Some(global) = global::get_or_map() else { return null };

@@ -195,7 +195,7 @@ impl Drain {
         let raised = self.max_live > self.peak_bytes;
         if raised && self.max_at + 1 < self.order {
             let limit = self.max_at + 1;
-            self.take_back();
+            self.take_back(true);
             self.pass(global, until, limit);
         }
         self.set_stage(Stage::Commit);
@@ -216,7 +216,7 @@ impl Drain {
     pub fn recover(&mut self, global: &'static Global) {
         match self.stage {
             Stage::Idle => {}
-            Stage::Pass => self.take_back(),
+            Stage::Pass => self.take_back(false),
             Stage::Commit => {
                 for index in 0..self.scratch.high as u32 {
                     let slot = *self.scratch.slot(index);
@@ -224,7 +224,7 @@ impl Drain {
                         self.live.remove(slot.ptr);
                     }
                 }
-                self.take_back();
+                self.take_back(false);
             }
             Stage::Written => self.give_room(global),
         }
@@ -237,8 +237,9 @@ impl Drain {
         unsafe { core::ptr::copy_nonoverlapping(self.rings, self.saved, self.ring_count) };
     }
 
-    /// Undoes a pass: rings, and blocks taken out of the live set.
-    fn take_back(&mut self) {
+    /// Undoes a pass: rings, and blocks taken out of the live set. `whole`: the
+    /// scratch is as the pass left it (not as a jump out of it did).
+    fn take_back(&mut self, whole: bool) {
         // SAFETY: as in `save`.
         unsafe { core::ptr::copy_nonoverlapping(self.saved, self.rings, self.ring_count) };
         for listed in self.scratch.listed() {
@@ -249,7 +250,7 @@ impl Drain {
             }
         }
         (self.live_bytes, self.live_blocks) = self.before;
-        self.scratch.clear(true);
+        self.scratch.clear(whole);
     }
 
     /// Takes events in order of time until `limit` of them, or until the scratch is full.

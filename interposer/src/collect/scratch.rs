@@ -461,12 +461,16 @@ impl Scratch {
         }
     }
 
-    /// Empties everything for the next window. `whole`: the table of open blocks
-    /// is as it should be (else it is wiped).
+    /// Empties everything for the next window. `whole`: the tables are as they
+    /// should be (else they are wiped, not walked).
     pub fn clear(&mut self, whole: bool) {
         if !whole {
-            // SAFETY: the table's own memory.
-            unsafe { self.table.write_bytes(0, TABLE) };
+            // SAFETY: the tables' own memory.
+            unsafe {
+                self.table.write_bytes(0, TABLE);
+                self.sum_table.write_bytes(0, SUM_TABLE);
+            }
+            self.sorted = true;
         } else {
             // Few survivors are cheaper to take out one by one.
             let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();

@@ -5,8 +5,9 @@
 //! record both would count it twice. The thunks leave no frame behind, so that
 //! `std::bad_alloc` passes.
 
+use crate::arch::tls;
 use crate::originals::{self, *};
-use crate::{call, events, thunk_before, thunk_found, thunk_or};
+use crate::{call, events, thread, thunk_before, thunk_found, thunk_or};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -38,7 +39,7 @@ fn decide() -> u32 {
     }
     let mut mode = DECIDED;
     for (place, slot) in FORMS.iter().enumerate() {
-        mode |= u32::from(originals::same_module(slot, &MALLOC)) << place;
+        mode |= u32::from(originals::same_module(slot, &MALLOC) && !calls_hooks(place)) << place;
     }
     // A plain new is recorded through its nothrow twin, the form after it.
     for place in [0, 2, 4, 6] {
@@ -111,6 +112,39 @@ delete!(_ZdlPvmSt11align_val_t, before_delete_sized_aligned, DELETE_SIZED_ALIGNE
 delete!(_ZdaPvmSt11align_val_t, before_delete_array_sized_aligned, DELETE_ARRAY_SIZED_ALIGNED; 17);
 delete!(_ZdlPvSt11align_val_tRKSt9nothrow_t, before_delete_aligned_nothrow, DELETE_ALIGNED_NOTHROW; 18);
 delete!(_ZdaPvSt11align_val_tRKSt9nothrow_t, before_delete_array_aligned_nothrow, DELETE_ARRAY_ALIGNED_NOTHROW; 19);
+
+/// Whether a form calls malloc or free through their exported names (jemalloc's
+/// do), so that the block is recorded there. Found out by trying it.
+fn calls_hooks(form: usize) -> bool {
+    let Some(slot) = FORMS.get(form) else { return false };
+    let function = slot.load(Relaxed);
+    let before = tls::get();
+    tls::set(thread::BUSY);
+    let passed = thread::passed_by();
+    let aligned = matches!(form, 4..=7 | 14..=19);
+    // SAFETY: the forms have these types (further arguments do no harm); what is
+    // made is freed by the same allocator.
+    unsafe {
+        let block = || {
+            let mut out: *mut u8 = null_mut();
+            call!(POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32, &mut out, 16, 16);
+            out
+        };
+        // (size[, align], nothrow): the one that is not meant is a valid pointer or 16.
+        let second = if aligned { 16 } else { &raw const NOTHROW as usize };
+        if form < 8 {
+            let new = core::mem::transmute::<*mut c_void, unsafe extern "C" fn(usize, usize, &u64) -> *mut u8>(function);
+            let made = new(16, second, &NOTHROW);
+            call!(FREE as fn(*mut u8) -> (), made);
+        } else {
+            let delete = core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u8, usize, usize)>(function);
+            // Sized forms: (block, size[, align]); others (block[, align][, nothrow]).
+            delete(block(), if matches!(form, 10 | 11 | 16 | 17) { 16 } else { second }, 16);
+        }
+    }
+    tls::set(before);
+    thread::passed_by() != passed
+}
 
 /// A program without C++ that loads a C++ library later, privately: its new and
 /// delete bind to ours, and there is no next one in our search order. Each empty

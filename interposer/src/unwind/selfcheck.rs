@@ -4,7 +4,7 @@
 //! Only with `LEAK_SELFCHECK=N`. It costs stack and time that hooks otherwise
 //! never take.
 
-use super::{EXACT, State};
+use super::{EXACT, State, cache};
 use crate::global::Global;
 use crate::thread::{self, ThreadState};
 use core::sync::atomic::Ordering::Relaxed;
@@ -92,7 +92,7 @@ unsafe extern "C" fn run(check: *mut u8) {
         // on by frame pointer (or both stop), there is nothing to compare.
         let shorter = ours.starts_with(theirs) || cut && theirs.starts_with(ours);
         let no_cfi = shorter
-            && theirs.last().or(Some(&first)).is_some_and(|&ip| no_unwind_information(ip))
+            && theirs.last().or(Some(&first)).is_some_and(|&ip| no_unwind_information(ip, check.thread))
             || cut && shorter;
         if no_cfi {
             header.selfcheck_no_cfi.fetch_add(1, Relaxed);
@@ -104,8 +104,10 @@ unsafe extern "C" fn run(check: *mut u8) {
     unsafe { crate::sys::unmap(memory, 2 * MAX * 8) };
 }
 
-fn no_unwind_information(ip: u64) -> bool {
-    crate::modules::find_object(ip.wrapping_sub(1)).is_none_or(|object| object.eh_frame_hdr == 0)
+fn no_unwind_information(ip: u64, thread: *mut ThreadState) -> bool {
+    // SAFETY: this thread's state; its capture is over.
+    let [capture, _] = unsafe { &mut (*thread).captures };
+    matches!(cache::rule(ip, &mut capture.scratch).kind(), cache::Kind::FramePointer)
 }
 
 fn keep(thread: *mut ThreadState, ours: &[u64], theirs: &[u64]) {
