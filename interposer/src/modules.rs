@@ -16,10 +16,14 @@ const MAX_MODULES: usize = 2048;
 
 /// A module that the log knows.
 struct Known {
+    /// [`Object::identity`]; 0: none, [`GONE`]: unloaded.
+    identity: AtomicU64,
     start: AtomicU64,
     end: AtomicU64,
     bias: AtomicU64,
 }
+
+const GONE: u64 = 1;
 
 /// All-zero bytes are an empty list.
 pub struct Modules {
@@ -29,13 +33,20 @@ pub struct Modules {
 /// What the loader knows of the module at an address.
 #[derive(Clone, Copy, Debug)]
 pub struct Object {
-    /// First mapped address.
+    /// First address; of the segment only, if the module has gaps between them.
     pub start: u64,
-    /// End of the mapped addresses.
+    /// End of the addresses, likewise.
     pub end: u64,
     /// Address of `.eh_frame_hdr`, 0 if none.
     pub eh_frame_hdr: u64,
     link_map: *const LinkMap,
+}
+
+impl Object {
+    /// What two addresses of one module have in common.
+    pub fn identity(&self) -> u64 {
+        if self.link_map.is_null() { self.start } else { self.link_map as u64 }
+    }
 }
 
 /// Head of glibc's `struct link_map`.
@@ -170,27 +181,28 @@ pub unsafe fn c_bytes<'a>(text: *const libc::c_char) -> &'a [u8] {
 
 impl Modules {
     /// Claims a module for writing; false if the log has it (or no room is left).
-    fn claim(&self, start: u64, end: u64, bias: u64) -> bool {
+    fn claim(&self, identity: u64, object: &Object, bias: u64) -> bool {
         for known in self.known.iter() {
-            let seen = known.start.load(Acquire);
-            if seen == start {
+            let seen = known.identity.load(Acquire);
+            if seen == identity {
                 return false;
             }
-            if seen == 0 && known.start.compare_exchange(0, start, AcqRel, Relaxed).is_ok() {
+            if seen == 0 && known.identity.compare_exchange(0, identity, AcqRel, Relaxed).is_ok() {
                 known.bias.store(bias, Relaxed);
-                known.end.store(end, Release);
+                known.start.store(object.start, Relaxed);
+                known.end.store(object.end, Release);
                 return true;
             }
         }
         false
     }
 
-    fn knows(&self, start: u64) -> bool {
+    fn knows(&self, identity: u64) -> bool {
         self.known
             .iter()
-            .map(|known| known.start.load(Acquire))
+            .map(|known| known.identity.load(Acquire))
             .take_while(|&seen| seen != 0)
-            .any(|seen| seen == start)
+            .any(|seen| seen == identity)
     }
 
     /// Writes the modules that are loaded now, through `each(payload)`.
@@ -206,7 +218,8 @@ impl Modules {
             // SAFETY: the loader gives a valid record, we gave the scan.
             let (info, scan) = unsafe { (&*info, &mut *data.cast::<Scan<'_>>()) };
             let object = extent(info);
-            if object.end > object.start && scan.modules.claim(object.start, object.end, info.dlpi_addr) {
+            let identity = find_object(object.start).map_or(object.start, |found| found.identity());
+            if object.end > object.start && scan.modules.claim(identity, &object, info.dlpi_addr) {
                 // SAFETY: the loader's name.
                 let name = match unsafe { c_bytes(info.dlpi_name) } {
                     b"" => scan.program,
@@ -224,15 +237,16 @@ impl Modules {
     /// Writes the module at `address` into the thread's ring if it is new.
     pub fn first_sight(&self, global: &Global, thread: *mut ThreadState, address: u64) {
         let Some(object) = find_object(address) else { return };
-        if self.knows(object.start) || object.link_map.is_null() {
+        if self.knows(object.identity()) || object.link_map.is_null() {
             return;
         }
         // SAFETY: the loader's record of a module that has a frame on the stack.
         let (bias, name) = unsafe { ((*object.link_map).bias as u64, c_bytes((*object.link_map).name)) };
-        if !self.claim(object.start, object.end, bias) {
+        if !self.claim(object.identity(), &object, bias) {
             return;
         }
-        // SAFETY: a mapped ELF file begins with its header.
+        // SAFETY: a mapped ELF file begins with its header; libraries that are
+        // loaded later have no gaps.
         let headers = unsafe {
             let elf = &*(object.start as *const libc::Elf64_Ehdr);
             if elf.e_ident.get(..4) == Some(b"\x7fELF") && elf.e_phentsize == 56 {
@@ -250,16 +264,15 @@ impl Modules {
     /// After a `dlclose`: writes what is gone and makes its addresses unknown.
     pub fn sweep(&self, global: &Global, thread: *mut ThreadState) {
         for known in self.known.iter() {
-            let start = known.start.load(Acquire);
-            if start == 0 {
+            let identity = known.identity.load(Acquire);
+            if identity == 0 {
                 break;
             }
-            let end = known.end.load(Acquire);
-            // 1: an entry whose module is gone already.
-            if start == 1 || end == 0 || find_object(start).is_some_and(|o| o.start == start) {
+            let (end, start) = (known.end.load(Acquire), known.start.load(Relaxed));
+            if identity == GONE || end == 0 || find_object(start).is_some_and(|o| o.identity() == identity) {
                 continue;
             }
-            if known.start.compare_exchange(start, 1, AcqRel, Relaxed).is_err() {
+            if known.identity.compare_exchange(identity, GONE, AcqRel, Relaxed).is_err() {
                 continue;
             }
             global.stacks.forget(start, end);

@@ -18,7 +18,7 @@ const FAILED: usize = usize::MAX;
 fn from_allocator(slot: *const u64) -> bool {
     // SAFETY: the thunk's slot holds the return address.
     let caller = unsafe { *slot };
-    let module = |address: u64| crate::modules::find_object(address).map(|object| object.start);
+    let module = |address: u64| crate::modules::find_object(address).map(|object| object.identity());
     let allocator = module(MALLOC.load(Relaxed) as u64);
     allocator.is_some() && module(caller) == allocator && module(MUNMAP.load(Relaxed) as u64) != allocator
 }

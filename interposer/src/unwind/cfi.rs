@@ -308,11 +308,17 @@ fn row_at(address: u64, scratch: &mut Scratch) -> Option<Row> {
     let Some(object) = modules::find_object(address) else {
         return registered::row(address, scratch.context(), reduce);
     };
-    let header = slice(object.eh_frame_hdr, object.end)?;
+    // The table may stand in another segment than the code.
+    let end = if (object.start..object.end).contains(&object.eh_frame_hdr) {
+        object.end
+    } else {
+        modules::find_object(object.eh_frame_hdr)?.end
+    };
+    let header = slice(object.eh_frame_hdr, end)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(object.eh_frame_hdr);
     let header = EhFrameHdr::new(header, LittleEndian).parse(&bases, 8).ok()?;
     let gimli::Pointer::Direct(eh_frame) = header.eh_frame_ptr() else { return None };
-    let frames = EhFrame::new(slice(eh_frame, object.end)?, LittleEndian);
+    let frames = EhFrame::new(slice(eh_frame, end)?, LittleEndian);
     let bases = bases.set_eh_frame(eh_frame);
     let fde = header
         .table()?
