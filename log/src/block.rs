@@ -25,7 +25,7 @@ pub enum BlockKind {
     Meta = 1,
     /// One window of events ([`crate::window`]).
     Window = 2,
-    /// Stack nodes ([`crate::window::encode_nodes`]).
+    /// Stack nodes ([`crate::nodes::encode_nodes`]).
     Nodes = 3,
 }
 

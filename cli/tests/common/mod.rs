@@ -12,7 +12,8 @@ use log_format::layout::{
     Node, PAGE, State, VERSION, flag, node_kind,
 };
 use log_format::varint::Out;
-use log_format::window::{COLUMNS, Encoder, Event, EventKind, Head, Sum, Totals, encode_nodes};
+use log_format::nodes::encode_nodes;
+use log_format::window::{COLUMNS, Encoder, Event, EventKind, Head, Sum, Totals};
 
 /// Where the program's module begins.
 pub const BASE: u64 = 0x40_0000;

@@ -6,7 +6,7 @@ use crate::block::BlockKind;
 use crate::error::DamageList;
 use crate::layout::{ExtentKind, NODE_CHUNK, Node, PAGE, flag, node_kind};
 use crate::varint::In;
-use crate::window::decode_nodes;
+use crate::nodes::decode_nodes;
 use std::format;
 use std::mem::size_of;
 use std::vec::Vec;

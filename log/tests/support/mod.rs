@@ -8,7 +8,8 @@ use log_format::block::{BlockHeader, BlockKind, Codec};
 use log_format::layout::{EXTENT_MAGIC, ExtentKind, HEADER_SIZE, Header, MAGIC, Node, PAGE, VERSION};
 use log_format::record::{Record, kind, word0};
 use log_format::varint::Out;
-use log_format::window::{COLUMNS, Encoder, Event, Head, Sum, Tail, encode_nodes};
+use log_format::nodes::encode_nodes;
+use log_format::window::{COLUMNS, Encoder, Event, Head, Sum, Tail};
 use std::mem::offset_of;
 use std::path::PathBuf;
 

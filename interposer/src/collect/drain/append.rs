@@ -98,7 +98,7 @@ impl Drain {
             // A small table for few nodes touches less memory.
             let size = (part.len() * 2).next_power_of_two().min(PART * 2);
             let table = hash.get_mut(..size).unwrap_or(&mut []);
-            let len = log_format::window::encode_nodes(first, part, table, order, out);
+            let len = log_format::nodes::encode_nodes(first, part, table, order, out);
             ok &= match len.and_then(|len| out.get(..len)) {
                 Some(raw) => self.append(global, BlockKind::Nodes, raw),
                 None => false,
