@@ -146,5 +146,8 @@ impl Global {
             header.state.store(log_format::layout::State::Stopped as u32, Relaxed);
         }
         self.set_phase(Phase::Dormant);
+        for state in crate::thread::all(self) {
+            state.producer.close();
+        }
     }
 }

@@ -81,6 +81,11 @@ impl Producer {
         self.has_room()
     }
 
+    /// Takes all room away: the owner asks why before its next record.
+    pub fn close(&self) {
+        self.limit.store(0, Relaxed);
+    }
+
     /// Whether a record may be reserved.
     #[inline(always)]
     pub fn has_room(&self) -> bool {
