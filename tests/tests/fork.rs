@@ -113,6 +113,21 @@ fn a_thread_that_forks_goes_on_in_the_child_with_threads_of_its_own() {
 }
 
 #[test]
+fn threads_that_begin_together_in_a_child_are_all_recorded() {
+    for round in 0..40 {
+        let outcome = Run::program("fork_in_thread").under_leak();
+        let children = outcome.reports_of_others();
+        assert_eq!(children.len(), 1, "round {round}");
+        assert_eq!(children[0].within("new_keeps").blocks, 6, "round {round}");
+        assert_eq!(
+            children[0].within("of_child").allocations,
+            2 * 50_002,
+            "round {round}"
+        );
+    }
+}
+
+#[test]
 fn a_child_in_its_parent_s_memory_is_recorded_as_the_parent() {
     let outcome = Run::program("shared_memory_child").arg("50").checked();
     let report = outcome.report();

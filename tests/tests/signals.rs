@@ -39,12 +39,10 @@ fn ticking(threads: &str, ticks: &str) {
         "no false leak in the churn"
     );
     assert_eq!(report.within("tick_block").allocations, counted[1]);
-    let both = report.within("body");
-    assert!(
-        both.allocations >= counted[2],
-        "{} of {} blocks of the churn",
-        both.allocations,
-        counted[2]
+    let churned = report.within_but("leaf", "on_tick").allocations;
+    assert_eq!(
+        churned, counted[2],
+        "every block of the churn is under its function"
     );
     let beyond = report.everywhere().allocations - handler.allocations - counted[2];
     assert!(
@@ -60,7 +58,10 @@ fn a_timer_that_allocates_a_thousand_times_a_second_loses_nothing() {
 
 #[test]
 fn timers_in_several_threads_lose_nothing() {
-    ticking("4", "700");
+    // The beginnings of threads are the delicate part: many short runs.
+    for _ in 0..8 {
+        ticking("4", "150");
+    }
 }
 
 #[test]
