@@ -1,7 +1,9 @@
 //! Stack nodes in blocks of kind [`crate::block::BlockKind::Nodes`].
 
 use crate::layout::Node;
-use crate::varint::{In, Out};
+#[cfg(feature = "std")]
+use crate::varint::In;
+use crate::varint::Out;
 #[cfg(feature = "std")]
 use std::vec::Vec;
 
