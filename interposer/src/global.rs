@@ -93,8 +93,7 @@ pub fn get_or_map() -> Option<&'static Global> {
     }
     let len = size_of::<Global>().next_multiple_of(4096);
     let fresh = sys::map_private(len)?;
-    // SAFETY: our own fresh mapping. If the kernel is too old to wipe it, the
-    // hook of `fork` does it.
+    // SAFETY: our own fresh mapping.
     unsafe { sys::wipe_on_fork(fresh, len) };
     match GLOBAL.compare_exchange(core::ptr::null_mut(), fresh.cast(), AcqRel, Acquire) {
         Ok(_) => get(),
@@ -116,6 +115,11 @@ impl Global {
             2 => Phase::Recording,
             _ => Phase::Dormant,
         }
+    }
+
+    /// For waiting until the phase changes.
+    pub fn phase_word(&self) -> &AtomicU32 {
+        &self.phase
     }
 
     /// Changes the phase.

@@ -187,7 +187,8 @@ impl Modules {
             if seen == identity {
                 return false;
             }
-            if seen == 0 && known.identity.compare_exchange(0, identity, AcqRel, Relaxed).is_ok() {
+            let free = seen == 0 || seen == GONE && !self.knows(identity);
+            if free && known.identity.compare_exchange(seen, identity, AcqRel, Relaxed).is_ok() {
                 known.bias.store(bias, Relaxed);
                 known.start.store(object.start, Relaxed);
                 known.end.store(object.end, Release);

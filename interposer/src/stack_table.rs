@@ -17,6 +17,10 @@ const MAX_NODES: u32 = 1 << 24;
 const FEW_NODES: u32 = 1 << 20;
 /// First hash table, entries.
 const FIRST_TABLE: u32 = 1 << 13;
+/// Waits while another thread maps a chunk, which it may be kept from.
+const MAX_WAITS: u32 = 200;
+/// One of them, ns.
+const WAIT_NS: u64 = 1_000_000;
 /// Ranges of addresses whose modules are gone.
 const MAX_DEAD: usize = 512;
 
@@ -96,8 +100,8 @@ impl StackTable {
             return Ok(());
         }
         let mapped = self.mapped.load(Relaxed);
-        // Grow by a quarter, so that short programs reserve little.
-        let chunks = (mapped >> NODE_CHUNK_SHIFT).div_ceil(4).clamp(1, 16);
+        // Grow by a half, so that short programs reserve little.
+        let chunks = (mapped >> NODE_CHUNK_SHIFT).div_ceil(2).clamp(1, 16);
         let result = if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
             Err(StopReason::Stacks)
         } else {
@@ -114,6 +118,7 @@ impl StackTable {
             self.mapped.store(mapped + chunks * NODE_CHUNK, Release);
         }
         self.growing.store(0, Release);
+        sys::futex_wake(&self.growing);
         result
     }
 
@@ -132,7 +137,7 @@ impl StackTable {
         unsafe { sys::replace_by_private(self.nodes.load(Acquire).cast(), len) }
     }
 
-    /// The node for this frame; makes it if it is new. 0 if there is no room.
+    /// The node for this frame; makes it if it is new. 0 if there is none to be had.
     #[inline]
     pub fn node(&self, parent: u32, kind: u32, payload: u64) -> u32 {
         let hash = hash(parent, payload);
@@ -167,20 +172,7 @@ impl StackTable {
     #[inline(never)]
     fn insert(&self, parent: u32, kind: u32, payload: u64, entry: &AtomicU32) -> u32 {
         let Some(global) = crate::global::get() else { return 0 };
-        let mapped = self.mapped.load(Acquire);
-        if self.next.load(Relaxed) + NODE_CHUNK / 2 > mapped
-            && let Err(reason) = self.grow(&global.file)
-            && self.next.load(Relaxed) + 64 > mapped
-        {
-            global.stop(reason);
-            return 0;
-        }
-        let id = self.next.fetch_add(1, Relaxed);
-        if id >= self.mapped.load(Acquire) {
-            // Another thread is mapping the next chunk; this frame is left out.
-            self.next.fetch_sub(1, Relaxed);
-            return 0;
-        }
+        let Some(id) = self.take_id(&global.file) else { return 0 };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
             self.nodes.load(Relaxed).add(id as usize).write(Node { parent, kind, payload });
@@ -195,6 +187,38 @@ impl StackTable {
             }
         }
         id
+    }
+
+    /// The next id, mapped. `None`: the table is full (recording ends), or the
+    /// thread that maps the next chunk does not get on.
+    fn take_id(&self, file: &LogFile) -> Option<u32> {
+        let mut id = self.next.load(Relaxed);
+        let mut waits = 0u32;
+        loop {
+            let mapped = self.mapped.load(Acquire);
+            // Ahead of need, so that others seldom wait.
+            if id + NODE_CHUNK / 2 > mapped
+                && let Err(reason) = self.grow(file)
+                && id >= mapped
+            {
+                crate::global::get()?.stop(reason);
+                return None;
+            }
+            if id >= self.mapped.load(Acquire) {
+                // Another thread maps; it may also be this one, interrupted.
+                waits += 1;
+                if waits > MAX_WAITS {
+                    return None;
+                }
+                sys::futex_wait(&self.growing, 1, WAIT_NS);
+                id = self.next.load(Relaxed);
+                continue;
+            }
+            match self.next.compare_exchange_weak(id, id + 1, Relaxed, Relaxed) {
+                Ok(_) => return Some(id),
+                Err(seen) => id = seen,
+            }
+        }
     }
 
     /// Doubles the table. Insertions of others meanwhile may be missed and made

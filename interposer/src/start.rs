@@ -3,7 +3,7 @@
 //! Happens at the first event of a process, which may come before this library's
 //! own constructor, and again in every fork child that allocates.
 
-use crate::arch::clock;
+use crate::arch::{clock, tls};
 use crate::collect::{self, file::MAX_PATH};
 use crate::global::{Global, Phase};
 use crate::hooks::process::FORK_TICKS;
@@ -101,11 +101,26 @@ pub fn begin(global: &'static Global) -> bool {
     }
     // SAFETY: this thread's errno.
     let errno = unsafe { *libc::__errno_location() };
+    let mark = tls::get();
+    tls::set(thread::BUSY);
     let phase = if try_begin(global) { Phase::Recording } else { Phase::Dormant };
     global.set_phase(phase);
+    sys::futex_wake(global.phase_word());
+    tls::set(mark);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     phase == Phase::Recording
+}
+
+/// Waits while another thread begins the log. Not for ever: it may need the
+/// loader's lock, which this thread may hold.
+pub fn wait(global: &'static Global) {
+    for _ in 0..20 {
+        if global.phase() != Phase::Starting {
+            return;
+        }
+        sys::futex_wait(global.phase_word(), Phase::Starting as u32, 10_000_000);
+    }
 }
 
 fn try_begin(global: &'static Global) -> bool {
@@ -117,7 +132,6 @@ fn try_begin(global: &'static Global) -> bool {
     VERBOSE.store(variable(b"LEAK_VERBOSE") == b"1", Relaxed);
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
-    crate::collect::file::SIZE_LIMIT.store(sys::rlimit(libc::RLIMIT_FSIZE), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
     let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
     global.rules.store(rules.cast(), Relaxed);

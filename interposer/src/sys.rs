@@ -6,6 +6,7 @@
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A failed system call: the positive errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,10 +119,15 @@ pub unsafe fn unmap(addr: *mut u8, len: usize) {
 ///
 /// # Safety
 /// The range is a private anonymous mapping of ours.
-pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) -> bool {
+pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
     // SAFETY: by the caller's promise.
-    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) == 0 }
+    if unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) } != 0 {
+        WIPES.store(false, Relaxed);
+    }
 }
+
+/// Whether the kernel does what [`wipe_on_fork`] asks.
+pub static WIPES: AtomicBool = AtomicBool::new(true);
 
 /// A file descriptor, closed by [`close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

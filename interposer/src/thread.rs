@@ -5,8 +5,8 @@
 //! by one TLS word, which is a pointer or a mark:
 //!
 //! * 0: nothing yet; the first event attaches;
-//! * [`BUSY`]: the recorder itself is at work on this thread, or it must not
-//!   record: events pass by;
+//! * [`BUSY`]: this thread begins the log: events of handlers are lost (counted);
+//! * [`PROBING`]: the recorder tries the allocator out: events are only counted;
 //! * [`LATE`]: the thread's last key destructor has run; each further event
 //!   borrows a state for itself.
 //!
@@ -25,8 +25,10 @@ use log_format::record::{self, kind};
 use log_format::ring::{Producer, RingHeader};
 use log_format::varint::Out;
 
-/// TLS mark: pass events by.
+/// TLS mark: see the module.
 pub const BUSY: usize = 1;
+/// TLS mark: see the module.
+pub const PROBING: usize = 3;
 /// TLS mark: after the last destructor.
 pub const LATE: usize = 2;
 /// Marks are at most this.
@@ -95,10 +97,10 @@ impl ThreadState {
     }
 }
 
-/// Events of busy threads.
+/// Events of probing threads.
 static PASSED_BY: AtomicU32 = AtomicU32::new(0);
 
-/// How many events have passed by busy threads.
+/// How many events there were of threads that were probing.
 pub fn passed_by() -> u32 {
     PASSED_BY.load(Relaxed)
 }
@@ -123,11 +125,18 @@ pub fn ready() -> *mut ThreadState {
 #[inline(never)]
 fn slow_ready(word: usize) -> *mut ThreadState {
     let null = core::ptr::null_mut();
-    if word == BUSY {
+    if word == PROBING {
         PASSED_BY.fetch_add(1, Relaxed);
         return null;
     }
     let Some(global) = global::get_or_map() else { return null };
+    if word == BUSY {
+        lost(global);
+        return null;
+    }
+    if global.phase() == Phase::Starting {
+        start::wait(global);
+    }
     match global.phase() {
         Phase::Recording => {}
         Phase::None => {
@@ -135,7 +144,11 @@ fn slow_ready(word: usize) -> *mut ThreadState {
                 return null;
             }
         }
-        Phase::Starting | Phase::Dormant => return null,
+        Phase::Starting => {
+            lost(global);
+            return null;
+        }
+        Phase::Dormant => return null,
     }
     let mut thread = word as *mut ThreadState;
     // SAFETY: above the marks the word is a state; wiped ones have no owner.
@@ -167,25 +180,20 @@ pub fn lost(global: &Global) {
     }
 }
 
-/// Gives this thread a state.
+/// Gives this thread a state. A handler that interrupts this and allocates gives
+/// the thread one as well: the first to finish wins.
 fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
-    tls::set(BUSY);
+    let before = tls::get();
     let thread = acquire(global);
     if thread.is_null() {
-        tls::set(if late { LATE } else { 0 });
         return thread;
     }
     // SAFETY: acquired: ours alone.
     let state = unsafe { &mut *thread };
-    state.serial = global.threads.fetch_add(1, Relaxed) + 1;
     state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
     state.rounds = 0;
     (state.stack_low, state.stack_top) = own_stack_bounds();
     (state.ticks, state.ticks_left) = (1, 1);
-    if thread_is_second(global) {
-        be_precise(global);
-    }
-    state.precise.store(global.precise.load(Relaxed) != 0, Relaxed);
     state.borrowed = late;
     state.selfcheck_left = global.selfcheck_every.load(Relaxed);
     for capture in &mut state.captures {
@@ -195,30 +203,31 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     }
     // SAFETY: the ring's header stays mapped.
     state.producer = Producer::new(unsafe { &*state.ring });
+    // The ring may still be full of its last owner's events.
+    // SAFETY: ours alone.
+    if !unsafe { collect::make_room(global, thread) } {
+        state.owner.store(0, Release);
+        return core::ptr::null_mut();
+    }
+    state.serial = global.threads.fetch_add(1, Relaxed) + 1;
+    if state.serial > 1 {
+        be_precise(global);
+    }
+    state.precise.store(global.precise.load(Relaxed) != 0, Relaxed);
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);
     blob::Thread { serial: state.serial, tid: state.tid, name: b"" }.encode(&mut out);
-    // The ring may still be full of its last owner's events.
     // SAFETY: ours alone.
-    unsafe {
-        if !collect::make_room(global, thread) {
-            (*thread).owner.store(0, Release);
-            tls::set(if late { LATE } else { 0 });
-            return core::ptr::null_mut();
-        }
-        blob(thread, BlobKind::ThreadStart, out.written());
+    unsafe { blob(thread, BlobKind::ThreadStart, out.written()) };
+    if !late && !tls::replace(before, thread as usize) {
+        // A handler's state is the thread's now.
+        state.owner.store(0, Release);
+        return tls::get() as *mut ThreadState;
     }
-    if late {
-        tls::set(LATE);
-    } else {
+    if !late {
         crate::hooks::thread::watch_end(thread);
-        tls::set(thread as usize);
     }
     thread
-}
-
-fn thread_is_second(global: &Global) -> bool {
-    global.state_count.load(Relaxed) > 1
 }
 
 /// From now on the order of events is told by their times, not by one ring.
@@ -278,11 +287,8 @@ fn own_stack_bounds() -> (u64, u64) {
     if main_top != 0 && sp < main_top && main_top - sp < limit {
         return (main_top - limit, main_top);
     }
-    match tls::stack_top() as u64 {
-        // Its size is not known for sure: what was used so far is.
-        top if top > sp => (top.saturating_sub(limit.min(8 << 20)), top),
-        _ => (0, 0),
-    }
+    let (top, low) = tls::stack();
+    (low as u64, top as u64)
 }
 
 /// A free state, or a new one with its ring.

@@ -12,10 +12,6 @@ use log_format::layout::*;
 /// Longest path kept, bytes with the NUL.
 pub const MAX_PATH: usize = 4096;
 
-/// Soft limit of the size of files (`RLIMIT_FSIZE`): beyond it the kernel would
-/// send the program a signal.
-pub static SIZE_LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
-
 /// The open log. All-zero bytes mean none.
 pub struct LogFile {
     header: AtomicPtr<Header>,
@@ -184,7 +180,8 @@ unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, a
 
 /// Reserves room in the file without provoking SIGXFSZ.
 fn reserve(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
-    if offset.saturating_add(len) > SIZE_LIMIT.load(Relaxed) {
+    // Asked each time: other processes may set it too.
+    if offset.saturating_add(len) > sys::rlimit(libc::RLIMIT_FSIZE) {
         return Err(Errno(libc::EFBIG));
     }
     match sys::fallocate(fd, offset, len) {

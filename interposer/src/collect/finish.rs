@@ -11,7 +11,7 @@ use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
 use crate::{start, sys};
 use core::ffi::c_void;
-use core::sync::atomic::Ordering::*;
+use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
 use log_format::layout::*;
 
@@ -36,9 +36,11 @@ unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
 }
 
 unsafe extern "C" fn at_quick() {
-    // The status is not told; `_exit`, which follows, is libc's own.
-    finish(State::Exited, 0);
+    finish(State::Exited, QUICK_STATUS.load(Relaxed));
 }
+
+/// What `quick_exit` was called with: its handlers are not told.
+pub static QUICK_STATUS: AtomicI32 = AtomicI32::new(0);
 
 /// Ends the log.
 pub fn finish(state: State, status: i32) {

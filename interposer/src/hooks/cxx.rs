@@ -119,7 +119,7 @@ fn calls_hooks(form: usize) -> bool {
     let Some(slot) = FORMS.get(form) else { return false };
     let function = slot.load(Relaxed);
     let before = tls::get();
-    tls::set(thread::BUSY);
+    tls::set(thread::PROBING);
     let passed = thread::passed_by();
     let aligned = matches!(form, 4..=7 | 14..=19);
     // SAFETY: the forms have these types (further arguments do no harm); what is

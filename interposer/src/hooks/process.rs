@@ -1,11 +1,11 @@
 //! Ends and forks: `_exit`, `exec`, `fork`, and what would make our own system
-//! calls deadly (system-call filters, file size limits).
+//! calls deadly (system-call filters).
 
-use crate::arch::clock;
-use crate::collect::{file::SIZE_LIMIT, finish};
+use crate::arch::{clock, tls};
+use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
-use crate::{call, thunk_before};
+use crate::{call, sys, thunk_before};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 use log_format::layout::{State, StopReason};
 
@@ -20,6 +20,14 @@ unsafe extern "C" fn before_exit(status: i32) {
 
 thunk_before!(_exit -> before_exit, EXIT_NOW);
 thunk_before!(_Exit -> before_exit, EXIT_NOW_C99);
+
+unsafe extern "C" fn before_quick_exit(status: i32) {
+    originals::resolved();
+    // Handlers run first; the last one ends the log.
+    finish::QUICK_STATUS.store(status, Relaxed);
+}
+
+thunk_before!(quick_exit -> before_quick_exit, QUICK_EXIT);
 
 unsafe extern "C" fn before_exec() {
     if originals::resolved() {
@@ -49,7 +57,15 @@ pub unsafe extern "C" fn fork() -> i32 {
     }
     FORK_TICKS.store(clock::before(), Relaxed);
     // SAFETY: fork's type.
-    unsafe { call!(FORK as fn() -> i32,) }
+    let child = unsafe { call!(FORK as fn() -> i32,) };
+    if child == 0 && !sys::WIPES.load(Relaxed) {
+        // A kernel that does not wipe our state for us (before 4.14).
+        tls::set(0);
+        if let Some(global) = global::get() {
+            global.reset();
+        }
+    }
+    child
 }
 
 const PR_SET_NAME: u64 = 15;
@@ -95,14 +111,3 @@ fn clockless() {
         crate::collect::end_early(global, StopReason::Filtered);
     }
 }
-
-unsafe extern "C" fn before_setrlimit(resource: u64, limit: *const u64) {
-    originals::resolved();
-    if resource == u64::from(libc::RLIMIT_FSIZE) && !limit.is_null() {
-        // SAFETY: the caller's structure begins with the soft limit.
-        SIZE_LIMIT.store(unsafe { *limit }, Relaxed);
-    }
-}
-
-thunk_before!(setrlimit -> before_setrlimit, SETRLIMIT);
-thunk_before!(setrlimit64 -> before_setrlimit, SETRLIMIT64);

@@ -17,6 +17,8 @@ type Start = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 struct Box {
     start: Start,
     argument: *mut c_void,
+    /// Bytes of the thread's stack, 0 if not known.
+    stack: usize,
     next: AtomicPtr<Box>,
 }
 
@@ -72,7 +74,7 @@ pub unsafe extern "C" fn pthread_create(
         if item.is_null() {
             return call!(PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32, id, attributes, start, argument);
         }
-        item.write(Box { start, argument, next: AtomicPtr::new(core::ptr::null_mut()) });
+        item.write(Box { start, argument, stack: stack_size(attributes), next: AtomicPtr::new(core::ptr::null_mut()) });
         let result = call!(
             PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
             id, attributes, run_thread, item.cast()
@@ -82,6 +84,28 @@ pub unsafe extern "C" fn pthread_create(
         }
         result
     }
+}
+
+/// Bytes of stack that a thread with these attributes gets, 0 if not known.
+unsafe fn stack_size(attributes: *const c_void) -> usize {
+    let mut size = 0;
+    // SAFETY: the caller's attributes, or a buffer that libc fills with the default
+    // ones. Neither call allocates.
+    unsafe {
+        if attributes.is_null() {
+            let mut default = core::mem::MaybeUninit::<libc::pthread_attr_t>::zeroed();
+            if pthread_getattr_default_np(default.as_mut_ptr()) == 0 {
+                libc::pthread_attr_getstacksize(default.as_ptr(), &mut size);
+            }
+        } else {
+            libc::pthread_attr_getstacksize(attributes.cast(), &mut size);
+        }
+    }
+    size
+}
+
+unsafe extern "C" {
+    fn pthread_getattr_default_np(attributes: *mut libc::pthread_attr_t) -> i32;
 }
 
 /// What a new thread runs, in two registers.
@@ -98,12 +122,17 @@ pub struct Call {
 pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
     // SAFETY: by the caller's promise.
-    let call = unsafe { Call { start: (*item).start, argument: (*item).argument } };
+    let (call, size) = unsafe { (Call { start: (*item).start, argument: (*item).argument }, (*item).stack) };
     put_box(item);
-    // What lies above is libc's first frame and the thread's own descriptor.
-    tls::set_stack_top((stack::pointer() + 1024) & !15);
+    // What lies above is libc's first frame and the thread's own descriptor, with
+    // which the stack's size is shared, and the guard.
+    let top = (stack::pointer() + 1024) & !15;
+    tls::set_stack(top, top - size.saturating_sub(STACK_OVERHEAD).min(top));
     call
 }
+
+/// Part of a thread's stack that is not at its disposal, at most, bytes.
+const STACK_OVERHEAD: usize = 24 << 10;
 
 /// 0: none, 1: being made, 2: made.
 static KEY_STATE: AtomicU32 = AtomicU32::new(0);

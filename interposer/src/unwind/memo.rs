@@ -362,8 +362,11 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
             } else {
                 node = stacks.node(parent, node_kind::NATIVE, frame.ra & !EXACT);
                 if node == 0 {
-                    node = parent;
-                } else if same {
+                    // No node to be had: this stack is cut here, and not kept.
+                    memo.clear();
+                    return truncated_at(global, parent);
+                }
+                if same {
                     (step_known.node, step_known.parent) = (node, parent);
                 }
             }
@@ -381,10 +384,16 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
 
 #[cold]
 fn truncated(global: &crate::global::Global, stacks: &StackTable, why: u64) -> u32 {
+    truncated_at(global, stacks.node(0, node_kind::TRUNCATED, why))
+}
+
+/// Counts a stack that lost its inner frames for want of nodes.
+#[cold]
+fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
     if let Some(header) = global.file.header() {
         header.unwinds_truncated.fetch_add(1, Relaxed);
     }
-    stacks.node(0, node_kind::TRUNCATED, why)
+    node
 }
 
 /// A capture inside a capture: a signal handler allocates. The memo belongs to

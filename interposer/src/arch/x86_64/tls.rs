@@ -1,4 +1,4 @@
-//! Two words of initial-exec TLS: reached with one load and no call.
+//! Three words of initial-exec TLS: reached with one load and no call.
 //!
 //! `thread_local!` would do for the value but not for the model: in a shared
 //! library it may go through `__tls_get_addr`, which can call malloc. A preloaded
@@ -11,10 +11,10 @@ global_asm!(
     ".hidden leak_tls",
     ".globl leak_tls",
     ".type leak_tls,@object",
-    ".size leak_tls,16",
+    ".size leak_tls,24",
     ".p2align 4",
     "leak_tls:",
-    ".zero 16",
+    ".zero 24",
     ".popsection",
 );
 
@@ -22,7 +22,7 @@ global_asm!(
 #[inline(always)]
 pub fn get() -> usize {
     let value: usize;
-    // SAFETY: the symbol is 16 bytes in this library's static TLS block.
+    // SAFETY: the symbol is 24 bytes in this library's static TLS block.
     unsafe {
         asm!("mov {v}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov {v}, qword ptr fs:[{v}]",
             v = out(reg) value, options(nostack, readonly, preserves_flags));
@@ -40,22 +40,37 @@ pub fn set(value: usize) {
     }
 }
 
-/// Word 1: an address near the outer end of this thread's stack, 0 if unknown.
-pub fn stack_top() -> usize {
-    let value: usize;
+/// Sets word 0 to `new` if it is `old`, with one instruction that a signal cannot
+/// split; returns whether.
+pub fn replace(old: usize, new: usize) -> bool {
+    let seen: usize;
     // SAFETY: as in `get`.
     unsafe {
-        asm!("mov {v}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov {v}, qword ptr fs:[{v} + 8]",
-            v = out(reg) value, options(nostack, readonly, preserves_flags));
+        asm!("mov {t}, qword ptr [rip + leak_tls@GOTTPOFF]", "cmpxchg qword ptr fs:[{t}], {n}",
+            t = out(reg) _, n = in(reg) new, inlateout("rax") old => seen, options(nostack));
     }
-    value
+    seen == old
 }
 
-/// Sets word 1.
-pub fn set_stack_top(value: usize) {
+/// Words 1 and 2: outer and inner end of the part of this thread's stack that is
+/// known, 0 if none is.
+pub fn stack() -> (usize, usize) {
+    let (top, low): (usize, usize);
+    // SAFETY: as in `get`.
+    unsafe {
+        asm!("mov {l}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov {v}, qword ptr fs:[{l} + 8]",
+            "mov {l}, qword ptr fs:[{l} + 16]",
+            v = out(reg) top, l = out(reg) low, options(nostack, readonly, preserves_flags));
+    }
+    (top, low)
+}
+
+/// Sets words 1 and 2.
+pub fn set_stack(top: usize, low: usize) {
     // SAFETY: as in `get`.
     unsafe {
         asm!("mov {t}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov qword ptr fs:[{t} + 8], {v}",
-            t = out(reg) _, v = in(reg) value, options(nostack, preserves_flags));
+            "mov qword ptr fs:[{t} + 16], {l}",
+            t = out(reg) _, v = in(reg) top, l = in(reg) low, options(nostack, preserves_flags));
     }
 }
