@@ -24,7 +24,7 @@ FRAME static void churn(uint32_t path, int depth) {
     brief(2 + path % 100);
 }
 FRAME static long overflow(long depth) {
-    volatile char room[40];
+    volatile char room[2000];
     room[0] = (char)depth;
     brief(16 + (size_t)depth % 64);
     return overflow(depth + 1) + room[0];
