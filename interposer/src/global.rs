@@ -44,6 +44,8 @@ pub struct Global {
     pub drain_done: AtomicU32,
     /// A system-call filter is in force: nothing but what is mapped may be used.
     pub filtered: AtomicU32,
+    /// Threads that got no ring.
+    pub ring_failures: AtomicU32,
     /// Records carry exact times, see [`crate::thread::be_precise`].
     pub precise: AtomicU32,
     /// Last thread serial given.
@@ -145,7 +147,9 @@ impl Global {
 
     /// Ends recording for good and says why in the log.
     pub fn stop(&self, reason: log_format::layout::StopReason) {
-        if let Some(header) = self.file.header() {
+        if let Some(header) = self.file.header()
+            && self.phase() != Phase::Dormant
+        {
             header.stop_reason.store(reason as u32, Relaxed);
             header.state.store(log_format::layout::State::Stopped as u32, Relaxed);
         }

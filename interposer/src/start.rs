@@ -146,7 +146,7 @@ fn try_begin(global: &'static Global) -> bool {
     };
     drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
     let begun = begin_log(global, drain, fd, tsc, again, address_space);
-    sys::close(fd);
+    global.file.keep(fd);
     begun
 }
 

@@ -184,6 +184,23 @@ pub fn ftruncate(fd: Fd, len: u64) -> Result<(), Errno> {
     retry(|| unsafe { syscall2(libc::SYS_ftruncate, fd.0 as usize, len as usize) }).map(|_| ())
 }
 
+/// Device and inode of an open file; `None` if the number is not open.
+pub fn identity(fd: Fd) -> Option<[u64; 2]> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a writable structure of the kernel's layout.
+    let ret = unsafe { syscall2(libc::SYS_fstat, fd.0 as usize, stat.as_mut_ptr() as usize) };
+    // SAFETY: filled by the kernel, and zeros are valid.
+    let stat = unsafe { stat.assume_init() };
+    (ret == 0).then_some([stat.st_dev, stat.st_ino])
+}
+
+/// A second descriptor of the file, closed on exec, not below `least`.
+pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
+    // SAFETY: no memory involved.
+    let ret = unsafe { syscall3(libc::SYS_fcntl, fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize) };
+    check(ret).ok().map(|fd| Fd(fd as i32))
+}
+
 /// Target of a symbolic link (`path` NUL-terminated); the number of bytes.
 pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
     if path.last() != Some(&0) {

@@ -16,7 +16,8 @@
 use crate::arch::{clock, stack, tls};
 use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
-use crate::{collect, start, sys};
+use crate::collect::{self, Room};
+use crate::{start, sys};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
 use log_format::blob::{self, BlobKind};
@@ -161,8 +162,14 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let state = &*thread;
-        if !state.producer.has_room() && !collect::make_room(global, thread) {
+        let room = if (*thread).producer.has_room() { Room::Yes } else { collect::make_room(global, thread) };
+        if room == Room::Stuck {
+            let other = move_on(global, thread);
+            if !other.is_null() {
+                return other;
+            }
+        }
+        if room != Room::Yes {
             if global.phase() == Phase::Recording {
                 lost(global);
             }
@@ -171,6 +178,71 @@ fn slow_ready(word: usize) -> *mut ThreadState {
         }
     }
     thread
+}
+
+/// Gives the thread another ring: its own is full and the thread that drains does
+/// not get on. What is in the old one is drained later.
+unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut ThreadState {
+    let thread = acquire(global);
+    if thread.is_null() {
+        return thread;
+    }
+    // SAFETY: the new state is ours alone, the old one this thread's.
+    unsafe {
+        let (state, before) = (&mut *thread, &*old);
+        prepare(global, state, before.borrowed);
+        (state.tid, state.serial, state.rounds) = (before.tid, before.serial, before.rounds);
+        if collect::make_room(global, thread) != Room::Yes {
+            state.owner.store(0, Release);
+            return core::ptr::null_mut();
+        }
+        say_start(thread);
+        if !state.borrowed {
+            tls::set(thread as usize);
+            crate::hooks::thread::watch_end(thread);
+        }
+        (*old).owner.store(0, Release);
+    }
+    thread
+}
+
+/// Makes an acquired state ready for this thread.
+fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
+    (state.stack_low, state.stack_top) = own_stack_bounds();
+    (state.ticks, state.ticks_left) = (1, 1);
+    state.borrowed = borrowed;
+    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
+    let own: *mut ThreadState = state;
+    for capture in &mut state.captures {
+        capture.active = 0;
+        capture.memo.clear();
+        capture.scratch.thread = own;
+    }
+    learn_precision(global, state);
+    // SAFETY: the ring's header stays mapped.
+    state.producer = Producer::new(unsafe { &*state.ring });
+}
+
+/// Another thread may be changing it for all: look again after the store.
+fn learn_precision(global: &Global, state: &ThreadState) {
+    state.precise.store(global.precise.load(SeqCst) != 0, SeqCst);
+    if global.precise.load(SeqCst) != 0 {
+        state.precise.store(true, SeqCst);
+    }
+}
+
+/// Writes whose records follow in the ring.
+///
+/// # Safety
+/// `thread` is a state of this thread's, with room.
+unsafe fn say_start(thread: *mut ThreadState) {
+    let mut buf = [0u8; 64];
+    let mut out = Out::new(&mut buf);
+    // SAFETY: by the caller's promise.
+    unsafe {
+        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name: b"" }.encode(&mut out);
+        blob(thread, BlobKind::ThreadStart, out.written());
+    }
 }
 
 /// Counts an event that could not be recorded.
@@ -190,22 +262,12 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     }
     // SAFETY: acquired: ours alone.
     let state = unsafe { &mut *thread };
+    prepare(global, state, late);
     state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
     state.rounds = 0;
-    (state.stack_low, state.stack_top) = own_stack_bounds();
-    (state.ticks, state.ticks_left) = (1, 1);
-    state.borrowed = late;
-    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
-    for capture in &mut state.captures {
-        capture.active = 0;
-        capture.memo.clear();
-        capture.scratch.thread = thread;
-    }
-    // SAFETY: the ring's header stays mapped.
-    state.producer = Producer::new(unsafe { &*state.ring });
     // The ring may still be full of its last owner's events.
     // SAFETY: ours alone.
-    if !unsafe { collect::make_room(global, thread) } {
+    if unsafe { collect::make_room(global, thread) } != Room::Yes {
         state.owner.store(0, Release);
         return core::ptr::null_mut();
     }
@@ -213,12 +275,9 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     if state.serial > 1 {
         be_precise(global);
     }
-    state.precise.store(global.precise.load(Relaxed) != 0, Relaxed);
-    let mut buf = [0u8; 64];
-    let mut out = Out::new(&mut buf);
-    blob::Thread { serial: state.serial, tid: state.tid, name: b"" }.encode(&mut out);
+    learn_precision(global, state);
     // SAFETY: ours alone.
-    unsafe { blob(thread, BlobKind::ThreadStart, out.written()) };
+    unsafe { say_start(thread) };
     if !late && !tls::replace(before, thread as usize) {
         // A handler's state is the thread's now.
         state.owner.store(0, Release);
@@ -233,9 +292,9 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
 /// From now on the order of events is told by their times, not by one ring.
 /// Called before a second thread exists (or at the latest when it attaches).
 pub fn be_precise(global: &Global) {
-    if global.precise.swap(1, Relaxed) == 0 {
+    if global.precise.swap(1, SeqCst) == 0 {
         for state in all(global) {
-            state.precise.store(true, Relaxed);
+            state.precise.store(true, SeqCst);
         }
     }
 }
@@ -300,10 +359,22 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
             continue;
         }
         // SAFETY: published states stay mapped.
-        let owner = unsafe { &(*thread).owner };
+        let (owner, full) = unsafe {
+            let state = &*thread;
+            (&state.owner, state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
+        };
+        // One that was left full is not for a thread that wants to write.
+        if full {
+            continue;
+        }
         if owner.load(Relaxed) == 0 && owner.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
             return thread;
         }
+    }
+    // After a failure only now and then: each try costs system calls.
+    let failed = global.ring_failures.load(Relaxed);
+    if failed != 0 && global.ring_failures.fetch_add(1, Relaxed) % RETRY != 0 {
+        return core::ptr::null_mut();
     }
     let index = global.state_count.fetch_add(1, AcqRel);
     let Some(slot) = global.states.get(index) else {
@@ -314,12 +385,16 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
     match unsafe { global.file.extend(ExtentKind::Ring, index as u32, RING + PAGE, core::ptr::null_mut()) } {
         // SAFETY: a fresh extent of that size.
         Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
-        Err(reason) => {
-            global.stop(reason);
+        // This thread's events are lost; those of others are not.
+        Err(_) => {
+            global.ring_failures.fetch_max(1, Relaxed);
             core::ptr::null_mut()
         }
     }
 }
+
+/// Tries to get a ring that follow a failure, one of so many.
+const RETRY: u32 = 4096;
 
 /// Bytes of the first ring's extent.
 pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;

@@ -1,12 +1,14 @@
-//! The log file: created once, opened again by its name whenever an extent is
-//! added, never kept open (programs close and reuse descriptor numbers).
+//! The log file: created once and kept open under a high number, for programs that
+//! change their root, their user or the file's name. Programs also close and reuse
+//! descriptors: before each use device and inode are compared, and if the number
+//! means something else, the file is opened again by its name.
 //!
 //! Failure here never reaches the program: no room, no right, another root, a
 //! file size limit: the caller gets `None` and recording ends.
 
 use crate::sys::{self, Errno, Fd};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::layout::*;
 
 /// Longest path kept, bytes with the NUL.
@@ -18,6 +20,23 @@ pub struct LogFile {
     end: AtomicU64,
     path: UnsafeCell<[u8; MAX_PATH]>,
     path_len: AtomicU64,
+    /// Device and inode.
+    identity: [AtomicU64; 2],
+}
+
+/// The kept descriptor + 1, 0 if there is none. Not wiped at fork: the child closes
+/// its copy when it begins a log of its own.
+static KEPT: AtomicI32 = AtomicI32::new(0);
+
+/// Device and inode of the log that [`KEPT`] is of.
+static PARENTS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// An open descriptor of the log, to be given to [`LogFile::done`].
+#[derive(Clone, Copy)]
+pub struct Opened {
+    /// The descriptor.
+    pub fd: Fd,
+    kept: bool,
 }
 
 impl LogFile {
@@ -75,28 +94,49 @@ impl LogFile {
         Ok((extent, fd))
     }
 
-    /// Opens the file again and makes sure that it is still ours.
-    fn reopen(&self) -> Result<Fd, Errno> {
-        let header = self.header().ok_or(Errno(libc::ENOENT))?;
+    /// Keeps a new log's descriptor under a number that programs seldom use.
+    pub fn keep(&self, fd: Fd) {
+        let identity = sys::identity(fd).unwrap_or_default();
+        // A fork child still has its parent's: close it, unless it was reused.
+        let old = KEPT.swap(0, AcqRel);
+        let parents = [PARENTS[0].load(Relaxed), PARENTS[1].load(Relaxed)];
+        if old != 0 && sys::identity(Fd(old - 1)) == Some(parents) {
+            sys::close(Fd(old - 1));
+        }
+        for ((slot, parent), value) in self.identity.iter().zip(&PARENTS).zip(identity) {
+            slot.store(value, Relaxed);
+            parent.store(value, Relaxed);
+        }
+        let least = (sys::rlimit(libc::RLIMIT_NOFILE) / 2).clamp(3, 512);
+        if let Some(kept) = sys::duplicate(fd, least) {
+            KEPT.store(kept.0 + 1, Release);
+        }
+        sys::close(fd);
+    }
+
+    fn is_ours(&self, fd: Fd) -> bool {
+        let own = [self.identity[0].load(Relaxed), self.identity[1].load(Relaxed)];
+        sys::identity(fd) == Some(own)
+    }
+
+    /// A descriptor of the file: the kept one if it still is that.
+    pub fn open(&self) -> Result<Opened, Errno> {
+        let kept = KEPT.load(Acquire);
+        if kept != 0 && self.is_ours(Fd(kept - 1)) {
+            return Ok(Opened { fd: Fd(kept - 1), kept: true });
+        }
         let fd = sys::open(self.path(), libc::O_RDWR | libc::O_NOFOLLOW, 0)?;
-        // SAFETY: no fixed place; the page is unmapped below.
-        let same = unsafe { sys::map_file(fd, 0, PAGE as usize, core::ptr::null_mut()) }.map(|page| {
-            // SAFETY: a mapped header page; the file has at least one page of ours
-            // or it is another file, which has none to fault on only if shorter.
-            let theirs = unsafe { &*page.cast::<Header>() };
-            let same = (0..2).all(|i| {
-                theirs.log_id.get(i).map(|v| v.load(Relaxed)) == header.log_id.get(i).map(|v| v.load(Relaxed))
-            });
-            // SAFETY: mapped above.
-            unsafe { sys::unmap(page, PAGE as usize) };
-            same
-        });
-        match same {
-            Ok(true) => Ok(fd),
-            other => {
-                sys::close(fd);
-                Err(other.err().unwrap_or(Errno(libc::ESTALE)))
-            }
+        if self.is_ours(fd) {
+            return Ok(Opened { fd, kept: false });
+        }
+        sys::close(fd);
+        Err(Errno(libc::ESTALE))
+    }
+
+    /// Ends the use of a descriptor.
+    pub fn done(&self, opened: Opened) {
+        if !opened.kept {
+            sys::close(opened.fd);
         }
     }
 
@@ -110,12 +150,13 @@ impl LogFile {
         if crate::global::get().is_some_and(|g| g.filtered.load(Relaxed) != 0) {
             return Err(StopReason::Filtered);
         }
-        let fd = self.reopen().map_err(|_| StopReason::Unreachable)?;
+        let opened = self.open().map_err(|_| StopReason::Unreachable)?;
+        let fd = opened.fd;
         let offset = self.end.fetch_add(len, AcqRel);
         let mapped = reserve(fd, offset, len)
             // SAFETY: the caller's.
             .and_then(|()| unsafe { map_extent(fd, offset, kind, id, len, at) });
-        sys::close(fd);
+        self.done(opened);
         mapped.map_err(|_| StopReason::NoSpace)
     }
 
@@ -128,11 +169,6 @@ impl LogFile {
         // SAFETY: the caller's.
         unsafe { first_pages(fd, offset).and_then(|()| map_extent(fd, offset, kind, 0, len, at)) }
             .map_err(|_| StopReason::NoSpace)
-    }
-
-    /// Opens the file for the clean end.
-    pub fn open_for_end(&self) -> Result<Fd, Errno> {
-        self.reopen()
     }
 
     /// Sets the end after the file was cut.

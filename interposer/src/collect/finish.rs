@@ -151,7 +151,8 @@ struct Hole {
 
 /// Moves the last blocks into the first holes and cuts the file.
 fn compact(global: &Global) {
-    let Ok(fd) = global.file.open_for_end() else { return };
+    let Ok(opened) = global.file.open() else { return };
+    let fd = opened.fd;
     let end = global.file.end();
     // SAFETY: no fixed place.
     if let Ok(base) = unsafe { sys::map_file(fd, 0, end as usize, core::ptr::null_mut()) } {
@@ -165,17 +166,17 @@ fn compact(global: &Global) {
         // SAFETY: mapped above.
         unsafe { sys::unmap(base, end as usize) };
     }
-    sys::close(fd);
+    global.file.done(opened);
 }
 
 /// Cuts the file after the first extent's content.
 fn cut_after(global: &Global, extent: &ExtentHeader) {
-    let Ok(fd) = global.file.open_for_end() else { return };
+    let Ok(opened) = global.file.open() else { return };
     let len = shorten(extent);
-    if sys::ftruncate(fd, HEADER_SIZE + len).is_ok() {
+    if sys::ftruncate(opened.fd, HEADER_SIZE + len).is_ok() {
         global.file.set_end(HEADER_SIZE + len);
     }
-    sys::close(fd);
+    global.file.done(opened);
 }
 
 /// Makes a DATA extent as long as its content; returns that length.

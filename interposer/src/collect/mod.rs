@@ -15,21 +15,41 @@ use log_format::ring::SLACK;
 
 /// Part of a ring that only handlers use that interrupt a drain, bytes.
 const RESERVE: u64 = 64 << 10;
+/// One wait that may not sleep: some ten milliseconds.
+const SPINS: u32 = 200_000;
 /// One wait for another thread's drain, ns.
 const WAIT_NS: u64 = 10_000_000;
-/// Waits without any drain ending before recording is given up.
-const MAX_WAITS: u32 = 500;
+/// Waits without any drain ending before the thread takes another ring: the one
+/// that drains may be stopped by a signal of the program's.
+const MAX_WAITS: u32 = 3;
+
+/// What [`make_room`] came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// There is room.
+    Yes,
+    /// There is none: recording has ended, or the ring's reserve is used up too.
+    No,
+    /// The thread that drains does not get on.
+    Stuck,
+}
+
+impl From<bool> for Room {
+    fn from(room: bool) -> Room {
+        if room { Room::Yes } else { Room::No }
+    }
+}
 
 /// Farther apart than this, two stack pointers are not on one stack, bytes.
 const NEAR: u64 = 64 << 20;
 
 /// Gets room in the thread's ring: by draining, or, while another thread drains,
-/// from the half of the ring that is kept for that. False: the event is lost.
+/// from the half of the ring that is kept for that.
 ///
 /// # Safety
 /// `thread` is this thread's state.
 #[cold]
-pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bool {
+pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Room {
     // SAFETY: by the caller's promise.
     let state = unsafe { &*thread };
     // SAFETY: the ring stays mapped.
@@ -40,7 +60,7 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bo
     // drain must not stop the others.
     let soft = if global.state_count.load(Relaxed) > 1 { capacity / 2 } else { hard };
     if state.producer.refresh(ring, capacity, soft) {
-        return true;
+        return Room::Yes;
     }
     let me = thread as usize;
     let mut waits = 0;
@@ -55,13 +75,14 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bo
                     thread::deep(thread, drain_here, core::ptr::null_mut());
                 }
                 unlock(global);
-                return state.producer.refresh(ring, capacity, soft) && global.phase() == Phase::Recording;
+                let room = global.phase() == Phase::Recording && state.producer.refresh(ring, capacity, soft);
+                return room.into();
             }
             Err(owner) if owner == me => {
                 let sp = crate::arch::stack::pointer() as u64;
                 if state.bounds(sp).top == 0 || sp < state.drain_sp || sp - state.drain_sp > NEAR {
                     // A handler that interrupts our own drain.
-                    return state.producer.refresh(ring, capacity, hard + RESERVE);
+                    return state.producer.refresh(ring, capacity, hard + RESERVE).into();
                 }
                 // Our drain was left by a longjmp: put things right and begin anew.
                 state.on_own_stack.store(0, Relaxed);
@@ -75,21 +96,23 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> bo
         let used = state.producer.pending(ring);
         if used < hard {
             state.producer.refresh(ring, capacity, (used + capacity / 16).min(hard));
-            return true;
+            return Room::Yes;
         }
         let seen = global.drain_done.load(Acquire);
         if global.filtered.load(Relaxed) != 0 {
-            core::hint::spin_loop();
+            // No system call may be made, and no ring added.
+            for _ in 0..SPINS {
+                core::hint::spin_loop();
+            }
         } else {
             sys::futex_wait(&global.drain_done, seen, WAIT_NS);
-            waits = if global.drain_done.load(Acquire) == seen { waits + 1 } else { 0 };
-        }
-        if waits > MAX_WAITS {
-            global.stop(StopReason::Stuck);
-            return false;
         }
         if state.producer.refresh(ring, capacity, soft) {
-            return true;
+            return Room::Yes;
+        }
+        waits = if global.drain_done.load(Acquire) == seen { waits + 1 } else { 0 };
+        if waits > MAX_WAITS {
+            return Room::Stuck;
         }
     }
 }

@@ -62,11 +62,13 @@ impl Drain {
         let tails = self.tails();
         let out = self.scratch.out();
         let blobs = self.scratch.blobs();
-        match encoder.finish(&head, tails, sums.iter().map(|s| s.sum()), blobs, out) {
-            Some(len) => {
-                self.append(global, BlockKind::Window, out.get(..len).unwrap_or(&[]));
-            }
-            None => failed = true,
+        let encoded = encoder.finish(&head, tails, sums.iter().map(|s| s.sum()), blobs, out);
+        let raw = encoded.and_then(|len| out.get(..len));
+        if !raw.is_some_and(|raw| self.append(global, BlockKind::Window, raw)) {
+            // The events stay in the rings, where the reader finds them.
+            global.stop(StopReason::NoSpace);
+            self.scratch.clear(true);
+            return;
         }
         if raised {
             self.peak_bytes = self.max_live;
