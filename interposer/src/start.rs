@@ -93,11 +93,11 @@ fn remember_as_parent(global: &Global) {
     }
 }
 
-/// Begins recording; false if it cannot be or another thread is at it.
+/// Begins recording, unless another thread is at it. The phase says what came of it.
 #[cold]
-pub fn begin(global: &'static Global) -> bool {
+pub fn begin(global: &'static Global) {
     if !originals::resolved() || !global.claim_start() {
-        return false;
+        return;
     }
     // SAFETY: this thread's errno.
     let errno = unsafe { *libc::__errno_location() };
@@ -109,7 +109,6 @@ pub fn begin(global: &'static Global) -> bool {
     tls::set(mark);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
-    phase == Phase::Recording
 }
 
 /// Waits while another thread begins the log. Not for ever: it may need the

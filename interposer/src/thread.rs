@@ -135,21 +135,20 @@ fn slow_ready(word: usize) -> *mut ThreadState {
         lost(global);
         return null;
     }
+    if global.phase() == Phase::None {
+        start::begin(global);
+    }
+    // Another thread may have been first.
     if global.phase() == Phase::Starting {
         start::wait(global);
     }
     match global.phase() {
         Phase::Recording => {}
-        Phase::None => {
-            if !start::begin(global) {
-                return null;
-            }
-        }
-        Phase::Starting => {
+        Phase::Dormant => return null,
+        Phase::None | Phase::Starting => {
             lost(global);
             return null;
         }
-        Phase::Dormant => return null,
     }
     let mut thread = word as *mut ThreadState;
     // SAFETY: above the marks the word is a state; wiped ones have no owner.
