@@ -38,7 +38,7 @@ pub const MAX_MARK: usize = 15;
 /// Ring of the first thread, bytes.
 const FIRST_RING: u64 = 2 << 20;
 /// Ring of every further thread, bytes.
-const RING: u64 = 1 << 20;
+const RING: u64 = 512 << 10;
 /// Own stack for deep paths, bytes (touched as used).
 const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.

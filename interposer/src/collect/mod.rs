@@ -44,7 +44,7 @@ impl From<bool> for Room {
 const NEAR: u64 = 64 << 20;
 
 /// Gets room in the thread's ring: by draining, or, while another thread drains,
-/// from the half of the ring that is kept for that.
+/// from the quarter of the ring that is kept for that.
 ///
 /// # Safety
 /// `thread` is this thread's state.
@@ -58,7 +58,7 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     let hard = capacity - SLACK - RESERVE;
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
-    let soft = if global.state_count.load(Relaxed) > 1 { capacity / 2 } else { hard };
+    let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };
     if state.producer.refresh(ring, capacity, soft) {
         return Room::Yes;
     }

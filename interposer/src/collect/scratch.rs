@@ -5,9 +5,9 @@ use core::mem::size_of;
 use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
 
 /// Most blocks open at a time in one window.
-pub const MAX_SLOTS: usize = 64 << 10;
+pub const MAX_SLOTS: usize = 40 << 10;
 /// Most events of one window that are not blocks made in it.
-pub const MAX_EVENTS: usize = 64 << 10;
+pub const MAX_EVENTS: usize = 32 << 10;
 /// Of these, kept free for the reallocations under way at a window's end.
 const MAX_PENDING_EVENTS: usize = 1024;
 /// Most distinct stacks among a window's cancelled pairs.
@@ -15,7 +15,7 @@ pub const MAX_SUMS: usize = 48 << 10;
 /// Room for a window's blobs, bytes.
 pub const MAX_BLOBS: usize = 256 << 10;
 /// Entries of the table of open blocks.
-const TABLE: usize = 2 * MAX_SLOTS;
+const TABLE: usize = (2 * MAX_SLOTS).next_power_of_two();
 /// Entries of the table of sums.
 const SUM_TABLE: usize = (2 * MAX_SUMS).next_power_of_two();
 /// Bytes of one column.
