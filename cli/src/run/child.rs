@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::library;
 
@@ -19,6 +19,24 @@ use super::library;
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// A signal that came before the child was there.
 static EARLY: AtomicI32 = AtomicI32::new(0);
+
+/// Whether this process was started with SIGPIPE ignored, as services are. Rust's
+/// runtime changes that before `main`, and its `Command` sets it to the default.
+static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ASK_PIPE: extern "C" fn() = ask_pipe;
+
+extern "C" fn ask_pipe() {
+    // SAFETY: asks for the disposition and changes nothing.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action) == 0 {
+            PIPE_IGNORED.store(action.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Starts `program` (under the name `name`), `each` child told its process id, and waits.
 pub fn run(
@@ -29,7 +47,17 @@ pub fn run(
     log: &OsStr,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if PIPE_IGNORED.load(Ordering::Relaxed) {
+        // SAFETY: sigaction is safe between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+                Ok(())
+            });
+        }
+    }
+    let mut child = command
         .arg0(name)
         .args(args)
         .env("LD_PRELOAD", preload(library, std::env::var_os("LD_PRELOAD")))

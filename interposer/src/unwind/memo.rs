@@ -76,8 +76,8 @@ pub struct Known {
 
 const _: () = assert!(core::mem::size_of::<Known>() == 64);
 
-const KNOWN_BITS: u32 = 11;
-/// Steps that a thread remembers: 128 KiB, touched as used.
+const KNOWN_BITS: u32 = 10;
+/// Steps that a thread remembers: 64 KiB, touched as used.
 pub const KNOWN: usize = 1 << KNOWN_BITS;
 
 #[inline(always)]
