@@ -51,6 +51,11 @@ struct Dead {
     below: AtomicU32,
 }
 
+/// A number that other threads do not have at the same time, not 0.
+fn this_thread() -> u32 {
+    (crate::arch::tls::own_address() >> 4) as u32 | 1
+}
+
 #[inline(always)]
 fn hash(parent: u32, payload: u64) -> u64 {
     // The multiplication spreads to the high bits, which the tables use.
@@ -96,7 +101,7 @@ impl StackTable {
 
     /// Maps the next chunks. Only one thread does; others use what is there.
     fn grow(&self, file: &LogFile) -> Result<(), StopReason> {
-        if self.growing.swap(1, Acquire) != 0 {
+        if self.growing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
             return Ok(());
         }
         let mapped = self.mapped.load(Relaxed);
@@ -150,7 +155,7 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(parent, kind, payload, entry);
+                return self.insert(Node { parent, kind, payload }, table, bits, slot);
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
@@ -170,23 +175,47 @@ impl StackTable {
 
     #[cold]
     #[inline(never)]
-    fn insert(&self, parent: u32, kind: u32, payload: u64, entry: &AtomicU32) -> u32 {
+    fn insert(&self, node: Node, table: *mut u32, bits: u32, slot: u32) -> u32 {
         let Some(global) = crate::global::get() else { return 0 };
         let Some(id) = self.take_id(&global.file) else { return 0 };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
-            self.nodes.load(Relaxed).add(id as usize).write(Node { parent, kind, payload });
+            self.nodes.load(Relaxed).add(id as usize).write(node);
         }
         if let Some(header) = global.file.header() {
             header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
         }
-        if entry.compare_exchange(0, id, AcqRel, Relaxed).is_ok() {
-            let entries = self.entries.fetch_add(1, Relaxed) + 1;
-            if entries > 1 << (self.table().1 - 1) {
-                self.rehash();
+        match self.publish(id, table, bits, slot) {
+            // Another thread made the same node at the same moment; ours is not used.
+            Some(other) => other,
+            None => {
+                if self.entries.fetch_add(1, Relaxed) + 1 > 1 << (bits - 1) {
+                    self.rehash();
+                }
+                id
             }
         }
-        id
+    }
+
+    /// Puts a written node into a table from `slot` on, unless an equal one is
+    /// there: then that one's id.
+    fn publish(&self, id: u32, table: *mut u32, bits: u32, mut slot: u32) -> Option<u32> {
+        let mask = (1u32 << bits) - 1;
+        let nodes = self.nodes.load(Relaxed);
+        // SAFETY: ids in the table and ours are written; slots are masked.
+        unsafe {
+            let own = *nodes.add(id as usize);
+            for _ in 0..=mask {
+                let entry = &*table.add(slot as usize).cast::<AtomicU32>();
+                match entry.compare_exchange(0, id, AcqRel, Acquire) {
+                    Ok(_) => return None,
+                    Err(seen) if seen == id => return None,
+                    Err(seen) if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) => return Some(seen),
+                    Err(_) => slot = (slot + 1) & mask,
+                }
+            }
+        }
+        None
     }
 
     /// The next id, mapped. `None`: the table is full (recording ends), or the
@@ -205,12 +234,15 @@ impl StackTable {
                 return None;
             }
             if id >= self.mapped.load(Acquire) {
-                // Another thread maps; it may also be this one, interrupted.
+                let grower = self.growing.load(Acquire);
                 waits += 1;
-                if waits > MAX_WAITS {
+                // This thread itself, interrupted by the handler that asks: no use.
+                if waits > MAX_WAITS || grower == this_thread() {
                     return None;
                 }
-                sys::futex_wait(&self.growing, 1, WAIT_NS);
+                if grower != 0 {
+                    sys::futex_wait(&self.growing, grower, WAIT_NS);
+                }
                 id = self.next.load(Relaxed);
                 continue;
             }
@@ -229,11 +261,17 @@ impl StackTable {
             return;
         }
         let bits = self.table().1 + 1;
+        if self.entries.load(Relaxed) <= 1 << (bits - 2) {
+            // Another thread has just done it.
+            self.rehashing.store(0, Release);
+            return;
+        }
         if let Some(fresh) = sys::map_private(4 << bits) {
             let fresh = fresh.cast::<u32>();
             let mask = (1u32 << bits) - 1;
             let mut entries = 0;
-            for (id, node) in self.nodes().iter().enumerate().skip(1) {
+            let known = self.nodes();
+            for (id, node) in known.iter().enumerate().skip(1) {
                 if node.kind == node_kind::EMPTY || self.is_dead(id as u32, node.payload) {
                     continue;
                 }
@@ -249,6 +287,13 @@ impl StackTable {
             }
             self.table.store(fresh as u64 | u64::from(bits), Release);
             self.entries.store(entries, Relaxed);
+            // Those that others put into the old table meanwhile.
+            for (id, node) in self.nodes().iter().enumerate().skip(known.len()) {
+                if node.kind != node_kind::EMPTY {
+                    let slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
+                    self.publish(id as u32, fresh, bits, slot);
+                }
+            }
         }
         self.rehashing.store(0, Release);
     }

@@ -166,3 +166,19 @@ fn the_loader_s_lock_and_leak_s_never_wait_for_each_other() {
     }
     assert_eq!(report.within("churn").blocks, 0);
 }
+
+#[test]
+fn stacks_that_threads_add_to_the_table_at_once_are_whole() {
+    for round in 0..3 {
+        let report = Run::program("depths").arg("4").checked().report();
+        let mut blocks = 0;
+        for site in report.sites_within("down") {
+            let number = |field: &str| site[field].as_u64().expect("a count");
+            let frames = leak_tests::report::functions(site).iter().filter(|name| **name == "down").count();
+            let asked = number("allocated_bytes") / number("allocations") / 16;
+            assert_eq!(frames as u64, asked, "round {round}: {site}");
+            blocks += number("allocations");
+        }
+        assert_eq!(blocks, 4 * 2000, "round {round}");
+    }
+}

@@ -52,6 +52,16 @@ pub fn replace(old: usize, new: usize) -> bool {
     seen == old
 }
 
+/// Address of this thread's words: no two threads have the same.
+pub fn own_address() -> usize {
+    let address: usize;
+    // SAFETY: as in `get`; the first word at fs is its own address.
+    unsafe {
+        asm!("mov {a}, qword ptr fs:[0]", a = out(reg) address, options(nostack, readonly, preserves_flags));
+    }
+    address
+}
+
 /// Words 1 and 2: outer and inner end of the part of this thread's stack that is
 /// known, 0 if none is.
 pub fn stack() -> (usize, usize) {
