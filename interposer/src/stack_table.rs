@@ -17,8 +17,9 @@ const MAX_NODES: u32 = 1 << 24;
 const FEW_NODES: u32 = 1 << 20;
 /// First hash table, entries.
 const FIRST_TABLE: u32 = 1 << 13;
-/// Waits while another thread maps a chunk, which it may be kept from.
-const MAX_WAITS: u32 = 200;
+/// Waits while another thread maps a chunk: reserving room in the file can take
+/// as long as the disk does.
+const MAX_WAITS: u32 = 5000;
 /// One of them, ns.
 const WAIT_NS: u64 = 1_000_000;
 /// Ranges of addresses whose modules are gone.
@@ -226,7 +227,7 @@ impl StackTable {
         loop {
             let mapped = self.mapped.load(Acquire);
             // Ahead of need, so that others seldom wait.
-            if id + NODE_CHUNK / 2 > mapped
+            if id + (NODE_CHUNK / 2).max(mapped / 8) > mapped
                 && let Err(reason) = self.grow(file)
                 && id >= mapped
             {
