@@ -78,14 +78,19 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                 let room = global.phase() == Phase::Recording && state.producer.refresh(ring, capacity, soft);
                 return room.into();
             }
-            Err(owner) if owner == me => {
+            // SAFETY: an owner's address is a state's, and states stay mapped.
+            Err(owner) if owner == me || unsafe { is_same_thread(owner, state) } => {
                 let sp = crate::arch::stack::pointer() as u64;
-                if state.bounds(sp).top == 0 || sp < state.drain_sp || sp - state.drain_sp > NEAR {
-                    // A handler that interrupts our own drain.
-                    return state.producer.refresh(ring, capacity, hard + RESERVE).into();
+                // SAFETY: as above.
+                let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
+                if state.bounds(sp).top == 0 || sp < began || sp - began > NEAR {
+                    // A handler that interrupts our own drain, or what was called
+                    // after one left it: the reserve, then another ring.
+                    let room = state.producer.refresh(ring, capacity, hard + RESERVE);
+                    return if room { Room::Yes } else { Room::Stuck };
                 }
                 // Our drain was left by a longjmp: put things right and begin anew.
-                state.on_own_stack.store(0, Relaxed);
+                other.store(0, Relaxed);
                 // SAFETY: the drain is this thread's.
                 unsafe { (*global.drain.get()).recover(global) };
                 unlock(global);
@@ -115,6 +120,15 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
             return Room::Stuck;
         }
     }
+}
+
+/// Whether the drain's owner is an earlier state of this thread.
+///
+/// # Safety
+/// `owner` is what [`Global::drain_owner`] held.
+unsafe fn is_same_thread(owner: usize, state: &ThreadState) -> bool {
+    // SAFETY: above the marks it is a state's address.
+    owner > thread::MAX_MARK && state.tid != 0 && unsafe { (*(owner as *const ThreadState)).tid } == state.tid
 }
 
 unsafe extern "C" fn drain_here(_: *mut u8) {
