@@ -19,7 +19,7 @@ use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
 use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::layout::{ExtentKind, PAGE};
 use log_format::record::{self, kind};
@@ -612,5 +612,3 @@ pub fn all(global: &Global) -> impl Iterator<Item = &'static ThreadState> + '_ {
 pub fn is_owned(state: &ThreadState) -> bool {
     state.owner.load(Acquire) != 0
 }
-
-const _: () = assert!(size_of::<AtomicUsize>() == 8);
