@@ -29,7 +29,9 @@
 //! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
-//! Options { live_blocks: bool, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
+//! judge(&[Profile], &[Group<K>], |group number| Option<bool> /* reachable? */) -> Vec<Option<Growth>>  // with Options::growth
+//!
+//! Options { live_blocks: bool, growth: Option<WarmUp { Detected, Given(Nanos) }>, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
 //! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
 //! Profile { path: PathBuf, process: Process, totals: Totals, loss: Loss,
@@ -70,8 +72,10 @@
 #![deny(missing_docs)]
 
 mod aggregate;
+mod growth;
 mod live;
 mod mappings;
+mod memory;
 mod modules;
 mod profile;
 mod read;
@@ -86,10 +90,12 @@ pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
+pub use memory::{Memory, Pinning, Split};
 pub use profile::{
     Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
     RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
-pub use read::{OnProgress, Options, Progress, find_logs, replay, replay_all};
+pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
+pub use read::{OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;
 pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};

@@ -1,5 +1,8 @@
 //! From a path to a [`Profile`].
 
+use crate::growth::{Evidence, Plan, Record, Watch};
+use crate::live::FastMap;
+use crate::memory;
 use crate::modules::ModuleMap;
 use crate::profile::{
     Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
@@ -8,7 +11,7 @@ use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
 use log_format::error::{DamageList, Error};
-use log_format::layout::{State, flag};
+use log_format::layout::{Node, State, flag};
 use log_format::reader::{Clock, Facts, Info, Item, Log};
 use log_format::window::Tail;
 use std::ffi::OsString;
@@ -31,12 +34,24 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Where the warm-up of a run ends, which growth leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WarmUp {
+    /// After the leading parts in which many more survivors were born than later.
+    #[default]
+    Detected,
+    /// So long after the start of recording.
+    Given(Nanos),
+}
+
 /// What a replay should do besides.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Find out which sites grow ([`crate::judge`]): the log is played twice.
+    pub growth: Option<WarmUp>,
     /// Told how far each log is played.
     pub progress: Option<OnProgress<'a>>,
 }
@@ -45,6 +60,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("growth", &self.growth)
             .field("progress", &self.progress.is_some())
             .finish()
     }
@@ -57,14 +73,14 @@ impl fmt::Debug for Options<'_> {
 /// inside a log is no error: it stands in [`Loss::damage`].
 pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
     let mut log = Log::open(path)?;
-    let mut profile = play(&mut log, path, options);
+    let mut profile = play_all(&mut log, path, options);
     // A program that still runs writes on, and its end moves everything.
     for _ in 0..MAX_TRIES {
         if !log.has_moved() {
             break;
         }
         log = Log::open_running(path)?;
-        profile = play(&mut log, path, options);
+        profile = play_all(&mut log, path, options);
     }
     Ok(profile)
 }
@@ -72,9 +88,59 @@ pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
 /// Times that a log is read again because its program was writing.
 const MAX_TRIES: u32 = 4;
 
-fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+/// Plays a log once, or twice if growth is asked for: the first time for the parts
+/// of the run.
+fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+    let Some(warm_up) = options.growth else {
+        let (replay, nodes) = play(log, path, options, None);
+        return profile_of(log, path, options, replay, nodes);
+    };
+    let (replay, _) = play(log, path, options, None);
+    let info = log.info();
+    let first = info.clock.to_ticks(0);
+    let last = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks.max(replay.last_time) };
+    let warm = match warm_up {
+        WarmUp::Given(span) => info.clock.to_ticks(span.0).min(last),
+        WarmUp::Detected => {
+            let births = replay.live.iter().map(|(_, block)| block.time);
+            Plan::new(&replay.marks, first, first, last).warm_up(births)
+        }
+    };
+    let plan = Plan::new(&replay.marks, first, warm, last);
+    drop(replay);
+    let (replay, nodes) = play(log, path, options, Some(plan));
+    profile_of(log, path, options, replay, nodes)
+}
+
+fn profile_of(log: &Log, path: &Path, options: &Options<'_>, mut replay: Replay, nodes: Vec<Node>) -> Profile {
+    let watch = replay.sites.watch.take();
+    let facts = std::mem::take(&mut replay.facts);
+    let mut damage = log.damage().clone();
+    damage.append(&replay.damage);
+    let mut profile = assemble(path, log.info(), replay, &facts, damage);
+    profile.nodes = nodes;
+    profile.memory = memory::memory(&facts, &profile.live, &profile.mappings, &profile.clock, &profile.modules, |stack| {
+        is_allocators(&profile, StackId(stack))
+    });
+    if let Some(watch) = watch {
+        let (plan, mut found) = watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
+        profile.growth = Some(record(plan, &mut found, &profile.sites));
+    }
+    if !options.live_blocks {
+        profile.live = Default::default();
+    }
+    profile
+}
+
+fn record(plan: Plan, found: &mut FastMap<u32, Box<Evidence>>, sites: &[Site]) -> Record {
+    let evidence = sites.iter().map(|site| found.remove(&site.stack.0)).collect();
+    Record { evidence, plan }
+}
+
+fn play(log: &mut Log, path: &Path, options: &Options<'_>, plan: Option<Plan>) -> (Replay, Vec<Node>) {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
+    replay.sites.watch = plan.map(|plan| Box::new(Watch::new(plan, nodes.len())));
     let mut stream = log.stream();
     loop {
         if let Some(progress) = options.progress {
@@ -95,14 +161,7 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
-    let mut damage = log.damage().clone();
-    damage.append(&replay.damage);
-    let mut profile = assemble(path, log.info(), replay, damage);
-    profile.nodes = nodes;
-    if !options.live_blocks {
-        profile.live = Default::default();
-    }
-    profile
+    (replay, nodes)
 }
 
 /// Plays several logs, as many at a time as there are processors; the results
@@ -168,11 +227,18 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList) -> Profile {
-    let facts = std::mem::take(&mut replay.facts);
+/// Whether a stack begins in an allocator's library.
+fn is_allocators(profile: &Profile, stack: StackId) -> bool {
+    let module = profile.frames(stack).find_map(|frame| frame.module);
+    let path = module.map(|id| profile.module(id).path.to_string_lossy());
+    let name = path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    ["libjemalloc", "libtcmalloc", "libmimalloc"].iter().any(|known| name.starts_with(known))
+}
+
+fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, mut damage: DamageList) -> Profile {
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
     let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
-    let modules = modules(&facts, &info.clock);
+    let modules = modules(facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
     let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
     let sites = sites(replay.sites.finish(), &live);
@@ -201,7 +267,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
     let unmatched = totals.unmatched_frees;
     Profile {
         path: path.to_path_buf(),
-        process: process(info, &facts, ns(end)),
+        process: process(info, facts, ns(end)),
         totals: Totals {
             allocations: totals.allocations,
             frees: totals.frees,
@@ -244,7 +310,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         },
         module_map: ModuleMap::new(&modules),
         modules,
-        threads: threads(&facts),
+        threads: threads(facts),
         timeline: timeline
             .into_iter()
             .map(|(time, bytes, blocks)| Point {
@@ -259,6 +325,8 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         nodes: Vec::new(),
         live,
         mappings: replay.mappings,
+        growth: None,
+        memory: None,
     }
 }
 

@@ -22,6 +22,7 @@ mod collect;
 mod events;
 mod global;
 mod hooks;
+mod memory;
 mod modules;
 mod originals;
 mod stack_table;

@@ -2,11 +2,12 @@
 //! ours to hook.
 //!
 //! After the start these are all the recorder uses: mmap, munmap, fallocate,
-//! open, close, gettid, futex; at a clean end ftruncate as well.
+//! open, close, gettid, futex; fstat and read for samples of the memory; at a clean
+//! end ftruncate as well.
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A failed system call: the positive errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,22 @@ pub fn map_private(len: usize) -> Option<*mut u8> {
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let at = check(ret).ok()?;
+    let free = |own: &&[AtomicU64; 2]| own[0].compare_exchange(0, at as u64, Relaxed, Relaxed).is_ok();
+    if let Some([_, length]) = OWN.iter().find(free) {
+        length.store(len as u64, Relaxed);
+    }
+    Some(at as *mut u8)
+}
+
+/// What [`map_private`] has mapped: address and length, 0 for none. More than these
+/// are taken for the program's where memory is sampled.
+static OWN: [[AtomicU64; 2]; 1024] = [const { [AtomicU64::new(0), AtomicU64::new(0)] }; 1024];
+
+/// Bytes of `start..end` that [`map_private`] has mapped.
+pub fn own_bytes(start: u64, end: u64) -> u64 {
+    let ranges = OWN.iter().map(|[at, len]| (at.load(Relaxed), len.load(Relaxed))).filter(|(at, _)| *at != 0);
+    ranges.map(|(at, len)| end.min(at.saturating_add(len)).saturating_sub(start.max(at))).sum()
 }
 
 /// Address space without access, to map into later.
@@ -111,6 +127,9 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nothing uses the range any more.
 pub unsafe fn unmap(addr: *mut u8, len: usize) {
+    if let Some([at, _]) = OWN.iter().find(|[at, _]| at.load(Relaxed) == addr as u64) {
+        at.store(0, Relaxed);
+    }
     // SAFETY: by the caller's promise.
     unsafe { syscall2(libc::SYS_munmap, addr as usize, len) };
 }
@@ -162,6 +181,12 @@ pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
     retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
         .map(|_| ())
+}
+
+/// Reads what comes next, at most the buffer; 0 at the end.
+pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable.
+    retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
 /// Writes `bytes` at `offset`.

@@ -8,7 +8,9 @@ use heap::{Ending, Profile, StopReason};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use super::growth::{self, JsonGrowth};
 use super::loss::Loss;
+use super::memory::JsonMemory;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
 use super::view::View;
@@ -53,6 +55,7 @@ struct Process<'a> {
     live_bytes: u64,
     peak_bytes: u64,
     threads: Vec<Thread<'a>>,
+    memory: Option<JsonMemory>,
 }
 
 #[derive(Clone, Serialize)]
@@ -76,6 +79,8 @@ struct Totals {
     mappings: u64,
     mapped_bytes: u64,
     sites: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +141,8 @@ struct Site<'a> {
     threads: u64,
     stacks: u64,
     processes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<JsonGrowth>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
 }
@@ -175,6 +182,9 @@ pub fn print(
 
 fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
+    for (number, process) in processes.iter_mut().enumerate() {
+        process.memory = JsonMemory::of(view, number, names);
+    }
     let first = processes.first().cloned();
     if processes.len() == 1 {
         processes.clear();
@@ -185,6 +195,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
             Subject::End => "end",
             Subject::Peak => "peak",
             Subject::Temporary => "temporary",
+            Subject::Growing => "growing",
         },
         merge: match options.merge {
             Merge::Stack => "stack",
@@ -202,14 +213,14 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         },
         process: first,
         processes,
-        totals: totals(view),
+        totals: totals(view, (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts))),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
         sites: Sites { view, names },
     }
 }
 
-fn totals(view: &View<'_>) -> Totals {
+fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::Value>>) -> Totals {
     let sums = Sums::of(view.profiles);
     let only = match view.profiles {
         [only] => Some(only),
@@ -232,6 +243,7 @@ fn totals(view: &View<'_>) -> Totals {
             .map(|profile| profile.totals.mapped_bytes.0)
             .sum(),
         sites: view.all.sites,
+        verdicts,
     }
 }
 
@@ -327,6 +339,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
+            memory: None,
             threads: profile
                 .threads
                 .iter()
@@ -367,6 +380,7 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
+            growth: site.growth.map(JsonGrowth::from),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }

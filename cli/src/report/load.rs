@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use heap::Profile;
+use heap::{Profile, WarmUp};
 
 use super::progress::Progress;
 
@@ -18,8 +18,8 @@ pub struct Loaded {
     pub problems: Vec<String>,
 }
 
-/// Reads logs and directories of logs.
-pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
+/// Reads logs and directories of logs; with what growth needs, if a warm-up is given.
+pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, progress: &Progress) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = Vec::new();
     for path in given {
@@ -43,6 +43,7 @@ pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
     };
     let options = heap::Options {
         progress: Some(&tell),
+        growth,
         ..heap::Options::default()
     };
     for result in heap::replay_all(&paths, &options) {

@@ -1,10 +1,12 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod growth;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod memory;
 mod names;
 mod page;
 mod progress;
@@ -18,7 +20,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Ending, Profile};
+use heap::{Ending, Nanos, Profile, WarmUp};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
@@ -48,6 +50,8 @@ pub enum Subject {
     Peak,
     /// The blocks that were freed before their thread's next allocation.
     Temporary,
+    /// The blocks that are left at the end, of sites that grow.
+    Growing,
 }
 
 /// What to report and how, as validated.
@@ -65,6 +69,8 @@ pub struct Options {
     pub subject: Subject,
     /// What orders it.
     pub sort: Sort,
+    /// Where warm-ups end, if it is about growth.
+    pub warm_up: Option<WarmUp>,
     /// Whether sites that have none of the subject are left out.
     pub only_present: bool,
     /// Whether each process has its own report.
@@ -82,6 +88,7 @@ impl From<&ReportFlags> for Options {
         let subject = match (flags.peak, flags.temporary) {
             (true, _) => Subject::Peak,
             (_, true) => Subject::Temporary,
+            _ if flags.growing => Subject::Growing,
             _ => Subject::End,
         };
         let text = flags.format == Format::Text;
@@ -96,9 +103,12 @@ impl From<&ReportFlags> for Options {
             merge: flags.merge,
             subject,
             sort: flags.sort.unwrap_or(match subject {
-                Subject::End => Sort::Bytes,
+                Subject::End | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
                 Subject::Temporary => Sort::Temporary,
+            }),
+            warm_up: flags.growing.then(|| {
+                flags.warm_up.map_or(WarmUp::Detected, |span| WarmUp::Given(Nanos(span)))
             }),
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
@@ -123,6 +133,7 @@ impl Options {
             merge: Merge::Stack,
             subject: Subject::End,
             sort: Sort::Bytes,
+            warm_up: None,
             only_present: true,
             per_process: false,
             all_frames: false,
@@ -136,7 +147,7 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, options.warm_up, &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
@@ -154,7 +165,7 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
 /// Reads logs; the bar appears only if that takes long.
 pub fn load(logs: &[PathBuf]) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, None, &progress);
     progress.clear();
     loaded
 }
@@ -246,6 +257,8 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         all: view.all,
         small: view.small,
         late: view.late,
+        verdicts: view.verdicts,
+        memory: memory::sentence(view, names),
         all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use heap::{Figures, Profile};
+use heap::{Figures, Growth, Profile};
 
 /// A frame, with what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ impl Frame<'_> {
 pub struct Site<'a> {
     /// Its figures.
     pub figures: Figures,
+    /// How it grew, if that was asked for and it has blocks left.
+    pub growth: Option<&'a Growth>,
     /// Threads that made its live blocks.
     pub threads: u64,
     /// Distinct stacks in it.

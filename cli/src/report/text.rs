@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use heap::{Figures, Nanos};
 
 use super::Subject;
+use super::growth::{self, Verdicts};
 use super::page::{Site, Sums};
 use super::source::Sources;
 use super::stack;
@@ -48,6 +49,10 @@ pub struct Page {
     pub small: Hidden,
     /// Those that come too late.
     pub late: Hidden,
+    /// Where the memory was, if that is known.
+    pub memory: Option<String>,
+    /// What the sites with blocks left are, if growth was asked for.
+    pub verdicts: Verdicts,
     /// Whether no frames are left out.
     pub all_frames: bool,
     /// Where the reader stands.
@@ -89,6 +94,10 @@ pub fn print<'a>(
         number += 1;
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
+        if let Some(growth) = site.growth {
+            writeln!(out, "     {}: {}", paint.strong(growth::heading(growth)), growth::sentence(growth))?;
+            writeln!(out, "     {}", paint.faint(growth::bars(growth)))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {
@@ -105,6 +114,7 @@ fn title(page: &Page) -> String {
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => "Short-lived",
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => "Allocated",
         (Subject::End, _) => "Not freed",
+        (Subject::Growing, _) => "Growing",
     };
     let by = match page.merge {
         Some(Merge::Function) => "by function",
@@ -172,6 +182,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             counted(sums.temporary, "block")
         ),
     )?;
+    if let Some(memory) = &page.memory {
+        line(out, "memory", memory)?;
+    }
     match page.loss.split_first() {
         None => line(
             out,
@@ -285,7 +298,7 @@ fn site_heading(
                 ));
             }
         }
-        (Subject::End, _) => {
+        (Subject::End | Subject::Growing, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
                 left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
@@ -335,6 +348,9 @@ fn empty(page: &Page) -> String {
                 counted(sums.allocations, "block")
             )
         }
+        Subject::Growing => {
+            "Nothing grows: no site has more steps up than chance allows (at most 5 % false discoveries).".to_owned()
+        }
         Subject::Temporary => {
             "Nothing to report: no block was freed before its thread's next allocation.".to_owned()
         }
@@ -345,7 +361,7 @@ fn empty(page: &Page) -> String {
 fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let amount = |figures: &Figures| {
         let (size, blocks) = match page.subject {
-            Subject::End => (figures.bytes.0, figures.blocks),
+            Subject::End | Subject::Growing => (figures.bytes.0, figures.blocks),
             Subject::Peak => (figures.peak_bytes.0, figures.peak_blocks),
             Subject::Temporary => (figures.allocated_bytes.0, figures.temporary),
         };
@@ -367,6 +383,7 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             amount(&page.small.figures)
         ));
     }
+    lines.extend(growth::others(&page.verdicts));
     lines.extend(page.hints.iter().cloned());
     if !lines.is_empty() {
         writeln!(out)?;

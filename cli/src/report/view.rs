@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Figures, FrameKind, Group, Profile, StackId, Truncation};
+use heap::{Figures, FrameKind, Group, Growth, Profile, StackId, Truncation};
 
+use super::growth::{self, Verdicts};
 use super::hiding;
+use super::memory;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
 use super::{Options, Subject};
-use crate::flags::{Merge, Sort};
+use crate::flags::{Format, Merge, Sort};
 
 /// How many inner frames are named first when only what allocated is asked for.
 const INNER: usize = 4;
@@ -19,6 +21,11 @@ pub struct View<'p> {
     pub profiles: &'p [Profile],
     /// The sites to show.
     pub groups: Vec<Group<u32>>,
+    /// How each of them grew, if that was asked for.
+    pub growths: Vec<Option<Growth>>,
+    /// What all sites with blocks left are, shown or not, if that was asked for.
+    pub verdicts: Verdicts,
+    growing: (u64, u64),
     /// The sites that there are, shown or not, with something in them.
     pub all: Hidden,
     /// Those of them that are too small.
@@ -66,6 +73,9 @@ impl<'p> View<'p> {
         let mut view = View {
             profiles,
             groups: Vec::new(),
+            growths: Vec::new(),
+            verdicts: Verdicts::default(),
+            growing: (0, 0),
             all: Hidden::default(),
             small: Hidden::default(),
             late: Hidden::default(),
@@ -73,16 +83,33 @@ impl<'p> View<'p> {
             mapped,
             labels: Vec::new(),
         };
-        let mut groups = match options.merge {
+        let groups: Vec<Group<u32>> = match options.merge {
             Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
             Merge::Stack => view.by_stack(names, progress),
             _ => view.by_label(names, progress),
         };
-        groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+        let growths = match options.subject {
+            // Which blocks are reachable is not in the log.
+            Subject::Growing => heap::judge(profiles, &groups, |_| None),
+            _ => groups.iter().map(|_| None).collect(),
+        };
+        let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
+        groups.sort_by_cached_key(|(group, growth)| {
+            std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
+        });
         let least = options.min_bytes;
-        for group in groups {
+        for (group, growth) in groups {
             let figures = &group.figures;
-            if options.only_present && !present(figures, options) {
+            if let Some(growth) = &growth {
+                growth::tally(&mut view.verdicts, growth.verdict);
+            }
+            let grows = growth.as_ref().is_some_and(|growth| growth.verdict.grows());
+            if grows {
+                view.growing = (view.growing.0 + 1, view.growing.1 + figures.bytes.0);
+            }
+            if options.only_present && !present(figures, options)
+                || options.format == Format::Text && options.subject == Subject::Growing && !grows
+            {
                 continue;
             }
             view.all.add(figures);
@@ -92,6 +119,7 @@ impl<'p> View<'p> {
                 view.late.add(figures);
             } else {
                 view.groups.push(group);
+                view.growths.push(growth);
             }
         }
         let wanted: Vec<Place> = match view.merge {
@@ -103,13 +131,28 @@ impl<'p> View<'p> {
                 .collect(),
             _ => Vec::new(),
         };
-        names.look_up(wanted.into_iter(), progress);
+        let pinning = profiles.iter().enumerate().flat_map(|(number, profile)| {
+            memory::culprits(profile).map(move |site| (number, site.stack))
+        });
+        let pinned: Vec<Place> = pinning.flat_map(|(number, stack)| view.places(number, stack)).collect();
+        names.look_up(wanted.into_iter().chain(pinned), progress);
         view
+    }
+
+    /// The sites that grow, if that was asked for, and their live bytes.
+    pub fn growing(&self) -> (u64, u64) {
+        self.growing
+    }
+
+    /// What a stack's blocks are to be called after: its innermost frame outside of allocators
+    /// and standard libraries, among those that were looked up.
+    pub fn blame<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> Option<Frame<'v>> {
+        self.blamed(profile, stack, None, names)
     }
 
     /// The sites, ready to be printed.
     pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
-        self.groups.iter().map(move |group| {
+        self.groups.iter().zip(&self.growths).map(move |(group, growth)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
@@ -117,6 +160,7 @@ impl<'p> View<'p> {
             let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
+                growth: growth.as_ref(),
                 threads: group.threads,
                 stacks: group.sites.len() as u64,
                 processes: processes.len() as u64,
@@ -407,14 +451,14 @@ fn present(figures: &Figures, options: &Options) -> bool {
         (Subject::End, Sort::Allocations | Sort::Allocated) => {
             figures.allocations + figures.reallocations > 0
         }
-        (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+        (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => figures.blocks > 0,
     }
 }
 
 /// The bytes that `--min-bytes` is about.
 fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
-        Subject::End => figures.bytes.0,
+        Subject::End | Subject::Growing => figures.bytes.0,
         Subject::Peak => figures.peak_bytes.0,
         Subject::Temporary => figures.allocated_bytes.0,
     }
@@ -432,6 +476,12 @@ fn rank(figures: &Figures, options: &Options) -> (u64, u64, u64) {
         (Sort::Allocated, _) => figures.allocated_bytes.0,
     };
     (first, figures.bytes.0, figures.allocations)
+}
+
+/// Growing sites first, the fastest one in front.
+fn speed(growth: &Growth) -> (bool, u64) {
+    let grows = growth.verdict.grows();
+    (grows, if grows { growth.bytes_per_second.max(0.0) as u64 } else { 0 })
 }
 
 /// Equal paths get equal keys. Paths share their outer parts, as stacks do.

@@ -9,7 +9,7 @@
 use crate::arch::{clock, tls};
 use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
-use crate::{start, sys};
+use crate::{memory, start, sys};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
@@ -96,6 +96,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
+    if global.phase() == Phase::Recording {
+        memory::at_end(global, drain, work.state == State::Exited);
+    }
     header.end_ticks.store(clock::after(), Relaxed);
     header.exit_status.store(work.status as u32 & 0xff, Relaxed);
     global.file.calibrate(0);
