@@ -11,7 +11,7 @@ use crate::sys;
 use crate::thread::{self, ThreadState};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::StopReason;
-use log_format::ring::SLACK;
+use log_format::ring::{SIGNAL_FRAME, SLACK};
 
 /// Part of a ring that only handlers use that interrupt a drain, bytes.
 const RESERVE: u64 = 64 << 10;
@@ -83,7 +83,8 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                 let sp = crate::arch::stack::pointer() as u64;
                 // SAFETY: as above.
                 let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
-                if state.bounds(sp).top == 0 || sp < began || sp - began > NEAR {
+                let left = began.saturating_sub(SIGNAL_FRAME);
+                if state.bounds(sp).top == 0 || sp < left || sp - left > NEAR {
                     // A handler that interrupts our own drain, or what was called
                     // after one left it: the reserve, then another ring.
                     let room = state.producer.refresh(ring, capacity, hard + RESERVE);
@@ -166,7 +167,6 @@ pub fn prepare_for_filter(global: &'static Global) {
     }
     thread::release_borrowed(thread);
 }
-
 
 /// Writes what happened so far and ends recording.
 pub fn end_early(global: &'static Global, reason: StopReason) {

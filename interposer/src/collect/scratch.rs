@@ -2,6 +2,7 @@
 
 use crate::sys;
 use core::mem::size_of;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
 
 /// Most blocks open at a time in one window.
@@ -179,7 +180,6 @@ impl Scratch {
             at = unsafe { at.add(len) };
             part
         });
-        self.base = base;
         self.slots = slots.cast();
         self.free = free.cast();
         self.table = table.cast();
@@ -194,7 +194,13 @@ impl Scratch {
         // SAFETY: the place is 8-aligned and as large as zstd asked for. A static
         // context never allocates.
         self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(zstd.cast(), zstd_len) };
-        !self.zstd.is_null()
+        if self.zstd.is_null() {
+            return false;
+        }
+        // Last: a handler that leaves by longjmp may end this at any point.
+        compiler_fence(SeqCst);
+        self.base = base;
+        true
     }
 
     /// How many more events surely fit the window.
