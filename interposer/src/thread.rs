@@ -397,6 +397,10 @@ const RETRY: u32 = 4096;
 
 /// Bytes of the first ring's extent.
 pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
+/// Bytes of it that have room on the disk from the start.
+pub const FIRST_HEAD: u64 = 9 * PAGE;
+/// Records in the first ring may begin below this position while no more has room.
+pub const FIRST_ROOM: u64 = FIRST_HEAD - PAGE - log_format::ring::SLACK;
 
 /// Makes the first state, which nobody owns yet, over an extent of
 /// [`FIRST_EXTENT`] bytes.

@@ -56,6 +56,15 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     let ring = unsafe { &*state.ring };
     let capacity = state.mask + 1;
     let hard = capacity - SLACK - RESERVE;
+    if !global.file.is_reserved() && state.index == 0 {
+        if state.producer.begin(thread::FIRST_ROOM) {
+            return Room::Yes;
+        }
+        if let Err(reason) = global.file.reserve_first() {
+            global.stop(reason);
+            return Room::No;
+        }
+    }
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
     let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };

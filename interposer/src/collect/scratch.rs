@@ -143,18 +143,11 @@ fn sum_place(stack: u32) -> usize {
 const EMPTIED: u32 = u32::MAX;
 
 impl Scratch {
-    /// Whether everything is mapped.
-    pub fn is_ready(&self) -> bool {
-        !self.base.is_null()
-    }
-
     /// Maps everything; false if there is no memory.
     pub fn ready(&mut self) -> bool {
         if !self.base.is_null() {
             return true;
         }
-        // SAFETY: a pure function of the level.
-        let zstd_len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
         // SAFETY: a pure function.
         let compressed_len = unsafe { zstd_sys::ZSTD_compressBound(OUT) };
         let parts = [
@@ -168,12 +161,11 @@ impl Scratch {
             COLUMN * COLUMNS,
             OUT,
             compressed_len,
-            zstd_len,
         ]
         .map(|len| len.next_multiple_of(4096));
         let Some(base) = sys::map_private(parts.iter().sum()) else { return false };
         let mut at = base;
-        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed, zstd] = parts.map(|len| {
+        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed] = parts.map(|len| {
             let part = at;
             // SAFETY: inside the mapping.
             at = unsafe { at.add(len) };
@@ -191,10 +183,31 @@ impl Scratch {
         self.out = out;
         self.compressed = compressed;
         self.compressed_len = compressed_len;
+        true
+    }
+
+    /// Whether the compressor is there; it asks the processor for its features and
+    /// touches memory, so a short program does without.
+    pub fn has_compressor(&self) -> bool {
+        !self.zstd.is_null()
+    }
+
+    fn ready_compressor(&mut self) -> bool {
+        if !self.zstd.is_null() {
+            return true;
+        }
+        // SAFETY: a pure function of the level.
+        let len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
+        let Some(place) = sys::map_private(len) else { return false };
         // SAFETY: the place is 8-aligned and as large as zstd asked for. A static
         // context never allocates.
-        self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(zstd.cast(), zstd_len) };
+        self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(place.cast(), len) };
         !self.zstd.is_null()
+    }
+
+    /// Takes now the memory that compressing will need.
+    pub fn prepare(&mut self) {
+        self.ready_compressor();
     }
 
     /// How many more events surely fit the window.
@@ -441,7 +454,7 @@ impl Scratch {
 
     /// `raw` compressed; `None` if that gains nothing.
     pub fn compress(&mut self, raw: &[u8]) -> Option<&'static [u8]> {
-        if raw.len() < 160 {
+        if raw.len() < 160 || !self.ready_compressor() {
             return None;
         }
         // SAFETY: the context is ours, both buffers have the lengths given.

@@ -136,6 +136,7 @@ impl Drain {
     /// Touches and reserves what a program behind a system-call filter needs.
     pub fn prepare(&mut self, global: &Global) {
         self.ready();
+        self.scratch.prepare();
         self.extend(global, append::MAX_DATA_EXTENT);
     }
 
