@@ -136,9 +136,9 @@ fn try_begin(global: &'static Global) -> bool {
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
-    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
-    global.rules.store(rules.cast(), Relaxed);
-    global.rules_generation.store(0, Relaxed);
+    if !cache::init(global) {
+        return false;
+    }
     global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };

@@ -58,6 +58,8 @@ struct Shard {
 /// All-zero bytes are an empty set.
 pub struct Live {
     shards: [Shard; SHARDS],
+    /// First tables of all shards, in one mapping: short programs touch few pages.
+    first: *mut Entry,
 }
 
 #[inline(always)]
@@ -89,12 +91,9 @@ impl Shard {
     }
 
     fn grow(&mut self) -> bool {
-        let bits = if self.entries.is_null() { FIRST_BITS } else { self.bits + 1 };
+        let bits = self.bits + 1;
         let Some(fresh) = sys::map_private(16 << bits) else { return false };
         let old = core::mem::replace(self, Shard { entries: fresh.cast(), bits, len: self.len });
-        if old.entries.is_null() {
-            return true;
-        }
         // SAFETY: the old table has 2^bits places; nobody else uses it.
         unsafe {
             for index in 0..1usize << old.bits {
@@ -103,7 +102,9 @@ impl Shard {
                     *self.find(entry.ptr(), hash(entry.ptr())) = entry;
                 }
             }
-            sys::unmap(old.entries.cast(), 16 << old.bits);
+            if old.bits > FIRST_BITS {
+                sys::unmap(old.entries.cast(), 16 << old.bits);
+            }
         }
         true
     }
@@ -120,9 +121,12 @@ impl Live {
     /// Adds a block; returns the one that stood there. `Err` if memory ran out.
     pub fn insert(&mut self, ptr: u64, block: Block) -> Result<Option<Block>, ()> {
         let hash = hash(ptr);
+        if self.first.is_null() && !self.begin() {
+            return Err(());
+        }
         let shard = self.shard(hash);
         // At most 7/8 full.
-        if (shard.entries.is_null() || shard.len as usize * 8 >= 7 << shard.bits) && !shard.grow() {
+        if shard.len as usize * 8 >= 7 << shard.bits && !shard.grow() {
             return Err(());
         }
         let place = shard.find(ptr, hash);
@@ -136,6 +140,19 @@ impl Live {
             }
             Ok(Some(old.block()))
         }
+    }
+
+    /// Gives every shard its first table.
+    #[cold]
+    fn begin(&mut self) -> bool {
+        let Some(fresh) = sys::map_private(SHARDS * 16 << FIRST_BITS) else { return false };
+        self.first = fresh.cast();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            // SAFETY: inside the mapping.
+            shard.entries = unsafe { self.first.add(index << FIRST_BITS) };
+            shard.bits = FIRST_BITS;
+        }
+        true
     }
 
     /// Takes a block out.
