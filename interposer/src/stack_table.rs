@@ -75,7 +75,7 @@ impl StackTable {
     pub fn init(&self, file: &LogFile, fd: sys::Fd, limited: bool) -> Result<(), StopReason> {
         let max = if limited { FEW_NODES } else { MAX_NODES };
         let base = sys::reserve(max as usize * 16).ok_or(StopReason::NoSpace)?;
-        let table = sys::map_private(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
+        let table = sys::map_touched(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
         self.nodes.store(base.cast(), Release);
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);

@@ -12,7 +12,7 @@ use crate::unwind::cache;
 use crate::stack_table::StackTable;
 use crate::{hooks, originals, sys, thread};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
 use log_format::block::BlockKind;
 use log_format::layout::*;
@@ -44,7 +44,7 @@ static STACK_LIMIT: AtomicU64 = AtomicU64::new(8 << 20);
 
 /// Where the part of the first DATA extent ends that has room from the start: what
 /// a short program's blocks take.
-const FIRST_DATA_HEAD: u64 = 5 * PAGE;
+const FIRST_DATA_HEAD: u64 = 4 * PAGE;
 
 /// With less address space than this (`RLIMIT_AS`) nothing is recorded: a quarter
 /// of it would not hold the recorder's reservations, bytes.
@@ -156,13 +156,11 @@ fn try_begin(global: &'static Global) -> bool {
             false
         }
     };
-    room.unmap();
     begun
 }
 
 /// What the start works with. Not on the stack: the program's may be small.
 struct Room {
-    base: *mut u8,
     /// Path of the executable.
     exe: &'static [u8],
     /// Working directory.
@@ -176,26 +174,28 @@ impl Room {
     const BLOBS: usize = 128 << 10;
     const LEN: usize = 3 * MAX_PATH + 2 * Room::BLOBS;
 
+    /// The same memory for every log of the process: giving it back costs a short
+    /// program more than the few pages that were touched.
     fn map() -> Option<Room> {
-        let base = sys::map_private(Room::LEN)?;
-        // SAFETY: a fresh mapping; the parts do not overlap and are used until `unmap`.
+        static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+        let mut base = BASE.load(Relaxed);
+        if base.is_null() {
+            base = sys::map_private(Room::LEN)?;
+            BASE.store(base, Relaxed);
+        }
+        // SAFETY: only the one thread that begins a log comes here; the parts do not
+        // overlap.
         let part = |at: usize, len: usize| unsafe { core::slice::from_raw_parts_mut(base.add(at), len) };
         let exe = executable(part(0, MAX_PATH));
         let cwd = part(MAX_PATH, MAX_PATH);
         let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
         Some(Room {
-            base,
             exe,
             cwd: cwd.get(..cwd_len).unwrap_or(&[]),
             path: part(2 * MAX_PATH, MAX_PATH),
             blobs: part(3 * MAX_PATH, Room::BLOBS),
             scratch: part(3 * MAX_PATH + Room::BLOBS, Room::BLOBS),
         })
-    }
-
-    fn unmap(self) {
-        // SAFETY: the room is given up with its parts.
-        unsafe { sys::unmap(self.base, Room::LEN) };
     }
 }
 

@@ -8,7 +8,7 @@
 
 use crate::sys::{self, Errno, Fd};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 use log_format::layout::*;
 
 /// Longest path kept, bytes with the NUL.
@@ -27,10 +27,16 @@ pub struct LogFile {
     gaps: [[AtomicU64; 2]; FIRST_EXTENTS],
     /// How many of them.
     gap_count: AtomicU64,
+    /// Held while gaps are filled: [`crate::arch::tls::own_address`] of the thread.
+    filling: AtomicUsize,
 }
 
 /// DATA, NODES, RING.
 const FIRST_EXTENTS: usize = 3;
+/// So much of the first ring is given room by writing it, step by step, bytes.
+const MOST_WRITTEN: u64 = 64 << 10;
+/// Waits for another thread that fills the gaps, 1 ms each.
+const MAX_WAITS: u32 = 5000;
 
 /// The kept descriptor + 1, 0 if there is none. Not wiped at fork: the child closes
 /// its copy when it begins a log of its own.
@@ -126,12 +132,32 @@ impl LogFile {
     /// it, and taking it and giving it back is what costs such a program most: on a
     /// disk that is told of freed blocks at once, 80 µs.
     pub fn reserve_first(&self) -> Result<(), StopReason> {
-        if self.is_reserved() {
-            return Ok(());
+        let own = crate::arch::tls::own_address();
+        let mut waits = 0;
+        while !self.is_reserved() {
+            if self.filling.compare_exchange(0, own, Acquire, Relaxed).is_ok() {
+                let result = self.fill_gaps();
+                self.filling.store(0, Release);
+                return result;
+            }
+            waits += 1;
+            if waits > MAX_WAITS || self.is_filling() {
+                return Err(StopReason::NoSpace);
+            }
+            sys::sleep(1_000_000);
         }
+        Ok(())
+    }
+
+    /// Whether this thread is at it: then a handler of a signal asks.
+    pub fn is_filling(&self) -> bool {
+        self.filling.load(Relaxed) == crate::arch::tls::own_address()
+    }
+
+    fn fill_gaps(&self) -> Result<(), StopReason> {
         self.not_filtered()?;
         let opened = self.open().map_err(|_| StopReason::Unreachable)?;
-        let result = self.gaps.iter().try_for_each(|[from, to]| {
+        let result = self.gaps.iter().take(self.gap_count.load(Relaxed) as usize).try_for_each(|[from, to]| {
             let (from, to) = (from.load(Relaxed), to.load(Relaxed));
             reserve(opened.fd, from, to - from)
         });
@@ -139,6 +165,32 @@ impl LogFile {
         result.map_err(|_| StopReason::NoSpace)?;
         self.gap_count.store(0, Release);
         Ok(())
+    }
+
+    /// Bytes of the first ring's data that have room while not all of it has.
+    pub fn ring_room(&self) -> u64 {
+        let [from, to] = &self.gaps[FIRST_EXTENTS - 1];
+        let start = to.load(Relaxed).wrapping_sub(crate::thread::FIRST_EXTENT - PAGE);
+        from.load(Relaxed).wrapping_sub(start)
+    }
+
+    /// Doubles that. `Ok(false)`: it is time for [`LogFile::reserve_first`].
+    pub fn widen_ring(&self) -> Result<bool, StopReason> {
+        let room = self.ring_room();
+        let own = crate::arch::tls::own_address();
+        if room >= MOST_WRITTEN || self.filling.compare_exchange(0, own, Acquire, Relaxed).is_err() {
+            return Ok(false);
+        }
+        let result = self.not_filtered().and_then(|()| {
+            let opened = self.open().map_err(|_| StopReason::Unreachable)?;
+            let from = &self.gaps[FIRST_EXTENTS - 1][0];
+            let at = from.load(Relaxed);
+            let written = may_grow(at + room).and_then(|()| write_zeros(opened.fd, at, room));
+            self.done(opened);
+            written.map(|()| from.store(at + room, Relaxed)).map_err(|_| StopReason::NoSpace)
+        });
+        self.filling.store(0, Release);
+        result.map(|()| true)
     }
 
     fn not_filtered(&self) -> Result<(), StopReason> {
@@ -239,7 +291,7 @@ impl LogFile {
     }
 }
 
-static ZEROS: [u8; 9 * PAGE as usize] = [0; 9 * PAGE as usize];
+static ZEROS: [u8; 8 * PAGE as usize] = [0; 8 * PAGE as usize];
 
 /// Maps a reserved extent and writes its header.
 ///

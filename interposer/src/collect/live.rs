@@ -145,7 +145,7 @@ impl Live {
     /// Gives every shard its first table.
     #[cold]
     fn begin(&mut self) -> bool {
-        let Some(fresh) = sys::map_private(SHARDS * 16 << FIRST_BITS) else { return false };
+        let Some(fresh) = sys::map_touched(SHARDS * 16 << FIRST_BITS) else { return false };
         self.first = fresh.cast();
         for (index, shard) in self.shards.iter_mut().enumerate() {
             // SAFETY: inside the mapping.

@@ -10,9 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering::*};
 
 /// log2 of the entries: 32 Ki × 16 bytes = 512 KiB, touched as used.
 const BITS: u32 = 15;
-/// Bytes of the table.
-const TABLE_BYTES: usize = 16 << BITS;
-/// log2 of the entries at first: a short program's few addresses, spread over the
+/// log2 of the entries at first, 64 KiB: a short program's few addresses, spread over the
 /// whole table, would touch a page each.
 const FIRST_BITS: u32 = 12;
 /// Addresses looked for in vain before the whole table is used.
@@ -108,25 +106,29 @@ pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
     packed.store(fresh.0, Relaxed);
     check.store(ra ^ fresh.0 ^ generation, Relaxed);
     if shift == 64 - FIRST_BITS as usize && global.rules_missed.fetch_add(1, Relaxed) == FEW {
-        use_whole(global, table);
+        use_whole(global);
     }
     fresh
 }
 
 /// Gives a new process its small table.
 pub fn init(global: &crate::global::Global) -> bool {
-    let Some(memory) = crate::sys::map_private(TABLE_BYTES) else { return false };
+    let Some(memory) = crate::sys::map_touched(16 << FIRST_BITS) else { return false };
     global.rules.store(memory.wrapping_add(64 - FIRST_BITS as usize).cast(), Relaxed);
     global.rules_generation.store(0, Relaxed);
     true
 }
 
-/// From the small table, which is the start of the mapping, to the whole of it.
-/// What stands in the small one is found there again where it fits, else made anew:
-/// an entry says itself which address it is for.
+/// From the small table to the whole one. The small one stays mapped for those who
+/// look into it at this moment; what stood in it is found again.
 #[cold]
-fn use_whole(global: &crate::global::Global, table: *mut u64) {
-    global.rules.store(table.cast::<u8>().wrapping_add(64 - BITS as usize).cast(), Relaxed);
+pub fn use_whole(global: &crate::global::Global) {
+    if global.filtered.load(Relaxed) != 0 {
+        return;
+    }
+    if let Some(memory) = crate::sys::map_private(16 << BITS) {
+        global.rules.store(memory.wrapping_add(64 - BITS as usize).cast(), Release);
+    }
 }
 
 /// Makes every entry absent.
