@@ -13,6 +13,7 @@ mod generate;
 mod paint;
 mod report;
 mod run;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,17 @@ use crate::flags::{Command, Flags};
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    match perform(Flags::parse().command) {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => match usage::line(&error, std::env::args_os()) {
+            Some(line) => {
+                eprintln!("leak: {line}");
+                return ExitCode::from(BAD_INPUT);
+            }
+            None => error.exit(),
+        },
+    };
+    match perform(flags.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("leak: {error}");

@@ -27,8 +27,11 @@
 //! replay(&Path, &Options) -> Result<Profile, Error>
 //! replay_all(&[PathBuf], &Options) -> Vec<Result<Profile, Error>>   // same order as the paths
 //! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
+//! origin(&Path) -> Result<Origin, Error>                            // by the header alone
+//! is_log(&Path) -> bool
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
+//! Origin { pid, ppid: u32, log_id, parent_log_id: [u8; 16] }
 //! Options { live_blocks: bool, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
 //! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
@@ -73,6 +76,7 @@ mod aggregate;
 mod live;
 mod mappings;
 mod modules;
+mod origin;
 mod profile;
 mod read;
 mod replay;
@@ -86,6 +90,7 @@ pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
+pub use origin::{Origin, is_log, origin};
 pub use profile::{
     Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
     RawFrame, SelfCheck, Site, Thread, Totals, Truncation,

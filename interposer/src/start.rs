@@ -219,19 +219,22 @@ fn executable(buf: &mut [u8]) -> &[u8] {
     given.get(..given.len().min(buf.len())).unwrap_or(&[])
 }
 
+/// Names of logs unless `LEAK_LOG` says otherwise.
+const DEFAULT_PATTERN: &[u8] = b"%e.%p.leak";
+
 /// Creates the log where the settings say, or where it can.
 fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> {
     let room = len;
     // Scratch on the program's stack would be too much for small ones.
     let page = sys::map_private(4 * MAX_PATH)?;
     // SAFETY: a fresh mapping of four buffers.
-    let [exe, cwd, path, _spare] = unsafe {
+    let [exe, cwd, path, spare] = unsafe {
         core::array::from_fn(|i| core::slice::from_raw_parts_mut(page.add(i * MAX_PATH), MAX_PATH))
     };
     let exe = executable(exe);
     let name = exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
-    let pattern: &[u8] = if given.is_empty() { b"%e.%p.leak" } else { given };
+    let pattern: &[u8] = if given.is_empty() { DEFAULT_PATTERN } else { given };
     let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
     let cwd = cwd.get(..cwd_len).unwrap_or(&[]);
     // A child that has changed its directory writes beside its parent.
@@ -249,8 +252,33 @@ fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> 
     ];
     let mut made = None;
     'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
+        let dir = if absolute { b"" } else { *dir };
+        let mut pattern = pattern;
+        if !given.is_empty() {
+            let Some(len) = expand(path, dir, given, name, 0) else { continue };
+            let path = path.get(..len).unwrap_or(&[]);
+            let mut there = sys::file_type(path);
+            if there.is_none() && path.ends_with(b"/\0") && sys::make_directory(path) {
+                there = Some(libc::S_IFDIR);
+            }
+            match there {
+                // A directory means the default names in it.
+                Some(libc::S_IFDIR) => {
+                    let mut out = Out::new(spare);
+                    out.bytes(given);
+                    out.byte(b'/');
+                    out.bytes(DEFAULT_PATTERN);
+                    let Some(len) = out.finish() else { continue };
+                    pattern = spare.get(..len).unwrap_or(&[]);
+                }
+                // A numbered name beside a device would fill memory, not a disk.
+                Some(kind) if kind != libc::S_IFREG => continue,
+                None if path.ends_with(b"/\0") => continue,
+                _ => {}
+            }
+        }
         for attempt in 0..100u32 {
-            let Some(len) = expand(path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let Some(len) = expand(path, dir, pattern, name, attempt) else { continue 'dirs };
             let path = path.get(..len).unwrap_or(&[]);
             match global.file.create(path, room) {
                 Ok(created) => {
