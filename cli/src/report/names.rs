@@ -1,7 +1,7 @@
 //! Addresses to functions, asked for in bulk and kept: the processes of a tree share most of
 //! their libraries, and the sites of a program most of their frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use heap::{FrameKind, Profile, RawFrame};
@@ -214,6 +214,13 @@ impl Mapped {
             module: self.jit,
             at: call,
         }))
+    }
+
+    /// Whether one module stood at several places in turn: a library that was unloaded and
+    /// loaded again.
+    pub fn reloaded(&self) -> bool {
+        let mut seen = HashSet::new();
+        !self.modules.iter().all(|module| seen.insert(module))
     }
 
     /// The modules' numbers in [`Names`].

@@ -74,7 +74,9 @@ impl<'p> View<'p> {
             labels: Vec::new(),
         };
         let mut groups = match options.merge {
-            Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
+            Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
+                profiles.iter().flat_map(each_alone).collect()
+            }
             Merge::Stack => view.by_stack(names, progress),
             _ => view.by_label(names, progress),
         };
@@ -82,7 +84,7 @@ impl<'p> View<'p> {
         let least = options.min_bytes;
         for group in groups {
             let figures = &group.figures;
-            if options.only_present && !present(figures, options) {
+            if !options.shows(figures) {
                 continue;
             }
             view.all.add(figures);
@@ -200,8 +202,9 @@ impl<'p> View<'p> {
         (frames, cut)
     }
 
-    /// One key for equal stacks of different processes. The same build has the same addresses
-    /// in the same modules; where the builds of a module differ, names decide.
+    /// One key for equal stacks of different processes, and of one that loaded a module several
+    /// times. The same build has the same addresses in the same modules; where the builds of a
+    /// module differ, names decide.
     fn by_stack(&self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         let rebuilt = self.rebuilt(names);
         if !rebuilt.is_empty() {
@@ -214,25 +217,40 @@ impl<'p> View<'p> {
         }
         let mut tree = Tree::default();
         let mut named: HashMap<String, u64> = HashMap::new();
-        let mut stack = Vec::new();
+        // Of the profile at hand; they come one after the other.
+        let mut keys: HashMap<StackId, u32> = HashMap::new();
+        let mut at_hand = 0;
+        let mut path = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
-            stack.clear();
-            stack.extend(
-                profile
-                    .frames(site.stack)
-                    .map(|raw| match self.mapped[number].place(&raw) {
-                        Some(place) if rebuilt.contains(&place.module) => {
-                            let next = named.len() as u64;
-                            (
-                                Place::NOWHERE - 1,
-                                *named.entry(identity(place, names)).or_insert(next),
-                            )
-                        }
-                        Some(place) => (place.module, place.at),
-                        None => (Place::NOWHERE - 2, raw.address),
-                    }),
-            );
-            Some(tree.key(stack.iter().rev().copied()))
+            if number != at_hand {
+                at_hand = number;
+                keys.clear();
+            }
+            // From the inside to a part that is known already, and back.
+            let mut stack = site.stack;
+            let mut key = 0;
+            while let Some((raw, outer)) = profile.frame(stack) {
+                if let Some(&known) = keys.get(&stack) {
+                    key = known;
+                    break;
+                }
+                path.push((stack, raw));
+                stack = outer;
+            }
+            for (stack, raw) in path.drain(..).rev() {
+                let place = match self.mapped[number].place(&raw) {
+                    Some(place) if rebuilt.contains(&place.module) => {
+                        let next = named.len() as u64;
+                        let name = *named.entry(identity(place, names)).or_insert(next);
+                        (Place::NOWHERE - 1, name)
+                    }
+                    Some(place) => (place.module, place.at),
+                    None => (Place::NOWHERE - 2, raw.address),
+                };
+                key = tree.key(key, place);
+                keys.insert(stack, key);
+            }
+            Some(key)
         })
     }
 
@@ -399,18 +417,6 @@ fn truncation(why: Truncation) -> &'static str {
     }
 }
 
-/// Whether a site has any of what the report is about.
-fn present(figures: &Figures, options: &Options) -> bool {
-    match (options.subject, options.sort) {
-        (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
-        (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
-        (Subject::End, Sort::Allocations | Sort::Allocated) => {
-            figures.allocations + figures.reallocations > 0
-        }
-        (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
-    }
-}
-
 /// The bytes that `--min-bytes` is about.
 fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
@@ -441,11 +447,9 @@ struct Tree {
 }
 
 impl Tree {
-    /// The key of a path, outermost first.
-    fn key(&mut self, path: impl Iterator<Item = (u32, u64)>) -> u32 {
-        path.fold(0, |parent, (module, at)| {
-            let next = self.nodes.len() as u32 + 1;
-            *self.nodes.entry((parent, module, at)).or_insert(next)
-        })
+    /// The key of a path that is one frame longer than another's.
+    fn key(&mut self, outer: u32, (module, at): (u32, u64)) -> u32 {
+        let next = self.nodes.len() as u32 + 1;
+        *self.nodes.entry((outer, module, at)).or_insert(next)
     }
 }

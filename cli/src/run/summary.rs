@@ -20,11 +20,12 @@ const MAX_NAMED: usize = 3;
 /// run is done, and its logs are there.
 pub fn print(pattern: &Pattern, began: SystemTime, pid: u32, top: usize) {
     let logs = own_logs(new_logs(pattern, began), pattern, pid);
-    let loaded = report::load(&logs);
-    let mut text = Vec::new();
     let paint = Paint::new(Color::Auto, &io::stderr());
+    let options = report::Options::summary(top, paint);
+    let loaded = report::load(&logs, &options);
+    let mut text = Vec::new();
     // Writing to memory cannot fail, and a closed stderr is nobody's concern.
-    let _ = summarize(&mut text, &loaded, pattern, top, paint);
+    let _ = summarize(&mut text, &loaded, pattern, &options);
     let _ = io::stderr().write_all(&text);
 }
 
@@ -32,8 +33,7 @@ fn summarize(
     out: &mut impl Write,
     loaded: &report::Loaded,
     pattern: &Pattern,
-    top: usize,
-    paint: Paint,
+    options: &report::Options,
 ) -> io::Result<()> {
     writeln!(out)?;
     if loaded.profiles.is_empty() {
@@ -50,8 +50,7 @@ fn summarize(
         }
         return Ok(());
     }
-    let options = report::Options::summary(top, paint);
-    report::write(out, &loaded.profiles, &options)?;
+    report::write(out, &loaded.profiles, options)?;
     writeln!(out)?;
     for problem in &loaded.problems {
         writeln!(out, "leak: {problem}")?;
@@ -83,7 +82,7 @@ fn summarize(
     writeln!(
         out,
         "leak: the whole report: {}",
-        paint.strong(format_args!("leak report {logs}"))
+        options.paint.strong(format_args!("leak report {logs}"))
     )
 }
 
