@@ -26,6 +26,12 @@ use crate::flags::{Command, Flags};
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        if !symbolizer::handles_panics() {
+            let what = panic.to_string().replace('\n', " ");
+            eprintln!("leak: internal error: {what}; please report it, with the log if you can");
+        }
+    }));
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => match usage::line(&error, std::env::args_os()) {

@@ -73,27 +73,28 @@ impl<'p> View<'p> {
             mapped,
             labels: Vec::new(),
         };
-        let mut groups = match options.merge {
+        match options.merge {
+            // Each stack is there once: no need to group a million of them to show ten.
             Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
-                profiles.iter().flat_map(each_alone).collect()
+                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+                sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
+                for site in sites {
+                    if view.takes(&site.figures, options) {
+                        view.groups.push(alone(site));
+                    }
+                }
             }
-            Merge::Stack => view.by_stack(names, progress),
-            _ => view.by_label(names, progress),
-        };
-        groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
-        let least = options.min_bytes;
-        for group in groups {
-            let figures = &group.figures;
-            if !options.shows(figures) {
-                continue;
-            }
-            view.all.add(figures);
-            if bytes(figures, options.subject) < least {
-                view.small.add(figures);
-            } else if options.top.is_some_and(|top| view.groups.len() >= top) {
-                view.late.add(figures);
-            } else {
-                view.groups.push(group);
+            by => {
+                let mut groups = match by {
+                    Merge::Stack => view.by_stack(names, progress),
+                    _ => view.by_label(names, progress),
+                };
+                groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+                for group in groups {
+                    if view.takes(&group.figures, options) {
+                        view.groups.push(group);
+                    }
+                }
             }
         }
         let wanted: Vec<Place> = match view.merge {
@@ -107,6 +108,22 @@ impl<'p> View<'p> {
         };
         names.look_up(wanted.into_iter(), progress);
         view
+    }
+
+    /// Whether the next site in order is shown; counts it either way.
+    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
+        if !options.shows(figures) {
+            return false;
+        }
+        self.all.add(figures);
+        if bytes(figures, options.subject) < options.min_bytes {
+            self.small.add(figures);
+        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
+            self.late.add(figures);
+        } else {
+            return true;
+        }
+        false
     }
 
     /// The sites, ready to be printed.
@@ -353,14 +370,14 @@ impl<'p> View<'p> {
     }
 }
 
-/// The sites of one process: each stack is there once.
-fn each_alone(profile: &Profile) -> impl Iterator<Item = Group<u32>> {
-    profile.sites().iter().map(|site| Group {
+/// A site of one process.
+fn alone(site: &heap::Site) -> Group<u32> {
+    Group {
         key: site.stack.0,
         figures: site.figures,
         threads: site.threads.len() as u64,
         sites: vec![(0, site.stack)],
-    })
+    }
 }
 
 fn first_site(group: &Group<u32>) -> Option<(usize, StackId)> {
