@@ -95,3 +95,20 @@ fn leak_run_finds_a_program_on_the_path() {
         }
     }
 }
+
+#[test]
+fn the_summary_is_about_this_run_alone() {
+    let other = Run::program("leak_some").arg("3").checked();
+    let log = std::fs::read(other.log()).expect("a log");
+    let outcome = Run::executable("/bin/sh")
+        .args(["-c", "cp saved other.1.leak; cp damaged other.2.leak; echo junk > junk.3.leak"])
+        .file("saved", log.clone())
+        .file("damaged", &log[..log.len() - 100])
+        .by_leak_run(&[]);
+    assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("/bin/sh -c"), "{}", outcome.stderr);
+    for word in ["leak_some", "other.", "junk.", "damaged:"] {
+        let told = outcome.stderr.replace("cp saved other.1.leak; cp damaged other.2.leak; echo junk > junk.3.leak", "");
+        assert!(!told.contains(word), "{word} in {told}");
+    }
+}
