@@ -27,17 +27,22 @@
 //! replay(&Path, &Options) -> Result<Profile, Error>
 //! replay_all(&[PathBuf], &Options) -> Vec<Result<Profile, Error>>   // same order as the paths
 //! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
+//! origin(&Path) -> Result<Origin, Error>                            // by the header alone
+//! is_log(&Path) -> bool
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
 //! judge(&[Profile], &[Group<K>], |group number| Option<bool> /* reachable? */) -> Vec<Option<Growth>>  // with Options::growth
 //!
-//! Options { live_blocks: bool, growth: Option<WarmUp { Detected, Given(Nanos) }>, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
+//! Origin { pid, ppid: u32, log_id, parent_log_id: [u8; 16] }
+//! Options { live_blocks: bool, growth: Option<WarmUp { Detected, Given(Nanos) }>,
+//!           keep: Option<&(dyn Fn(&Site) -> bool + Sync)> /* KeepSite */,
+//!           progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
 //! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
 //! Profile { path: PathBuf, process: Process, totals: Totals, loss: Loss,
 //!           modules: Vec<Module>, threads: Vec<Thread>, timeline: Vec<Point>, clock: Clock }
 //!   .sites() -> &[Site]                    .site(StackId) -> Option<&Site>
-//!   .frames(StackId) -> impl Iterator<Item = RawFrame>
+//!   .frames(StackId) -> impl Iterator<Item = RawFrame>   .frame(StackId) -> Option<(RawFrame, StackId /* outside of it */)>
 //!   .module(ModuleId) -> &Module           .thread(ThreadId) -> Option<&Thread>
 //!   .live_blocks() -> impl Iterator<Item = LiveBlock>   // only with Options::live_blocks
 //!   .mappings() -> impl Iterator<Item = Mapping>
@@ -77,6 +82,8 @@ mod live;
 mod mappings;
 mod memory;
 mod modules;
+mod nodes;
+mod origin;
 mod profile;
 mod read;
 mod replay;
@@ -91,11 +98,12 @@ pub use log_format::layout::StopReason;
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
 pub use memory::{Memory, Pinning, Split};
+pub use origin::{Origin, is_log, origin};
 pub use profile::{
     Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
     RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
 pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
-pub use read::{OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
+pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;
 pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};

@@ -4,6 +4,7 @@ use crate::growth::{Evidence, Plan, Record, Watch};
 use crate::live::FastMap;
 use crate::memory;
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
 use crate::profile::{
     Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
@@ -44,6 +45,9 @@ pub enum WarmUp {
     Given(Nanos),
 }
 
+/// Whether a site is wanted.
+pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
+
 /// What a replay should do besides.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -52,6 +56,9 @@ pub struct Options<'a> {
     pub live_blocks: bool,
     /// Find out which sites grow ([`crate::judge`]): the log is played twice.
     pub growth: Option<WarmUp>,
+    /// Sites for which this is false are forgotten as soon as their log is played, so that
+    /// many logs fit into memory. The totals count them all the same.
+    pub keep: Option<KeepSite<'a>>,
     /// Told how far each log is played.
     pub progress: Option<OnProgress<'a>>,
 }
@@ -61,6 +68,7 @@ impl fmt::Debug for Options<'_> {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
             .field("growth", &self.growth)
+            .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
     }
@@ -118,10 +126,16 @@ fn profile_of(log: &Log, path: &Path, options: &Options<'_>, mut replay: Replay,
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
     let mut profile = assemble(path, log.info(), replay, &facts, damage);
-    profile.nodes = nodes;
+    profile.nodes = Nodes::All(nodes);
     profile.memory = memory::memory(&facts, &profile.live, &profile.mappings, &profile.clock, &profile.modules, |stack| {
         is_allocators(&profile, StackId(stack))
     });
+    if let Some(wanted) = options.keep {
+        // Those that pin pages are named whatever the report is about.
+        let split = profile.memory.as_ref().and_then(|memory| memory.split.as_ref());
+        let pinning: Vec<StackId> = split.iter().flat_map(|split| &split.pinning).map(|site| site.stack).collect();
+        profile.keep_sites(&|site: &Site| wanted(site) || pinning.contains(&site.stack));
+    }
     if let Some(watch) = watch {
         let (plan, mut found) = watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
         profile.growth = Some(record(plan, &mut found, &profile.sites));
@@ -322,7 +336,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, mut dam
         clock: info.clock,
         sites,
         site_of,
-        nodes: Vec::new(),
+        nodes: Nodes::All(Vec::new()),
         live,
         mappings: replay.mappings,
         growth: None,

@@ -18,8 +18,9 @@ pub struct Loaded {
     pub problems: Vec<String>,
 }
 
-/// Reads logs and directories of logs; with what growth needs, if a warm-up is given.
-pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, progress: &Progress) -> Loaded {
+/// Reads logs and directories of logs; with what growth needs, if a warm-up is given. Sites that
+/// `keep` refuses are forgotten at once.
+pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, keep: heap::KeepSite<'_>, progress: &Progress) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = Vec::new();
     for path in given {
@@ -44,6 +45,7 @@ pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, progress: &Progress) -> L
     let options = heap::Options {
         progress: Some(&tell),
         growth,
+        keep: Some(keep),
         ..heap::Options::default()
     };
     for result in heap::replay_all(&paths, &options) {

@@ -21,7 +21,7 @@ pub struct View<'p> {
     pub profiles: &'p [Profile],
     /// The sites to show.
     pub groups: Vec<Group<u32>>,
-    /// How each of them grew, if that was asked for.
+    /// How each of them grew; empty if that was not asked for.
     pub growths: Vec<Option<Growth>>,
     /// What all sites with blocks left are, shown or not, if that was asked for.
     pub verdicts: Verdicts,
@@ -83,43 +83,26 @@ impl<'p> View<'p> {
             mapped,
             labels: Vec::new(),
         };
-        let groups: Vec<Group<u32>> = match options.merge {
-            Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
-            Merge::Stack => view.by_stack(names, progress),
-            _ => view.by_label(names, progress),
-        };
-        let growths = match options.subject {
-            // Which blocks are reachable is not in the log.
-            Subject::Growing => heap::judge(profiles, &groups, |_| None),
-            _ => groups.iter().map(|_| None).collect(),
-        };
-        let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
-        groups.sort_by_cached_key(|(group, growth)| {
-            std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
-        });
-        let least = options.min_bytes;
-        for (group, growth) in groups {
-            let figures = &group.figures;
-            if let Some(growth) = &growth {
-                growth::tally(&mut view.verdicts, growth.verdict);
+        match options.merge {
+            _ if options.subject == Subject::Growing => view.growing_groups(names, options, progress),
+            // Each stack is there once: no need to group a million of them to show ten.
+            Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
+                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+                sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
+                for site in sites {
+                    if view.takes(&site.figures, options) {
+                        view.groups.push(alone(site));
+                    }
+                }
             }
-            let grows = growth.as_ref().is_some_and(|growth| growth.verdict.grows());
-            if grows {
-                view.growing = (view.growing.0 + 1, view.growing.1 + figures.bytes.0);
-            }
-            if options.only_present && !present(figures, options)
-                || options.format == Format::Text && options.subject == Subject::Growing && !grows
-            {
-                continue;
-            }
-            view.all.add(figures);
-            if bytes(figures, options.subject) < least {
-                view.small.add(figures);
-            } else if options.top.is_some_and(|top| view.groups.len() >= top) {
-                view.late.add(figures);
-            } else {
-                view.groups.push(group);
-                view.growths.push(growth);
+            _ => {
+                let mut groups = view.all_groups(names, progress);
+                groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+                for group in groups {
+                    if view.takes(&group.figures, options) {
+                        view.groups.push(group);
+                    }
+                }
             }
         }
         let wanted: Vec<Place> = match view.merge {
@@ -139,6 +122,38 @@ impl<'p> View<'p> {
         view
     }
 
+    fn all_groups(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+        match self.merge {
+            Merge::Stack => self.by_stack(names, progress),
+            _ => self.by_label(names, progress),
+        }
+    }
+
+    /// Judges all sites; those that grow come first, and in text alone.
+    fn growing_groups(&mut self, names: &mut Names, options: &Options, progress: &(dyn Fn(usize) + Sync)) {
+        let groups = self.all_groups(names, progress);
+        // Which blocks are reachable is not in the log.
+        let growths = heap::judge(self.profiles, &groups, |_| None);
+        let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
+        groups.sort_by_cached_key(|(group, growth)| {
+            std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
+        });
+        for (group, growth) in groups {
+            let verdict = growth.as_ref().map(|growth| growth.verdict);
+            if let Some(verdict) = verdict {
+                growth::tally(&mut self.verdicts, verdict);
+            }
+            let grows = verdict.is_some_and(heap::Verdict::grows);
+            if grows {
+                self.growing = (self.growing.0 + 1, self.growing.1 + group.figures.bytes.0);
+            }
+            if (grows || options.format == Format::Json) && self.takes(&group.figures, options) {
+                self.groups.push(group);
+                self.growths.push(growth);
+            }
+        }
+    }
+
     /// The sites that grow, if that was asked for, and their live bytes.
     pub fn growing(&self) -> (u64, u64) {
         self.growing
@@ -150,9 +165,25 @@ impl<'p> View<'p> {
         self.blamed(profile, stack, None, names)
     }
 
+    /// Whether the next site in order is shown; counts it either way.
+    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
+        if !options.shows(figures) {
+            return false;
+        }
+        self.all.add(figures);
+        if bytes(figures, options.subject) < options.min_bytes {
+            self.small.add(figures);
+        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
+            self.late.add(figures);
+        } else {
+            return true;
+        }
+        false
+    }
+
     /// The sites, ready to be printed.
     pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
-        self.groups.iter().zip(&self.growths).map(move |(group, growth)| {
+        self.groups.iter().enumerate().map(move |(number, group)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
@@ -160,7 +191,7 @@ impl<'p> View<'p> {
             let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
-                growth: growth.as_ref(),
+                growth: self.growths.get(number).and_then(Option::as_ref),
                 threads: group.threads,
                 stacks: group.sites.len() as u64,
                 processes: processes.len() as u64,
@@ -244,8 +275,9 @@ impl<'p> View<'p> {
         (frames, cut)
     }
 
-    /// One key for equal stacks of different processes. The same build has the same addresses
-    /// in the same modules; where the builds of a module differ, names decide.
+    /// One key for equal stacks of different processes, and of one that loaded a module several
+    /// times. The same build has the same addresses in the same modules; where the builds of a
+    /// module differ, names decide.
     fn by_stack(&self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         let rebuilt = self.rebuilt(names);
         if !rebuilt.is_empty() {
@@ -258,25 +290,40 @@ impl<'p> View<'p> {
         }
         let mut tree = Tree::default();
         let mut named: HashMap<String, u64> = HashMap::new();
-        let mut stack = Vec::new();
+        // Of the profile at hand; they come one after the other.
+        let mut keys: HashMap<StackId, u32> = HashMap::new();
+        let mut at_hand = 0;
+        let mut path = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
-            stack.clear();
-            stack.extend(
-                profile
-                    .frames(site.stack)
-                    .map(|raw| match self.mapped[number].place(&raw) {
-                        Some(place) if rebuilt.contains(&place.module) => {
-                            let next = named.len() as u64;
-                            (
-                                Place::NOWHERE - 1,
-                                *named.entry(identity(place, names)).or_insert(next),
-                            )
-                        }
-                        Some(place) => (place.module, place.at),
-                        None => (Place::NOWHERE - 2, raw.address),
-                    }),
-            );
-            Some(tree.key(stack.iter().rev().copied()))
+            if number != at_hand {
+                at_hand = number;
+                keys.clear();
+            }
+            // From the inside to a part that is known already, and back.
+            let mut stack = site.stack;
+            let mut key = 0;
+            while let Some((raw, outer)) = profile.frame(stack) {
+                if let Some(&known) = keys.get(&stack) {
+                    key = known;
+                    break;
+                }
+                path.push((stack, raw));
+                stack = outer;
+            }
+            for (stack, raw) in path.drain(..).rev() {
+                let place = match self.mapped[number].place(&raw) {
+                    Some(place) if rebuilt.contains(&place.module) => {
+                        let next = named.len() as u64;
+                        let name = *named.entry(identity(place, names)).or_insert(next);
+                        (Place::NOWHERE - 1, name)
+                    }
+                    Some(place) => (place.module, place.at),
+                    None => (Place::NOWHERE - 2, raw.address),
+                };
+                key = tree.key(key, place);
+                keys.insert(stack, key);
+            }
+            Some(key)
         })
     }
 
@@ -379,14 +426,14 @@ impl<'p> View<'p> {
     }
 }
 
-/// The sites of one process: each stack is there once.
-fn each_alone(profile: &Profile) -> impl Iterator<Item = Group<u32>> {
-    profile.sites().iter().map(|site| Group {
+/// A site of one process.
+fn alone(site: &heap::Site) -> Group<u32> {
+    Group {
         key: site.stack.0,
         figures: site.figures,
         threads: site.threads.len() as u64,
         sites: vec![(0, site.stack)],
-    })
+    }
 }
 
 fn first_site(group: &Group<u32>) -> Option<(usize, StackId)> {
@@ -443,18 +490,6 @@ fn truncation(why: Truncation) -> &'static str {
     }
 }
 
-/// Whether a site has any of what the report is about.
-fn present(figures: &Figures, options: &Options) -> bool {
-    match (options.subject, options.sort) {
-        (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
-        (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
-        (Subject::End, Sort::Allocations | Sort::Allocated) => {
-            figures.allocations + figures.reallocations > 0
-        }
-        (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => figures.blocks > 0,
-    }
-}
-
 /// The bytes that `--min-bytes` is about.
 fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
@@ -491,11 +526,9 @@ struct Tree {
 }
 
 impl Tree {
-    /// The key of a path, outermost first.
-    fn key(&mut self, path: impl Iterator<Item = (u32, u64)>) -> u32 {
-        path.fold(0, |parent, (module, at)| {
-            let next = self.nodes.len() as u32 + 1;
-            *self.nodes.entry((parent, module, at)).or_insert(next)
-        })
+    /// The key of a path that is one frame longer than another's.
+    fn key(&mut self, outer: u32, (module, at): (u32, u64)) -> u32 {
+        let next = self.nodes.len() as u32 + 1;
+        *self.nodes.entry((outer, module, at)).or_insert(next)
     }
 }
