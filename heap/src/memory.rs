@@ -24,6 +24,8 @@ use log_format::reader::{Clock, Facts, MemoryFact};
 const PAGE: u64 = 4096;
 /// A page that is free for at least so many bytes is as good as empty.
 const SPARSE: u64 = PAGE / 2;
+/// With fewer sparse pages nobody is looked for.
+const FEW: usize = 16;
 /// So many sites that pin pages are named, at most.
 const CULPRITS: usize = 10;
 
@@ -238,11 +240,20 @@ fn parts(block: &Block) -> impl Iterator<Item = (u64, u64, u64)> {
 fn pages<'b>(live: impl Iterator<Item = &'b Block>, fact: &MemoryFact) -> (FastMap<u64, Use>, Vec<Pages>) {
     let mut pages: FastMap<u64, Use> = FastMap::default();
     let mut whole = vec![Pages::default(); fact.mappings.len()];
+    // Blocks made together lie together: most follow one in the same page.
+    let (mut here, mut sum) = (u64::MAX, Use::default());
+    let mut put = |page: u64, more: Use| {
+        let used = pages.entry(page).or_default();
+        used.live = used.live.saturating_add(more.live);
+        used.taken = used.taken.saturating_add(more.taken);
+    };
     for block in live.filter(|block| block.ptr < 1 << 47) {
         for (page, live, taken) in parts(block) {
-            let used = pages.entry(page).or_default();
-            used.live = used.live.saturating_add(live as u32);
-            used.taken = used.taken.saturating_add(taken as u32);
+            if page != here {
+                put(std::mem::replace(&mut here, page), std::mem::take(&mut sum));
+            }
+            sum.live = sum.live.saturating_add(live as u32);
+            sum.taken = sum.taken.saturating_add(taken as u32);
         }
         let inner = ((block.ptr + taken(block).min(1 << 47) - 1) / PAGE).saturating_sub(block.ptr / PAGE + 1) * PAGE;
         if inner > 0
@@ -254,6 +265,8 @@ fn pages<'b>(live: impl Iterator<Item = &'b Block>, fact: &MemoryFact) -> (FastM
             (sum.live, sum.taken, sum.touched) = (sum.live + inner, sum.taken + inner, sum.touched + inner);
         }
     }
+    put(here, sum);
+    pages.remove(&u64::MAX);
     (pages, whole)
 }
 
@@ -281,6 +294,10 @@ fn overlap(ranges: &[Range], start: u64, len: u64) -> u64 {
 
 /// The sites whose blocks keep sparse pages resident.
 fn pinning<'b>(live: impl Iterator<Item = &'b Block>, pages: &FastMap<u64, Use>) -> Vec<Pinning> {
+    let sparse = pages.values().filter(|used| u64::from(used.taken) <= PAGE - SPARSE).count();
+    if sparse < FEW {
+        return Vec::new();
+    }
     let mut sites: FastMap<u32, (f64, u64, u64)> = FastMap::default();
     for block in live.filter(|block| block.ptr < 1 << 47) {
         let mut counted = false;
@@ -371,13 +388,15 @@ mod tests {
 
     #[test]
     fn a_small_block_pins_its_page_and_empty_pages_are_kept() {
-        let fact = fact(&[(Class::Break, HEAP, 10, 8)]);
-        let split = of(&fact, &[(HEAP + 16, 100, 7), (HEAP + PAGE + 16, 40, 8)], &[]);
-        assert_eq!((split.live.0, split.overhead.0), (140, 12 + 8));
-        assert_eq!(split.pinned.0, 2 * PAGE - 160);
-        assert_eq!(split.kept.0, 6 * PAGE);
+        let fact = fact(&[(Class::Break, HEAP, 50, 48)]);
+        let pairs = (0..20).map(|page| HEAP + page * 2 * PAGE + 16);
+        let blocks: Vec<_> = pairs.flat_map(|ptr| [(ptr, 100, 7), (ptr + PAGE, 40, 8)]).collect();
+        let split = of(&fact, &blocks, &[]);
+        assert_eq!((split.live.0, split.overhead.0), (20 * 140, 20 * (12 + 8)));
+        assert_eq!(split.pinned.0, 20 * (2 * PAGE - 160));
+        assert_eq!(split.kept.0, 8 * PAGE);
         let pinning: Vec<_> = split.pinning.iter().map(|p| (p.stack.0, p.bytes.0, p.blocks)).collect();
-        assert_eq!(pinning, [(8, PAGE - 48, 1), (7, PAGE - 112, 1)]);
+        assert_eq!(pinning, [(8, 20 * (PAGE - 48), 20), (7, 20 * (PAGE - 112), 20)]);
     }
 
     #[test]

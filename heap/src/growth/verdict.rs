@@ -84,7 +84,7 @@ pub struct Growth {
     /// a level that it never fell below again, without a trend (of blocks or of
     /// bytes, the smaller one twice).
     pub p: f64,
-    /// `p` adjusted for all sites tested (Benjamini and Yekutieli).
+    /// `p` adjusted for all sites tested (Benjamini and Hochberg).
     pub q: f64,
     /// Steps up, of so many steps up or down.
     pub steps_up: u32,
@@ -221,8 +221,8 @@ fn joined(evidence: &Evidence, plan: &Plan, steps: &[i64; PARTS + 1]) -> Vec<i64
     let mut result = Vec::with_capacity(PARTS);
     let mut open: i64 = 0;
     // At the first two borders only blocks of the warm-up are old.
-    for at in 2..=PARTS {
-        open = open.wrapping_add(steps[at]);
+    for (at, step) in steps.iter().enumerate().skip(2) {
+        open = open.wrapping_add(*step);
         if !is_blurred(evidence, plan, at) {
             result.push(std::mem::take(&mut open));
         }
