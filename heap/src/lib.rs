@@ -70,6 +70,7 @@
 #![deny(missing_docs)]
 
 mod aggregate;
+pub mod gate;
 mod live;
 mod mappings;
 mod modules;
