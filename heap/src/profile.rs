@@ -1,5 +1,6 @@
 //! The result of a replay, as plain data.
 
+use crate::ignored::is_marked;
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
@@ -71,7 +72,7 @@ pub struct Totals {
     pub reallocations: u64,
     /// Bytes asked for by allocations and reallocations.
     pub allocated_bytes: Bytes,
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub live_blocks: u64,
     /// Bytes live at the end.
     pub live_bytes: Bytes,
@@ -85,6 +86,25 @@ pub struct Totals {
     pub mappings: u64,
     /// Their bytes.
     pub mapped_bytes: Bytes,
+    /// Blocks live at the end that the program asked not to call leaks; not among `live_blocks`.
+    pub ignored_blocks: u64,
+    /// Their bytes; not among `live_bytes`.
+    pub ignored_bytes: Bytes,
+}
+
+/// What a program says to whoever checks it for leaks, through LeakSanitizer's interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Its suppressions (`__lsan_default_suppressions`), in LeakSanitizer's grammar.
+    pub suppressions: String,
+    /// Its options (`__lsan_default_options`).
+    pub options: String,
+    /// It is not to be checked (`__lsan_is_turned_off`).
+    pub off: bool,
+    /// When it asked whether it leaks.
+    pub asked: Vec<Nanos>,
+    /// How many of these questions nobody could answer.
+    pub unanswered: u64,
 }
 
 /// What the self-check of the unwinder found.
@@ -145,7 +165,7 @@ pub struct Loss {
 /// The figures of a site, or of several merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub blocks: u64,
     /// Bytes live at the end.
     pub bytes: Bytes,
@@ -164,6 +184,10 @@ pub struct Figures {
     /// Ended blocks by lifetime: class `k` holds those below `4^(k + 6)` ticks
     /// of the log's clock ([`Clock`]), the last all longer ones.
     pub lifetimes: [u64; LIFETIMES],
+    /// Blocks live at the end that the program asked not to call leaks.
+    pub ignored_blocks: u64,
+    /// Their bytes.
+    pub ignored_bytes: Bytes,
 }
 
 impl Figures {
@@ -178,9 +202,11 @@ impl Figures {
         for (mine, theirs) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             add(mine, theirs);
         }
+        add(&mut self.ignored_blocks, other.ignored_blocks);
         self.bytes += other.bytes;
         self.allocated_bytes += other.allocated_bytes;
         self.peak_bytes += other.peak_bytes;
+        self.ignored_bytes += other.ignored_bytes;
     }
 }
 
@@ -253,6 +279,8 @@ pub struct LiveBlock {
     pub thread: ThreadId,
     /// When.
     pub time: Nanos,
+    /// Whether the program asked not to call it a leak.
+    pub ignored: bool,
 }
 
 /// A mapping that was never removed.
@@ -318,6 +346,8 @@ pub struct Profile {
     pub totals: Totals,
     /// What is missing.
     pub loss: Loss,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: Checks,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
     /// Threads, by serial number.
@@ -331,6 +361,8 @@ pub struct Profile {
     pub(crate) nodes: Vec<Node>,
     pub(crate) module_map: ModuleMap,
     pub(crate) live: Live,
+    /// Serials of blocks that the program named.
+    pub(crate) ignored: FastMap<u64, ()>,
     pub(crate) mappings: Mappings,
 }
 
@@ -363,6 +395,10 @@ impl Profile {
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
         let mut id = stack.0;
+        // A mark, not a frame.
+        if let Some(node) = self.nodes.get(id as usize).filter(|node| node.kind == node_kind::IGNORED) {
+            id = if node.parent < id { node.parent } else { 0 };
+        }
         std::iter::from_fn(move || {
             let node = *self.nodes.get(id as usize).filter(|_| id != 0)?;
             let module = (node.kind == node_kind::NATIVE)
@@ -392,12 +428,13 @@ impl Profile {
     /// The blocks that were never freed, in no order. Empty unless
     /// [`crate::Options::live_blocks`] was set.
     pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> + '_ {
-        self.live.iter().map(|(_, block)| LiveBlock {
+        self.live.iter().map(|(serial, block)| LiveBlock {
             ptr: block.ptr,
             size: Bytes(block.size),
             stack: StackId(block.stack),
             thread: ThreadId(block.thread),
             time: Nanos(self.clock.to_ns(block.time)),
+            ignored: self.ignored.contains_key(&serial) || is_marked(&self.nodes, block.stack),
         })
     }
 

@@ -22,6 +22,18 @@ pub enum BlobKind {
     Note = 7,
     /// The thread ended.
     ThreadEnd = 8,
+    /// Suppressions that the program brings: a piece of their text, in order.
+    Suppressions = 32,
+    /// Options for leak checking that the program brings: a piece of their text, in order.
+    CheckOptions = 33,
+    /// A block is not to be called a leak: an address in it (uint).
+    Ignore = 34,
+    /// Memory that may point to blocks, or does no longer: [`RootRegion`].
+    RootRegion = 35,
+    /// The program asked whether it leaks: [`LeakCheck`].
+    LeakCheck = 36,
+    /// The program says that it is not to be checked for leaks.
+    ChecksOff = 37,
 }
 
 impl BlobKind {
@@ -36,6 +48,12 @@ impl BlobKind {
             6 => BlobKind::Disagreement,
             7 => BlobKind::Note,
             8 => BlobKind::ThreadEnd,
+            32 => BlobKind::Suppressions,
+            33 => BlobKind::CheckOptions,
+            34 => BlobKind::Ignore,
+            35 => BlobKind::RootRegion,
+            36 => BlobKind::LeakCheck,
+            37 => BlobKind::ChecksOff,
             _ => return None,
         })
     }
@@ -75,6 +93,62 @@ impl<'a> Blob<'a> {
             time,
             thread,
             payload: input.bytes(len)?,
+        })
+    }
+}
+
+/// Payload of [`BlobKind::RootRegion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootRegion {
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Whether it is one from now on, or no longer.
+    pub begins: bool,
+}
+
+impl RootRegion {
+    /// Appends the fields in order.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        out.uint(self.start);
+        out.uint(self.len);
+        out.byte(u8::from(self.begins));
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &[u8]) -> Option<RootRegion> {
+        let mut input = In::new(payload);
+        Some(RootRegion {
+            start: input.uint()?,
+            len: input.uint()?,
+            begins: input.byte()? != 0,
+        })
+    }
+}
+
+/// Payload of [`BlobKind::LeakCheck`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeakCheck {
+    /// Stack of the call.
+    pub stack: u32,
+    /// Blocks that were lost then, and those that only they pointed to; `None`: nobody looked.
+    pub lost: Option<u64>,
+}
+
+impl LeakCheck {
+    /// Appends the stack, then the number plus one, or 0.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        out.uint(u64::from(self.stack));
+        out.uint(self.lost.map_or(0, |lost| lost.saturating_add(1)));
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &[u8]) -> Option<LeakCheck> {
+        let mut input = In::new(payload);
+        Some(LeakCheck {
+            stack: input.u32()?,
+            lost: input.uint()?.checked_sub(1),
         })
     }
 }

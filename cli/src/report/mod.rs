@@ -5,6 +5,7 @@ mod hiding;
 mod json;
 mod load;
 mod loss;
+mod named;
 mod names;
 mod page;
 mod progress;
@@ -12,6 +13,7 @@ mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
@@ -32,6 +34,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -117,8 +120,17 @@ impl Options {
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
@@ -127,7 +139,7 @@ impl Options {
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }

@@ -167,6 +167,22 @@ impl<'p> View<'p> {
         stack: StackId,
         names: &'v Names,
     ) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let (mut frames, cut) = self.whole_stack(profile, stack, names);
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// The same with the allocator's frames.
+    pub fn whole_stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
         let mut frames = Vec::new();
         let mut cut = None;
         let mapped = &self.mapped[profile];
@@ -192,11 +208,6 @@ impl<'p> View<'p> {
             cut = None;
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames
-            .iter()
-            .take_while(|frame| hiding::is_allocator(frame))
-            .count();
-        frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
 

@@ -18,16 +18,19 @@ const CLOCK_SLACK: Duration = Duration::from_secs(2);
 /// So many logs are named one by one.
 const MAX_NAMED: usize = 3;
 
-/// Prints the summary of the processes that descend from `pid`. It never fails: the program's
-/// run is done, and its logs are there.
-pub fn print(pattern: &Pattern, began: SystemTime, pid: u32, top: usize) {
-    let logs = new_logs(pattern, began);
-    let mut loaded = report::load(&logs);
+/// The processes that descend from `pid`.
+pub fn load(pattern: &Pattern, began: SystemTime, pid: u32) -> report::Loaded {
+    let mut loaded = report::load(&new_logs(pattern, began));
     loaded.profiles = descendants(loaded.profiles, pid);
+    loaded
+}
+
+/// Prints the summary of a run. It never fails: the program's run is done, and its logs are there.
+pub fn print(loaded: &report::Loaded, pattern: &Pattern, top: usize) {
     let mut text = Vec::new();
     let paint = Paint::new(Color::Auto, &io::stderr());
     // Writing to memory cannot fail, and a closed stderr is nobody's concern.
-    let _ = summarize(&mut text, &loaded, pattern, top, paint);
+    let _ = summarize(&mut text, loaded, pattern, top, paint);
     let _ = io::stderr().write_all(&text);
 }
 

@@ -50,11 +50,11 @@ impl Baseline {
         }
     }
 
-    /// Reads that of a program.
+    /// Reads one.
     ///
     /// # Errors
-    /// If the file cannot be read, is no baseline, or is that of another program.
-    pub fn read(path: &Path, program: &str) -> Result<Baseline, GateError> {
+    /// If the file cannot be read or is no baseline.
+    pub fn read(path: &Path) -> Result<Baseline, GateError> {
         let bad = |problem: String| GateError::Baseline {
             path: path.to_owned(),
             problem,
@@ -70,14 +70,7 @@ impl Baseline {
                 file.leak_baseline
             )));
         }
-        if file.program != program {
-            return Err(GateError::OtherProgram {
-                path: path.to_owned(),
-                theirs: file.program,
-                ours: program.to_owned(),
-            });
-        }
-        let mut baseline = Baseline::new(program);
+        let mut baseline = Baseline::new(&file.program);
         for site in file.sites {
             let amount = Amount {
                 blocks: site.blocks,
@@ -86,6 +79,21 @@ impl Baseline {
             baseline.add(Identity::from_frames(site.frames), amount);
         }
         Ok(baseline)
+    }
+
+    /// Refuses to be used for another program. `path` is where it was read.
+    ///
+    /// # Errors
+    /// If it is not that program's.
+    pub fn is_of(&self, program: &str, path: &Path) -> Result<(), GateError> {
+        if self.program == program {
+            return Ok(());
+        }
+        Err(GateError::OtherProgram {
+            path: path.to_owned(),
+            theirs: self.program.clone(),
+            ours: program.to_owned(),
+        })
     }
 
     /// Adds a leak.
@@ -159,7 +167,7 @@ mod tests {
         baseline.add(identity(&["app!f", "app!main"]), amount);
         baseline.add(identity(&["app!a", "app!main"]), amount);
         baseline.write(&path).unwrap();
-        let read = Baseline::read(&path, "app").unwrap();
+        let read = Baseline::read(&path).unwrap();
         assert_eq!(read, baseline);
         assert_eq!(read.knows(&identity(&["app!f", "app!main"])), Known::Yes(amount + amount));
         assert_eq!(read.knows(&identity(&["app!main"])), Known::No);
@@ -172,7 +180,8 @@ mod tests {
         let path = dir.path().join("base.json");
         let refused = |content: &str, word: &str| {
             std::fs::write(&path, content).unwrap();
-            let error = Baseline::read(&path, "app").unwrap_err().to_string();
+            let read = Baseline::read(&path).and_then(|baseline| baseline.is_of("app", &path));
+            let error = read.unwrap_err().to_string();
             assert!(error.contains("base.json: ") && error.contains(word), "{error}");
             assert_eq!(error.lines().count(), 1);
         };

@@ -326,6 +326,7 @@ mod tests {
             ..NamedFrame::default()
         };
         let mut leak = Leak {
+            site: 0,
             class: Some(Class::Reachable),
             amount: Amount { blocks: 1, bytes: 72_704 },
             frames: vec![

@@ -91,6 +91,7 @@ mod tests {
             })
             .collect();
         Leak {
+            site: 0,
             class: None,
             amount: Amount::default(),
             inside: frames.len(),

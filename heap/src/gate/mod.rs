@@ -11,15 +11,19 @@ mod error;
 mod glob;
 mod identity;
 mod lsan;
+mod lsan_options;
 mod policy;
 mod suppressions;
 mod valgrind;
+mod verdict;
 
 pub use baseline::{Baseline, Known};
 pub use error::GateError;
 pub use identity::Identity;
+pub use lsan_options::LsanOptions;
 pub use policy::{Amount, FailOn, Policy, What};
 pub use suppressions::{Demangle, Grammar, Hits, Source, Suppression, Suppressions, generate};
+pub use verdict::{Finding, NotClassified, Status, Sum, Verdict, judge};
 
 use std::fmt;
 use std::path::Path;
@@ -76,6 +80,8 @@ pub struct NamedFrame<'a> {
 /// Blocks of one site that were not freed, and are of one class.
 #[derive(Clone, Debug)]
 pub struct Leak<'a> {
+    /// What the caller knows it by.
+    pub site: usize,
     /// What points to them; `None` if the log does not say.
     pub class: Option<Class>,
     /// How many they are.

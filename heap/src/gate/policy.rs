@@ -60,6 +60,28 @@ pub struct FailOn {
     pub blocks: Option<u64>,
 }
 
+impl Default for FailOn {
+    /// One unreachable block is a failure.
+    fn default() -> FailOn {
+        FailOn {
+            what: What::Unreachable,
+            bytes: None,
+            blocks: None,
+        }
+    }
+}
+
+impl fmt::Display for FailOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what.fmt(f)?;
+        let limits = [("bytes", self.bytes), ("blocks", self.blocks)];
+        let given = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
+        given.enumerate().try_for_each(|(number, (name, limit))| {
+            write!(f, "{}{name}={limit}", if number == 0 { ':' } else { ',' })
+        })
+    }
+}
+
 impl FromStr for FailOn {
     type Err = String;
 

@@ -229,6 +229,7 @@ mod tests {
             })
             .collect();
         Leak {
+            site: 0,
             class,
             amount: Amount::default(),
             inside: frames.len(),

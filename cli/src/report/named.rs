@@ -1,0 +1,77 @@
+//! The leaks of some processes with the names of all their frames, for the gate.
+
+use heap::Profile;
+use heap::gate::{Amount, Leak, NamedFrame};
+use symbolizer::Options as Symbols;
+
+use super::loss::Loss;
+use super::names::Names;
+use super::page::{Frame, Site};
+use super::progress::Progress;
+use super::view::View;
+use super::{Options, hiding, unseen};
+
+/// Sites with blocks that were not freed, and the names they need.
+pub struct Named<'p> {
+    view: View<'p>,
+    names: Names,
+    options: Options,
+}
+
+impl<'p> Named<'p> {
+    /// Finds the names. The bar appears only if that takes long.
+    pub fn new(profiles: &'p [Profile], symbols: &Symbols) -> Named<'p> {
+        let options = Options {
+            symbols: symbols.clone(),
+            ..Options::whole()
+        };
+        let progress = Progress::new();
+        let mut names = Names::new(symbols.clone());
+        let view = View::new(profiles, &options, &mut names, &|done| {
+            progress.tell("finding names", done as u64, done as u64 + 1);
+        });
+        progress.clear();
+        Named { view, names, options }
+    }
+
+    /// The sites, most bytes first, as reports show them.
+    pub fn sites(&self) -> Vec<Site<'_>> {
+        self.view.sites(&self.names).collect()
+    }
+
+    /// Their leaks; [`Leak::site`] is the place in `sites`, which came from here.
+    pub fn leaks<'n>(&'n self, sites: &[Site<'_>]) -> Vec<Leak<'n>> {
+        let stacks = self.view.groups.iter().map(|group| match group.sites.first() {
+            Some(&(profile, stack)) => self.view.whole_stack(profile, stack, &self.names).0,
+            None => Vec::new(),
+        });
+        let numbered = sites.iter().enumerate().zip(stacks);
+        let leaks = numbered.map(|((number, site), frames)| Leak {
+            site: number,
+            class: None,
+            amount: Amount {
+                blocks: site.figures.blocks,
+                bytes: site.figures.bytes.0,
+            },
+            allocator: frames.len() - site.frames.len(),
+            inside: hiding::inside_runtime(&frames),
+            frames: frames.iter().map(named).collect(),
+        });
+        leaks.collect()
+    }
+
+    /// What the record lacks, in lines.
+    pub fn loss(&self) -> Vec<String> {
+        Loss::of(self.view.profiles, unseen(&self.view, &self.names, &self.options)).lines()
+    }
+}
+
+fn named<'a>(frame: &Frame<'a>) -> NamedFrame<'a> {
+    NamedFrame {
+        function: frame.function,
+        module: frame.module,
+        file: frame.file,
+        line: frame.line,
+        inlined: frame.inlined,
+    }
+}
