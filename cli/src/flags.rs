@@ -178,7 +178,8 @@ pub struct GateFlags {
     #[arg(long, value_name = "WHAT[:bytes=N,blocks=N]", help_heading = GATE)]
     pub fail_on: Option<FailOn>,
 
-    /// The exit status if leaks count. Default: exitcode in LSAN_OPTIONS, else 23.
+    /// The exit status if leaks count. Default: exitcode in LSAN_OPTIONS or in the program's
+    /// __lsan_default_options, else 23.
     #[arg(long, value_name = "N", help_heading = GATE)]
     pub exit_code: Option<u8>,
 

@@ -39,5 +39,6 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    hooks::sanitizer::ask_program();
 }
 

@@ -42,18 +42,28 @@ impl Next {
     /// Calls `use_it` with the modules that stand behind this library. (They are
     /// too many for a small stack, so they live in a mapping meanwhile.)
     pub fn with(use_it: impl FnOnce(&Next)) -> bool {
+        Next::with_those(false, use_it)
+    }
+
+    fn with_those(all: bool, use_it: impl FnOnce(&Next)) -> bool {
         let len = core::mem::size_of::<Next>().next_multiple_of(4096);
         let Some(memory) = crate::sys::map_private(len) else { return false };
         // SAFETY: zeroed memory of that size is a valid, empty list; it is
         // unmapped when nothing refers to it any more.
         unsafe {
             let next = memory.cast::<Next>();
+            (*next).passed = all;
             // No lock of ours is held.
             libc::dl_iterate_phdr(Some(visit), next.cast());
             use_it(&*next);
             crate::sys::unmap(memory, len);
         }
         true
+    }
+
+    /// The same with all modules, the program first.
+    pub fn with_all(use_it: impl FnOnce(&Next)) -> bool {
+        Next::with_those(true, use_it)
     }
 
     /// Address of a symbol's first definition; null if there is none.

@@ -13,6 +13,7 @@ use heap::gate::{
 };
 
 use crate::error::Error;
+use crate::figures::counted;
 use crate::flags::{self, CheckFlags, CheckFormat, GateFlags};
 use crate::paint::Paint;
 use crate::report::{self, verdict};
@@ -94,7 +95,6 @@ impl Options {
 /// `leak check`: judges logs and gives the exit status.
 pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     let gate = Gate::prepare(options.clone())?;
-    let exit_code = gate.exit_code;
     let loaded = report::load(logs);
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
@@ -102,20 +102,16 @@ pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     if loaded.profiles.is_empty() {
         return if loaded.problems.is_empty() { Err(Error::NoLog) } else { Ok(crate::BAD_INPUT) };
     }
-    let failed = gate.judge(&mut io::stdout().lock(), loaded.profiles)?;
-    Ok(match failed {
-        true => exit_code,
-        false if loaded.problems.is_empty() => 0,
-        false => crate::BAD_INPUT,
-    })
+    let failure = gate.judge(&mut io::stdout().lock(), loaded.profiles)?;
+    Ok(failure.unwrap_or(if loaded.problems.is_empty() { 0 } else { crate::BAD_INPUT }))
 }
 
 /// What logs are judged by, read and found good.
 #[derive(Debug)]
 pub struct Gate {
     options: Options,
-    /// The status of a run that fails.
-    pub exit_code: u8,
+    /// The status of a run that fails, if someone named one.
+    exit_code: Option<u8>,
     suppressions: Suppressions,
     baseline: Option<Baseline>,
 }
@@ -130,7 +126,7 @@ impl Gate {
             suppressions.add_file(path, &symbolizer::demangle)?;
         }
         let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
-        let exit_code = options.exit_code.or(lsan.exit_code).unwrap_or(DEFAULT_EXIT_CODE);
+        let exit_code = options.exit_code.or(lsan.exit_code);
         Ok(Gate {
             options,
             exit_code,
@@ -139,9 +135,9 @@ impl Gate {
         })
     }
 
-    /// Judges the processes of a run (there is one at least), and writes what was asked for. Returns whether
-    /// the run fails.
-    pub fn judge(mut self, out: &mut dyn Write, mut profiles: Vec<Profile>) -> Result<bool, Error> {
+    /// Judges the processes of a run (there is one at least), and writes what was asked for. Returns the exit
+    /// status of a run that fails.
+    pub fn judge(mut self, out: &mut dyn Write, mut profiles: Vec<Profile>) -> Result<Option<u8>, Error> {
         let program = program(&profiles);
         let log = profiles.first().map(|profile| profile.path.clone()).unwrap_or_default();
         if let (Some(baseline), Some(path)) = (&self.baseline, &self.options.baseline) {
@@ -151,6 +147,13 @@ impl Gate {
         profiles.retain(|profile| {
             if profile.checks.off {
                 notes.push(format!("process {} is not checked, as it asked", profile.process.pid));
+            }
+            if profile.checks.unanswered > 0 {
+                notes.push(format!(
+                    "process {} asked {} while it ran whether it leaks, and got no answer",
+                    profile.process.pid,
+                    counted(profile.checks.unanswered, "time")
+                ));
             }
             !profile.checks.off
         });
@@ -193,9 +196,12 @@ impl Gate {
         }
         if let Some(path) = &self.options.write_baseline {
             new_baseline(&program, &verdict).write(path)?;
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(verdict.failed)
+        let of_program = || profiles.iter().find_map(|profile| LsanOptions::parse(&profile.checks.options).exit_code);
+        let exit_code = || self.exit_code.or_else(of_program).unwrap_or(DEFAULT_EXIT_CODE);
+        // A status of 0 asks for a verdict without consequences.
+        Ok(verdict.failed.then(exit_code))
     }
 
     /// What the programs say themselves. A file that they name may be on another machine.

@@ -75,6 +75,8 @@ struct Totals {
     temporary: u64,
     mappings: u64,
     mapped_bytes: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     sites: u64,
 }
 
@@ -133,6 +135,8 @@ struct Site<'a> {
     peak_blocks: u64,
     peak_bytes: u64,
     temporary: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     threads: u64,
     stacks: u64,
     processes: u64,
@@ -231,6 +235,8 @@ fn totals(view: &View<'_>) -> Totals {
             .iter()
             .map(|profile| profile.totals.mapped_bytes.0)
             .sum(),
+        ignored_blocks: sums.ignored_blocks,
+        ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
     }
 }
@@ -364,6 +370,8 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             peak_blocks: figures.peak_blocks,
             peak_bytes: figures.peak_bytes.0,
             temporary: figures.temporary,
+            ignored_blocks: figures.ignored_blocks,
+            ignored_bytes: figures.ignored_bytes.0,
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,

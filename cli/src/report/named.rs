@@ -68,10 +68,12 @@ impl<'p> Named<'p> {
 
 fn named<'a>(frame: &Frame<'a>) -> NamedFrame<'a> {
     NamedFrame {
-        function: frame.function,
+        // glibc's own aliases depend on how its symbols were stripped.
+        function: frame.function.map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
         module: frame.module,
         file: frame.file,
         line: frame.line,
         inlined: frame.inlined,
+        offset: frame.offset,
     }
 }

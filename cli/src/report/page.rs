@@ -66,6 +66,10 @@ pub struct Sums {
     pub peak_bytes: u64,
     /// As in [`heap::Totals`].
     pub temporary: u64,
+    /// As in [`heap::Totals`].
+    pub ignored_blocks: u64,
+    /// Bytes.
+    pub ignored_bytes: u64,
 }
 
 impl Sums {
@@ -81,6 +85,8 @@ impl Sums {
             sums.live_bytes += totals.live_bytes.0;
             sums.peak_bytes += totals.peak_bytes.0;
             sums.temporary += totals.temporary;
+            sums.ignored_blocks += totals.ignored_blocks;
+            sums.ignored_bytes += totals.ignored_bytes.0;
         }
         sums
     }

@@ -148,6 +148,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         "not freed",
         &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
     )?;
+    if sums.ignored_blocks > 0 {
+        let blocks = counted(sums.ignored_blocks, "block");
+        let amount = bytes(sums.ignored_bytes);
+        line(out, "ignored", &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"))?;
+    }
     let when = match page.peak_time {
         Some(time) => format!(", {} after the start", duration(time.0)),
         None => ", the sum of each process's own".to_owned(),

@@ -82,7 +82,6 @@ pub fn run(options: &Options) -> Result<u8, Error> {
 
 /// A run that failed by itself ends as it ended; else the gate decides.
 fn judge(gate: Gate, loaded: report::Loaded, status: ExitStatus) -> Result<u8, Error> {
-    let exit_code = gate.exit_code;
     let whole = loaded.problems.is_empty();
     let judged = match loaded.profiles.is_empty() {
         true => Err(Error::NoLog),
@@ -94,9 +93,5 @@ fn judge(gate: Gate, loaded: report::Loaded, status: ExitStatus) -> Result<u8, E
         }
         return Ok(child::end_like(status));
     }
-    Ok(match judged? {
-        true => exit_code,
-        false if whole => 0,
-        false => crate::BAD_INPUT,
-    })
+    Ok(judged?.unwrap_or(if whole { 0 } else { crate::BAD_INPUT }))
 }

@@ -3,7 +3,8 @@
 //!
 //! So that moving code about does not make a leak new, and so that two machines agree: no directories;
 //! nothing outside of `main` or a thread's function (its names depend on whether libc's symbols are
-//! installed); no marks of copies that optimizers make; a recursion counts once, however deep.
+//! installed); no marks of copies that optimizers make; a recursion counts once, however deep. Only code
+//! without a name is called by its place in its module: were all of it one, a new leak could hide there.
 
 use super::{Leak, NamedFrame};
 use std::fmt;
@@ -51,8 +52,11 @@ impl fmt::Display for Identity {
 fn name(frame: &NamedFrame<'_>) -> String {
     let module = frame.module.and_then(|path| path.file_name()).unwrap_or_default();
     let inlined = if frame.inlined { " (inlined)" } else { "" };
-    let function = frame.function.map_or("?", original);
-    format!("{}!{function}{inlined}", module.to_string_lossy())
+    let module = module.to_string_lossy();
+    match frame.function {
+        Some(function) => format!("{module}!{}{inlined}", original(function)),
+        None => format!("{module}+{:#x}", frame.offset),
+    }
 }
 
 /// The function that a compiler made a copy of: `f.constprop.0`, `f() [clone .part.1]`.
@@ -121,6 +125,17 @@ mod tests {
         let mut elsewhere = leak(&["f", "main"]);
         elsewhere.frames[0].module = Some(Path::new("/lib/libf.so.1"));
         assert_ne!(plain, Identity::of(&elsewhere));
+    }
+
+    #[test]
+    fn code_without_names_is_told_apart_by_its_place() {
+        let mut one = leak(&["f", "main"]);
+        one.frames[0].function = None;
+        one.frames[0].offset = 0x10;
+        let mut other = one.clone();
+        other.frames[0].offset = 0x20;
+        assert_ne!(Identity::of(&one), Identity::of(&other));
+        assert_eq!(Identity::of(&one).frames()[0], "app+0x10");
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct NamedFrame<'a> {
     pub line: Option<u32>,
     /// Whether it was inlined into the next frame.
     pub inlined: bool,
+    /// Address of the call in the module's file.
+    pub offset: u64,
 }
 
 /// Blocks of one site that were not freed, and are of one class.

@@ -225,7 +225,7 @@ mod tests {
                 module: Some(Path::new("/usr/lib/libfoo.so.1")),
                 file: Some("/src/foo.c"),
                 line: Some(12),
-                inlined: false,
+                ..NamedFrame::default()
             })
             .collect();
         Leak {

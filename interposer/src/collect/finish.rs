@@ -32,6 +32,7 @@ pub fn watch_exit() {
 }
 
 unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
+    crate::hooks::sanitizer::ask_whether_off();
     finish(State::Exited, status);
 }
 

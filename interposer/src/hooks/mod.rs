@@ -6,4 +6,5 @@ pub mod cxx;
 pub mod load;
 pub mod mapping;
 pub mod process;
+pub mod sanitizer;
 pub mod thread;
