@@ -29,8 +29,7 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
         false => writeln!(out, "/>")?,
     }
     for finding in findings {
-        let site = page.site(finding);
-        let message = title(finding, site);
+        let message = title(finding, page);
         let name = format!("{message} [{}]", finding.identity);
         let class = class_name(finding.leak.class).replace(' ', "_");
         write!(out, r#"    <testcase classname="leak.{class}" name="{}""#, escaped(&name))?;
@@ -38,7 +37,7 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
             Status::Counts => {
                 writeln!(out, ">")?;
                 writeln!(out, r#"      <failure type="{class}" message="{}">"#, escaped(&message))?;
-                for frame in site.iter().flat_map(|site| &site.frames) {
+                for frame in page.frames(finding) {
                     let line = format!("{}  {}", frame_name(frame), frame_place(frame, &page.here));
                     writeln!(out, "{}", escaped(line.trim_end()))?;
                 }

@@ -61,7 +61,7 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
 
 fn row(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_>) -> io::Result<()> {
     let leak = &finding.leak;
-    let frame = page.site(finding).and_then(|site| blamed(&site.frames));
+    let frame = blamed(page.frames(finding));
     let name = frame.map_or_else(|| "(no stack)".to_owned(), |frame| code(&frame_name(frame)));
     let place = frame.map_or_else(String::new, |frame| code(&frame_place(frame, &page.here)));
     writeln!(
@@ -76,12 +76,11 @@ fn row(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_
 }
 
 fn details(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_>) -> io::Result<()> {
-    let Some(site) = page.site(finding) else { return Ok(()) };
     writeln!(out)?;
     writeln!(out, "<details><summary>{number}: {}</summary>", amount(finding.leak.amount))?;
     writeln!(out)?;
     writeln!(out, "```text")?;
-    for frame in &site.frames {
+    for frame in page.frames(finding) {
         let line = format!("{}  {}", frame_name(frame), frame_place(frame, &page.here));
         // A fence inside of a name would end the block.
         writeln!(out, "{}", line.trim_end().replace("```", "'''").replace('\n', " "))?;

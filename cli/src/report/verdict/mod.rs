@@ -50,6 +50,12 @@ impl Page<'_> {
         self.sites.get(finding.leak.site)
     }
 
+    /// The frames of a finding, from what called the allocator to `main`.
+    fn frames(&self, finding: &Finding<'_>) -> &[Frame<'_>] {
+        let own = finding.leak.own_frames().len();
+        self.site(finding).and_then(|site| site.frames.get(..own)).unwrap_or(&[])
+    }
+
     /// The verdict in one sentence.
     fn sentence(&self) -> String {
         let counted_ = self.verdict.counted;
@@ -84,9 +90,9 @@ fn class_name(class: Option<Class>) -> &'static str {
 }
 
 /// A leak in one line: what, and who allocated it.
-fn title(finding: &Finding<'_>, site: Option<&Site<'_>>) -> String {
+fn title(finding: &Finding<'_>, page: &Page<'_>) -> String {
     let what = format!("{} {}", amount(finding.leak.amount), class_name(finding.leak.class));
-    match site.and_then(|site| blamed(&site.frames)) {
+    match blamed(page.frames(finding)) {
         Some(frame) => format!("{what}, allocated in {}", frame_name(frame)),
         None => what,
     }

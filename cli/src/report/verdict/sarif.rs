@@ -57,16 +57,15 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The processes that leaked; whether each came to its end and how.
+/// The processes that leaked; whether each came to its end and how. Without their arguments: the file is
+/// made to be uploaded.
 fn invocations(page: &Page<'_>) -> Vec<Value> {
     let notes: Vec<Value> =
         page.loss.iter().map(|line| json!({"level": "warning", "message": {"text": line}})).collect();
     let invocations = page.profiles.iter().map(|profile| {
         let process = &profile.process;
-        let arguments: Vec<_> = process.argv.iter().skip(1).map(|word| word.to_string_lossy()).collect();
         let mut invocation = json!({
             "executionSuccessful": matches!(process.ending, Ending::Exited { status: 0 } | Ending::Exec),
-            "arguments": arguments,
             "processId": process.pid,
             "executableLocation": {"uri": format!("file://{}", encoded(&process.exe.to_string_lossy()))},
         });
@@ -87,14 +86,13 @@ fn rule(class: Option<Class>) -> usize {
 
 fn result(finding: &Finding<'_>, page: &Page<'_>) -> Value {
     let leak = &finding.leak;
-    let site = page.site(finding);
     let (id, level, _) = RULES[rule(leak.class)];
-    let frames = site.map_or(&[][..], |site| &site.frames);
+    let frames = page.frames(finding);
     let mut result = json!({
         "ruleId": format!("leak/{id}"),
         "ruleIndex": rule(leak.class),
         "level": if finding.status == Status::Counts { level } else { "note" },
-        "message": {"text": title(finding, site)},
+        "message": {"text": title(finding, page)},
         "partialFingerprints": {"leakSite/v1": finding.identity.to_string()},
         "occurrenceCount": leak.amount.blocks.max(1),
         "properties": {
