@@ -54,6 +54,12 @@ pub struct RunFlags {
     #[arg(short, long)]
     pub quiet: bool,
 
+    /// Hold every free against the allocation of its block: double frees, frees by the wrong function or
+    /// with the wrong size, frees of what is no block. The report shows them with all stacks. Costs a second
+    /// stack for each allocation and one for each free.
+    #[arg(long)]
+    pub check_frees: bool,
+
     /// How many sites the summary shows.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,

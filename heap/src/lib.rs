@@ -79,6 +79,7 @@ mod ignored;
 mod live;
 mod mappings;
 mod modules;
+pub mod patterns;
 mod profile;
 mod read;
 mod replay;

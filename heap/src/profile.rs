@@ -4,6 +4,7 @@ use crate::ignored::is_marked;
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
+use crate::patterns::BadFree;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{Node, StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
@@ -348,6 +349,8 @@ pub struct Profile {
     pub loss: Loss,
     /// What the program says to whoever checks it for leaks.
     pub checks: Checks,
+    /// Frees that were wrong, in order, as far as they were checked.
+    pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
     /// Threads, by serial number.

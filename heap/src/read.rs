@@ -2,6 +2,7 @@
 
 use crate::ignored::Ignored;
 use crate::modules::ModuleMap;
+use crate::patterns::bad_frees;
 use crate::profile::{
     Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
@@ -222,6 +223,11 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, nodes: Vec<Node>, mut 
             ignored_bytes: Bytes(ignored_sum.1),
         },
         checks: checks(&facts.checks, &info.clock),
+        bad_frees: bad_frees(
+            &facts.bad_frees,
+            if fork_child { &[] } else { &replay.unmatched_frees },
+            &info.clock,
+        ),
         loss: Loss {
             events_lost: info.events_lost,
             unwinds_truncated: info.unwinds_truncated,

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
+use heap::patterns::Wrong;
 use heap::{Ending, Profile, StopReason};
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -30,6 +31,7 @@ struct Report<'a> {
     totals: Totals,
     loss: LossAccount<'a>,
     modules: Vec<Module>,
+    bad_frees: Vec<BadFree<'a>>,
     sites: Sites<'a>,
 }
 
@@ -145,6 +147,24 @@ struct Site<'a> {
 }
 
 #[derive(Serialize)]
+struct BadFree<'a> {
+    kind: &'static str,
+    pid: u32,
+    thread: u32,
+    time_ns: u64,
+    address: u64,
+    size: Option<u64>,
+    given_size: Option<u64>,
+    made_by: Option<&'static str>,
+    freed_by: &'static str,
+    description: String,
+    advice: &'static str,
+    freed_here: Vec<JsonFrame<'a>>,
+    freed_before: Vec<JsonFrame<'a>>,
+    made: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
 struct JsonFrame<'a> {
     address: Option<u64>,
     module: Option<String>,
@@ -209,6 +229,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         totals: totals(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
+        bad_frees: bad_frees(view, names),
         sites: Sites { view, names },
     }
 }
@@ -356,6 +377,36 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Stuck => "lock_held_too_long",
         StopReason::AddressSpace => "address_space_limit",
     }
+}
+
+fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
+    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
+        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
+    });
+    all.map(|(number, pid, free)| {
+        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let known = free.wrong != Wrong::Unmatched;
+        BadFree {
+            kind: free.wrong.name(),
+            pid,
+            thread: free.thread.0,
+            time_ns: free.time.0,
+            address: free.ptr,
+            size: known.then_some(free.size.0),
+            given_size: match free.wrong {
+                Wrong::Size { given } => Some(given.0),
+                _ => None,
+            },
+            made_by: known.then(|| free.made_by.makes()),
+            freed_by: free.freed_by.frees(),
+            description: free.to_string(),
+            advice: free.advice(),
+            freed_here: frames(free.here),
+            freed_before: frames(free.freed),
+            made: frames(free.made),
+        }
+    })
+    .collect()
 }
 
 impl<'a> From<page::Site<'a>> for Site<'a> {

@@ -1,6 +1,7 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
 mod hiding;
 mod json;
 mod load;
@@ -202,6 +203,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -215,6 +217,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }

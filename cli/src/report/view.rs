@@ -153,7 +153,7 @@ impl<'p> View<'p> {
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
-    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+    pub fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
         self.profiles[profile]
             .frames(stack)
@@ -161,7 +161,7 @@ impl<'p> View<'p> {
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(
+    pub fn stack<'v>(
         &'v self,
         profile: usize,
         stack: StackId,

@@ -30,6 +30,8 @@ pub struct Options {
     pub args: Vec<OsString>,
     /// Where the logs go, if the user says so.
     pub output: Option<OsString>,
+    /// Whether frees are checked.
+    pub check_frees: bool,
     /// Sites of the summary; `None` for no summary.
     pub summary: Option<usize>,
     /// What the run is judged by, if it is.
@@ -45,6 +47,7 @@ impl From<RunFlags> for Options {
             name: words.next().unwrap_or_default(),
             args: words.collect(),
             output: flags.output,
+            check_frees: flags.check_frees,
             summary: (!flags.quiet).then_some(flags.top),
         }
     }
@@ -65,6 +68,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         &options.args,
         &library,
         pattern.0.as_os_str(),
+        options.check_frees,
     )
     .map_err(|error| Error::Start { program, error })?;
     if options.summary.is_none() && gate.is_none() {

@@ -1,7 +1,7 @@
 //! What blobs say about the process: collected while a log is read.
 
 use crate::blob::{
-    Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
+    BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
 };
 use crate::varint::In;
 use std::collections::BTreeMap;
@@ -85,6 +85,8 @@ pub struct Facts {
     pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
     /// What the program says to whoever checks it for leaks.
     pub checks: CheckFacts,
+    /// Frees that the recorder found wrong: event clock, thread, what.
+    pub bad_frees: Vec<(u64, u32, BadFree)>,
     /// Blobs that did not decode.
     pub broken: u64,
 }
@@ -171,6 +173,9 @@ impl Facts {
                 }
             }
             BlobKind::LeakCheck => self.checks.asked.push((blob.time, LeakCheck::decode(blob.payload)?)),
+            BlobKind::BadFree => {
+                self.bad_frees.push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
+            }
             BlobKind::ChecksOff => self.checks.off = true,
         }
         Some(())
