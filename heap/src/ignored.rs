@@ -45,7 +45,7 @@ impl Ignored {
 }
 
 /// Whether blocks with this stack were made while leak checking was disabled.
-pub(crate) fn is_marked(nodes: &[Node], stack: u32) -> bool {
+fn is_marked(nodes: &[Node], stack: u32) -> bool {
     nodes.get(stack as usize).is_some_and(|node| node.kind == node_kind::IGNORED)
 }
 

@@ -32,6 +32,16 @@ fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
 
 /// Private zeroed memory, touched lazily; `None` if refused.
 pub fn map_private(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_NORESERVE)
+}
+
+/// As [`map_private`], with its pages there from the start: for what is surely used,
+/// a fault for each page costs more.
+pub fn map_touched(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_POPULATE)
+}
+
+fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
     // SAFETY: a fresh mapping disturbs nothing.
     let ret = unsafe {
         syscall6(
@@ -39,12 +49,21 @@ pub fn map_private(len: usize) -> Option<*mut u8> {
             0,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags) as usize,
             usize::MAX,
             0,
         )
     };
     check(ret).ok().map(|addr| addr as *mut u8)
+}
+
+/// Makes the pages of a mapping be there (Linux 5.14; else nothing happens).
+///
+/// # Safety
+/// The range is mapped and ours.
+pub unsafe fn touch(addr: *mut u8, len: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_POPULATE_WRITE as usize) };
 }
 
 /// Address space without access, to map into later.
@@ -194,6 +213,26 @@ pub fn identity(fd: Fd) -> Option<[u64; 2]> {
     (ret == 0).then_some([stat.st_dev, stat.st_ino])
 }
 
+/// Type of the file that a path names (`S_IFMT` bits; `path` NUL-terminated); `None` if it
+/// names none.
+pub fn file_type(path: &[u8]) -> Option<u32> {
+    if path.last() != Some(&0) {
+        return None;
+    }
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a NUL-terminated path and a writable structure of the kernel's layout.
+    let ret = unsafe { syscall2(libc::SYS_stat, path.as_ptr() as usize, stat.as_mut_ptr() as usize) };
+    // SAFETY: filled by the kernel, and zeros are valid.
+    let stat = unsafe { stat.assume_init() };
+    (ret == 0).then_some(stat.st_mode & libc::S_IFMT)
+}
+
+/// Makes a directory for its owner alone (`path` NUL-terminated).
+pub fn make_directory(path: &[u8]) -> bool {
+    // SAFETY: the path is NUL-terminated.
+    path.last() == Some(&0) && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
+}
+
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.
@@ -216,6 +255,31 @@ pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
 pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable.
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
+}
+
+/// Signals that are blocked in a thread, as the kernel's set.
+pub struct Blocked(u64);
+
+/// Blocks every signal of this thread that does not stem from its own instructions.
+pub fn block_signals() -> Blocked {
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let mut before = Blocked(0);
+    set_signals(libc::SIG_BLOCK, set, &mut before.0);
+    before
+}
+
+/// Takes [`block_signals`] back.
+pub fn restore_signals(before: &Blocked) {
+    set_signals(libc::SIG_SETMASK, before.0, &mut 0);
+}
+
+fn set_signals(how: i32, set: u64, before: &mut u64) {
+    // SAFETY: both sets have the size that the kernel is told.
+    unsafe {
+        let (set, before) = (&raw const set as usize, core::ptr::from_mut(before) as usize);
+        syscall4(libc::SYS_rt_sigprocmask, how as usize, set, before, size_of::<u64>());
+    }
 }
 
 /// Kernel's id of this thread.
@@ -257,6 +321,13 @@ pub fn futex_wait(word: &core::sync::atomic::AtomicU32, seen: u32, timeout_ns: u
             time.as_ptr() as usize,
         )
     };
+}
+
+/// Sleeps for less than a second.
+pub fn sleep(ns: u64) {
+    let time = [0, ns];
+    // SAFETY: the time is two longs.
+    unsafe { syscall2(libc::SYS_nanosleep, time.as_ptr() as usize, 0) };
 }
 
 /// Wakes all who wait for the word.

@@ -410,6 +410,10 @@ const RETRY: u32 = 4096;
 
 /// Bytes of the first ring's extent.
 pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
+/// Bytes of it that have room on the disk from the start.
+pub const FIRST_HEAD: u64 = 5 * PAGE;
+/// Longest blob that may overshoot a ring of which not all has room, bytes.
+const SMALL_BLOB: usize = 1024;
 
 /// Makes the first state, which nobody owns yet, over an extent of
 /// [`FIRST_EXTENT`] bytes.
@@ -460,6 +464,10 @@ unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, inde
             let frames = base.add(head + number * level);
             let fresh = frames.add(array);
             capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
+        }
+        if index == 0 {
+            // Soon used all over.
+            sys::touch(base.add(head + 2 * array), known);
         }
         thread
     }
@@ -571,6 +579,9 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
     unsafe {
         let state = &*thread;
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
+            return false;
+        }
+        if payload.len() > SMALL_BLOB && !global::get().is_some_and(|g| g.file.reserve_first().is_ok()) {
             return false;
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);

@@ -85,6 +85,13 @@ impl Producer {
         self.has_room()
     }
 
+    /// Lets reservations begin below a position of a ring that was never full;
+    /// returns whether there is room now.
+    pub fn begin(&self, limit: u64) -> bool {
+        self.limit.store(limit, Relaxed);
+        self.has_room()
+    }
+
     /// Takes all room away: the owner asks why before its next record.
     pub fn close(&self) {
         self.limit.store(0, Relaxed);

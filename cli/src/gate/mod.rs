@@ -95,7 +95,7 @@ impl Options {
 /// `leak check`: judges logs and gives the exit status.
 pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     let gate = Gate::prepare(options.clone())?;
-    let loaded = report::load(logs);
+    let loaded = report::load(logs, &report::Options::whole());
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }

@@ -74,9 +74,10 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     if options.summary.is_none() && gate.is_none() {
         return Ok(child::end_like(status));
     }
-    let loaded = summary::load(&pattern, began, pid);
-    if let Some(top) = options.summary {
-        summary::print(&loaded, &pattern, top);
+    let shown = report::Options::summary(options.summary.unwrap_or(0), Paint::new(Color::Auto, &io::stderr()));
+    let loaded = summary::load(&pattern, began, pid, &shown);
+    if options.summary.is_some() {
+        summary::print(&loaded, &pattern, &shown);
     }
     match gate {
         Some(gate) => judge(gate, loaded, status),

@@ -51,8 +51,8 @@ impl Block {
 }
 
 struct Shard {
-    /// Address of the entries (page-aligned) + log2 of their number: one word, so
-    /// that a drain that is left by `longjmp` cannot leave half of a new table.
+    /// Address of the entries (64-aligned) + log2 of their number: one word, so that
+    /// a drain that is left by `longjmp` cannot leave half of a new table.
     table: usize,
     len: usize,
 }
@@ -70,14 +70,18 @@ fn hash(ptr: u64) -> u64 {
 }
 
 impl Shard {
+    fn of(entries: *mut Entry, bits: u32) -> Shard {
+        Shard { table: entries as usize | bits as usize, len: 0 }
+    }
+
     #[inline(always)]
     fn entries(&self) -> *mut Entry {
-        (self.table & !4095) as *mut Entry
+        (self.table & !63) as *mut Entry
     }
 
     #[inline(always)]
     fn bits(&self) -> u32 {
-        (self.table & 4095) as u32
+        (self.table & 63) as u32
     }
 
     #[inline(always)]
@@ -104,28 +108,27 @@ impl Shard {
 
     /// Room for more; false if there is no memory.
     fn grow(&mut self) -> bool {
-        self.rebuild(if self.table == 0 { FIRST_BITS } else { self.bits() + 1 })
+        self.rebuild(self.bits() + 1)
     }
 
     /// Moves every entry into a fresh table of 2^`bits` places.
     fn rebuild(&mut self, bits: u32) -> bool {
         let Some(fresh) = sys::map_private(16 << bits) else { return false };
-        let mut next = Shard { table: fresh as usize | bits as usize, len: 0 };
-        if self.table != 0 {
-            for index in 0..1usize << self.bits() {
-                // SAFETY: the old table has 2^bits places; nobody else uses it.
-                unsafe {
-                    let entry = *self.entries().add(index);
-                    if entry.0 != 0 {
-                        let place = next.find(entry.ptr(), hash(entry.ptr()));
-                        next.len += usize::from((*place).0 == 0);
-                        *place = entry;
-                    }
+        let mut next = Shard::of(fresh.cast(), bits);
+        for index in 0..1usize << self.bits() {
+            // SAFETY: the old table has 2^bits places; nobody else uses it.
+            unsafe {
+                let entry = *self.entries().add(index);
+                if entry.0 != 0 {
+                    let place = next.find(entry.ptr(), hash(entry.ptr()));
+                    next.len += usize::from((*place).0 == 0);
+                    *place = entry;
                 }
             }
         }
         let old = core::mem::replace(self, next);
-        if old.table != 0 {
+        // The first tables share a mapping.
+        if old.bits() > FIRST_BITS {
             // SAFETY: not used any more.
             unsafe { sys::unmap(old.entries().cast(), 16 << old.bits()) };
         }
@@ -144,9 +147,12 @@ impl Live {
     /// Adds a block; returns the one that stood there. `Err` if memory ran out.
     pub fn insert(&mut self, ptr: u64, block: Block) -> Result<Option<Block>, ()> {
         let hash = hash(ptr);
+        if self.shard(hash).table == 0 && !self.begin() {
+            return Err(());
+        }
         let shard = self.shard(hash);
         // At most 7/8 full.
-        if (shard.table == 0 || shard.len * 8 >= 7 << shard.bits()) && !shard.grow() {
+        if shard.len * 8 >= 7 << shard.bits() && !shard.grow() {
             return Err(());
         }
         let place = shard.find(ptr, hash);
@@ -160,6 +166,18 @@ impl Live {
             }
             Ok(Some(old.block()))
         }
+    }
+
+    /// Gives every shard its first table.
+    #[cold]
+    fn begin(&mut self) -> bool {
+        // One mapping for all: short programs touch few pages.
+        let Some(fresh) = sys::map_touched(SHARDS * 16 << FIRST_BITS) else { return false };
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            // SAFETY: inside the mapping.
+            *shard = Shard::of(unsafe { fresh.cast::<Entry>().add(index << FIRST_BITS) }, FIRST_BITS);
+        }
+        true
     }
 
     /// Takes a block out.

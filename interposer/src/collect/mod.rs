@@ -56,6 +56,12 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     let ring = unsafe { &*state.ring };
     let capacity = state.mask + 1;
     let hard = capacity - SLACK - RESERVE;
+    if !global.file.is_reserved()
+        && state.index == 0
+        && let Some(room) = first_room(global, state)
+    {
+        return room;
+    }
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
     let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };
@@ -123,6 +129,35 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     }
 }
 
+/// End of a ring's room that only handlers and small blobs may overshoot into, while
+/// not all of the first ring has room, bytes.
+const FIRST_SLACK: u64 = 4096;
+
+/// Room in the first ring while not all of it has room on the disk; `None` once it has.
+fn first_room(global: &Global, state: &ThreadState) -> Option<Room> {
+    let file = &global.file;
+    let result = loop {
+        let room = file.ring_room();
+        if state.producer.begin(room - FIRST_SLACK) {
+            return Some(Room::Yes);
+        }
+        if file.is_filling() {
+            // A handler that interrupts this very work.
+            return Some(state.producer.begin(room - FIRST_SLACK / 4).into());
+        }
+        match file.widen_ring() {
+            Ok(true) => {}
+            Ok(false) => break file.reserve_first(),
+            Err(reason) => break Err(reason),
+        }
+    };
+    if let Err(reason) = result {
+        global.stop(reason);
+        return Some(Room::No);
+    }
+    None
+}
+
 /// Whether the drain's owner is an earlier state of this thread.
 ///
 /// # Safety
@@ -156,6 +191,7 @@ pub fn prepare_for_filter(global: &'static Global) {
         return;
     }
     if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+        crate::unwind::cache::use_whole(global);
         global.stacks.prepare(&global.file);
         // SAFETY: the drain is held.
         unsafe { (*global.drain.get()).prepare(global) };

@@ -28,6 +28,8 @@ use log_format::record::{self, Record, kind};
 use log_format::ring::{self, RingHeader};
 use log_format::window::{Tail, Totals};
 
+/// Bytes of the shortest record that makes a block.
+const LEAST_ALLOC: u64 = 16;
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
 const TIME_SHIFT: u8 = 10;
 /// Reallocations of one thread that can be under way at once (handlers).
@@ -149,6 +151,7 @@ impl Drain {
     /// Touches and reserves what a program behind a system-call filter needs.
     pub fn prepare(&mut self, global: &Global) {
         self.ready();
+        self.scratch.prepare();
         self.extend(global, append::MAX_DATA_EXTENT);
     }
 
@@ -173,14 +176,17 @@ impl Drain {
         // The clock first, the heads after it (see the module).
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
+        let mut bytes = 0;
         for index in 0..self.ring_count {
             let (tail, head) = self.ring_of(global, index).map_or((0, 0), |ring| ring::readable(ring.header));
+            bytes += head - tail;
             // SAFETY: the array has a place for every state.
             unsafe {
                 (*self.rings.add(index)).position = tail;
                 (*self.rings.add(index)).end = head;
             }
         }
+        self.scratch.expect((bytes / LEAST_ALLOC) as usize);
         loop {
             let more = self.window(global, until);
             if !more || global.phase() != crate::global::Phase::Recording {
