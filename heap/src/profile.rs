@@ -3,6 +3,7 @@
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
+use crate::reach::Reach;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{Node, StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
@@ -326,6 +327,8 @@ pub struct Profile {
     pub timeline: Vec<Point>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
+    /// What led to the blocks that were left.
+    pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
     pub(crate) nodes: Vec<Node>,
@@ -352,6 +355,11 @@ impl Profile {
     /// If the id is another profile's.
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.0 as usize]
+    }
+
+    /// The module in which an address lies at the end of the run.
+    pub fn module_at(&self, address: u64) -> Option<ModuleId> {
+        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
     }
 
     /// The thread with this serial number; `None` if the log does not name it.

@@ -4,6 +4,7 @@ use crate::modules::ModuleMap;
 use crate::profile::{
     Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
+use crate::reach::Reach;
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
@@ -95,10 +96,12 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
+    let reach = Reach::new(log.reach(), &replay.live);
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
     let mut profile = assemble(path, log.info(), replay, damage);
     profile.nodes = nodes;
+    profile.reach = reach;
     if !options.live_blocks {
         profile.live = Default::default();
     }
@@ -254,6 +257,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
             })
             .collect(),
         clock: info.clock,
+        reach: Reach::default(),
         sites,
         site_of,
         nodes: Vec::new(),

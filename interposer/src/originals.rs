@@ -51,7 +51,7 @@ originals! {
     EXECLP = "execlp", EXECLE = "execle", FEXECVE = "fexecve", EXECVEAT = "execveat",
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
-    QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
+    EXIT = "exit", QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
     FIND_OBJECT = "_dl_find_object",
 }
 

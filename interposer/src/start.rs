@@ -301,7 +301,8 @@ fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32
     out.finish()
 }
 
-fn decimal(out: &mut Out<'_>, value: u32) {
+/// Appends a number.
+pub fn decimal(out: &mut Out<'_>, value: u32) {
     let mut digits = [0u8; 10];
     let mut left = value;
     let mut count = 0;

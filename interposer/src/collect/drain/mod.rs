@@ -14,8 +14,10 @@
 mod append;
 mod commit;
 mod matching;
+mod view;
 
 use super::live::{Block, Live};
+use super::ranges::Ranges;
 use super::scratch::Scratch;
 use crate::arch::clock;
 use crate::global::{Global, MAX_THREADS};
@@ -73,6 +75,8 @@ pub struct Drain {
     /// Order of the next block.
     seq: u64,
     live: Live,
+    /// The program's own mappings.
+    mappings: Ranges,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
