@@ -54,8 +54,10 @@ pub struct Global {
     pub state_count: AtomicUsize,
     /// Rule cache generation, see [`crate::unwind::cache`].
     pub rules_generation: AtomicU64,
-    /// Rule cache.
+    /// Rule cache: its address + 64 − log2 of its entries.
     pub rules: AtomicPtr<u64>,
+    /// Addresses that its first, small form did not have.
+    pub rules_missed: AtomicU32,
     /// Every n-th capture is checked; 0: none.
     pub selfcheck_every: AtomicU64,
     /// The file.

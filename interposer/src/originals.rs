@@ -52,7 +52,7 @@ originals! {
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
     EXIT = "exit", QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
-    FIND_OBJECT = "_dl_find_object",
+    FIND_OBJECT = "_dl_find_object", CPUID_LEAF = "__x86_get_cpuid_feature_leaf",
 }
 
 /// Resolves all originals; false while another thread (or this one, further out)
@@ -68,11 +68,14 @@ fn resolve() -> bool {
     if RESOLVED.compare_exchange(0, 1, AcqRel, Acquire).is_err() {
         return RESOLVED.load(Acquire) == 2;
     }
-    crate::symbols::Next::with(|next| {
-        for (slot, name) in ALL {
-            slot.store(next.find(name), Relaxed);
-        }
-    });
+    // SAFETY: only the winner of the exchange comes here.
+    unsafe {
+        crate::symbols::Next::with(|next| {
+            for (slot, name) in ALL {
+                slot.store(next.find(name), Relaxed);
+            }
+        });
+    }
     RESOLVED.store(2, Release);
     true
 }
@@ -81,6 +84,14 @@ fn resolve() -> bool {
 pub fn dl_find_object() -> Option<unsafe extern "C" fn(*mut u8, *mut DlFindObject) -> i32> {
     let found = FIND_OBJECT.load(Relaxed);
     // SAFETY: the function has this type since glibc 2.35.
+    (!found.is_null()).then(|| unsafe { core::mem::transmute(found) })
+}
+
+/// `__x86_get_cpuid_feature_leaf`, if libc has it: what libc knows of a leaf, as
+/// eax, ebx, ecx, edx.
+pub fn cpuid_leaf() -> Option<unsafe extern "C" fn(u32) -> *const [u32; 4]> {
+    let found = CPUID_LEAF.load(Relaxed);
+    // SAFETY: the function has this type since glibc 2.33.
     (!found.is_null()).then(|| unsafe { core::mem::transmute(found) })
 }
 

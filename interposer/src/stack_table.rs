@@ -22,6 +22,9 @@ const FIRST_TABLE: u32 = 1 << 13;
 const MAX_WAITS: u32 = 5000;
 /// One of them, ns.
 const WAIT_NS: u64 = 1_000_000;
+/// Mapped ids that are left to the handlers that interrupt the thread that maps
+/// the next chunk: they cannot wait for it.
+const RESERVE: u32 = 1 << 10;
 /// Ranges of addresses whose modules are gone.
 const MAX_DEAD: usize = 512;
 
@@ -66,22 +69,26 @@ fn hash(parent: u32, payload: u64) -> u64 {
 impl StackTable {
     /// Bytes of the first chunk's extent.
     pub const FIRST_EXTENT: u64 = NODE_CHUNK as u64 * 16 + PAGE;
+    /// Bytes of it that have room from the start: a short program has few frames.
+    const FIRST_HEAD: u64 = 4 * PAGE;
+    /// Nodes that fit there.
+    const FIRST_NODES: u32 = ((StackTable::FIRST_HEAD - PAGE) / 16) as u32;
 
     /// Reserves the address space and maps the first chunk.
     pub fn init(&self, file: &LogFile, fd: sys::Fd, limited: bool) -> Result<(), StopReason> {
         let max = if limited { FEW_NODES } else { MAX_NODES };
         let base = sys::reserve(max as usize * 16).ok_or(StopReason::NoSpace)?;
-        let table = sys::map_private(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
+        let table = sys::map_touched(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
         self.nodes.store(base.cast(), Release);
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);
         self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
         // SAFETY: the start of the reservation.
         unsafe {
-            let page = file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, base)?;
-            sys::unmap(page, PAGE as usize);
+            let head = StackTable::FIRST_HEAD;
+            file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, head, base)?;
         }
-        self.mapped.store(NODE_CHUNK, Release);
+        self.mapped.store(StackTable::FIRST_NODES, Release);
         Ok(())
     }
 
@@ -108,20 +115,21 @@ impl StackTable {
         let mapped = self.mapped.load(Relaxed);
         // Grow by a half, so that short programs reserve little.
         let chunks = (mapped >> NODE_CHUNK_SHIFT).div_ceil(2).clamp(1, 16);
-        let result = if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
+        let in_first = mapped < NODE_CHUNK;
+        let result = if in_first {
+            file.reserve_first()
+        } else if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
             Err(StopReason::Stacks)
         } else {
             let len = u64::from(chunks * NODE_CHUNK) * 16 + PAGE;
             // SAFETY: inside the reservation, beyond everything mapped.
             unsafe {
                 let at = self.nodes.load(Relaxed).add(mapped as usize);
-                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast())
-                    // The header page was for the extent's header only.
-                    .map(|page| sys::unmap(page, PAGE as usize))
+                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast()).map(|_| ())
             }
         };
         if result.is_ok() {
-            self.mapped.store(mapped + chunks * NODE_CHUNK, Release);
+            self.mapped.store(if in_first { NODE_CHUNK } else { mapped + chunks * NODE_CHUNK }, Release);
         }
         self.growing.store(0, Release);
         sys::futex_wake(&self.growing);
@@ -227,17 +235,20 @@ impl StackTable {
         loop {
             let mapped = self.mapped.load(Acquire);
             // Ahead of need, so that others seldom wait.
-            if id + (NODE_CHUNK / 2).max(mapped / 8) > mapped
+            let ahead = if mapped < NODE_CHUNK { 1 } else { (NODE_CHUNK / 2).max(mapped / 8) };
+            if id + ahead > mapped
                 && let Err(reason) = self.grow(file)
                 && id >= mapped
             {
                 crate::global::get()?.stop(reason);
                 return None;
             }
-            if id >= self.mapped.load(Acquire) {
-                let grower = self.growing.load(Acquire);
+            let grower = self.growing.load(Acquire);
+            let own = grower == 0 || grower == this_thread();
+            let patient = !own && waits <= MAX_WAITS;
+            if id + if patient { RESERVE } else { 0 } >= self.mapped.load(Acquire) {
                 waits += 1;
-                // This thread itself, interrupted by the handler that asks: no use.
+                // Of the thread itself, which a handler interrupted: no use.
                 if waits > MAX_WAITS || grower == this_thread() {
                     return None;
                 }

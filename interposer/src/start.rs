@@ -12,7 +12,7 @@ use crate::unwind::cache;
 use crate::stack_table::StackTable;
 use crate::{hooks, originals, sys, thread};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
 use log_format::block::BlockKind;
 use log_format::layout::*;
@@ -41,6 +41,10 @@ static PARENT: Parent =
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 static STACK_LIMIT: AtomicU64 = AtomicU64::new(8 << 20);
+
+/// Where the part of the first DATA extent ends that has room from the start: what
+/// a short program's blocks take.
+const FIRST_DATA_HEAD: u64 = 4 * PAGE;
 
 /// With less address space than this (`RLIMIT_AS`) nothing is recorded: a quarter
 /// of it would not hold the recorder's reservations, bytes.
@@ -96,9 +100,18 @@ fn remember_as_parent(global: &Global) {
 /// Begins recording, unless another thread is at it. The phase says what came of it.
 #[cold]
 pub fn begin(global: &'static Global) {
-    if !originals::resolved() || !global.claim_start() {
+    if !originals::resolved() {
         return;
     }
+    // A handler that left by longjmp would leave the start for ever half done.
+    let signals = sys::block_signals();
+    if global.claim_start() {
+        begin_claimed(global);
+    }
+    sys::restore_signals(&signals);
+}
+
+fn begin_claimed(global: &'static Global) {
     // SAFETY: this thread's errno.
     let errno = unsafe { *libc::__errno_location() };
     let mark = tls::get();
@@ -132,32 +145,84 @@ fn try_begin(global: &'static Global) -> bool {
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
-    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
-    global.rules.store(rules.cast(), Relaxed);
-    global.rules_generation.store(0, Relaxed);
+    if !cache::init(global) {
+        return false;
+    }
     global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };
+    let Some(mut room) = Room::map() else { return false };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
-    let Some((extent, fd)) = create(global, again, len) else {
-        verbose_line(b"leak: no log can be written here; not recording\n", &[]);
-        return false;
+    let begun = match create(global, &mut room, again, len) {
+        Some((extent, fd)) => {
+            drain.set_data(extent, FIRST_DATA_HEAD - HEADER_SIZE);
+            let begun = begin_log(global, drain, &mut room, fd, tsc, again, address_space);
+            global.file.keep(fd);
+            begun
+        }
+        None => {
+            verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+            false
+        }
     };
-    drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
-    let begun = begin_log(global, drain, fd, tsc, again, address_space);
-    global.file.keep(fd);
     begun
+}
+
+/// What the start works with. Not on the stack: the program's may be small.
+struct Room {
+    /// Path of the executable.
+    exe: &'static [u8],
+    /// Working directory.
+    cwd: &'static [u8],
+    path: &'static mut [u8],
+    blobs: &'static mut [u8],
+    scratch: &'static mut [u8],
+}
+
+impl Room {
+    const BLOBS: usize = 128 << 10;
+    const LEN: usize = 3 * MAX_PATH + 2 * Room::BLOBS;
+
+    /// The same memory for every log of the process: giving it back costs a short
+    /// program more than the few pages that were touched.
+    fn map() -> Option<Room> {
+        static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+        let mut base = BASE.load(Relaxed);
+        if base.is_null() {
+            base = sys::map_private(Room::LEN)?;
+            BASE.store(base, Relaxed);
+        }
+        // SAFETY: only the one thread that begins a log comes here; the parts do not
+        // overlap.
+        let part = |at: usize, len: usize| unsafe { core::slice::from_raw_parts_mut(base.add(at), len) };
+        let exe = executable(part(0, MAX_PATH));
+        let cwd = part(MAX_PATH, MAX_PATH);
+        let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
+        Some(Room {
+            exe,
+            cwd: cwd.get(..cwd_len).unwrap_or(&[]),
+            path: part(2 * MAX_PATH, MAX_PATH),
+            blobs: part(3 * MAX_PATH, Room::BLOBS),
+            scratch: part(3 * MAX_PATH + Room::BLOBS, Room::BLOBS),
+        })
+    }
 }
 
 /// Fills the new file with what a log begins with.
 fn begin_log(
-    global: &'static Global, drain: &mut collect::drain::Drain, fd: sys::Fd, tsc: bool, again: bool, address_space: u64,
+    global: &'static Global,
+    drain: &mut collect::drain::Drain,
+    room: &mut Room,
+    fd: sys::Fd,
+    tsc: bool,
+    again: bool,
+    address_space: u64,
 ) -> bool {
     let Some(header) = global.file.header() else { return false };
     fill(header, tsc, again);
     if address_space < MIN_ADDRESS_SPACE {
         // What we would reserve is the program's.
-        first_blocks(global, drain, again);
+        first_blocks(global, drain, room, again);
         header.magic.store(u64::from_le_bytes(MAGIC), Release);
         global.stop(StopReason::AddressSpace);
         return false;
@@ -167,7 +232,8 @@ fn begin_log(
     }
     // SAFETY: no fixed place; then a fresh extent.
     let first = unsafe {
-        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, core::ptr::null_mut()) {
+        let head = thread::FIRST_HEAD;
+        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, head, core::ptr::null_mut()) {
             Ok(extent) => thread::make_first(global, extent),
             Err(_) => false,
         }
@@ -175,7 +241,7 @@ fn begin_log(
     if !first {
         return false;
     }
-    first_blocks(global, drain, again);
+    first_blocks(global, drain, room, again);
     remember_as_parent(global);
     if !again {
         hooks::thread::init();
@@ -208,7 +274,7 @@ pub fn verbose_line(text: &[u8], path: &[u8]) {
 }
 
 /// Path of the executable, into `buf`.
-fn executable(buf: &mut [u8]) -> &[u8] {
+fn executable(buf: &'static mut [u8]) -> &'static [u8] {
     let len = sys::readlink(b"/proc/self/exe\0", buf).unwrap_or(0);
     if len > 0 {
         return buf.get(..len).unwrap_or(&[]);
@@ -220,20 +286,11 @@ fn executable(buf: &mut [u8]) -> &[u8] {
 }
 
 /// Creates the log where the settings say, or where it can.
-fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> {
-    let room = len;
-    // Scratch on the program's stack would be too much for small ones.
-    let page = sys::map_private(4 * MAX_PATH)?;
-    // SAFETY: a fresh mapping of four buffers.
-    let [exe, cwd, path, _spare] = unsafe {
-        core::array::from_fn(|i| core::slice::from_raw_parts_mut(page.add(i * MAX_PATH), MAX_PATH))
-    };
-    let exe = executable(exe);
-    let name = exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
+fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*mut u8, sys::Fd)> {
+    let cwd = room.cwd;
+    let name = room.exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
     let pattern: &[u8] = if given.is_empty() { b"%e.%p.leak" } else { given };
-    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
-    let cwd = cwd.get(..cwd_len).unwrap_or(&[]);
     // A child that has changed its directory writes beside its parent.
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
@@ -247,24 +304,18 @@ fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> 
         if temporary.is_empty() { b"/tmp" } else { temporary },
         b"/tmp",
     ];
-    let mut made = None;
     'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
         for attempt in 0..100u32 {
-            let Some(len) = expand(path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
-            let path = path.get(..len).unwrap_or(&[]);
-            match global.file.create(path, room) {
-                Ok(created) => {
-                    made = Some(created);
-                    break 'dirs;
-                }
+            let Some(len) = expand(room.path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let path = room.path.get(..len).unwrap_or(&[]);
+            match global.file.create(path, size, FIRST_DATA_HEAD) {
+                Ok(created) => return Some(created),
                 Err(sys::Errno(libc::EEXIST)) => continue,
                 Err(_) => continue 'dirs,
             }
         }
     }
-    // SAFETY: nothing refers to the buffers any more.
-    unsafe { sys::unmap(page, 4 * MAX_PATH) };
-    made
+    None
 }
 
 /// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, and `.attempt` before
@@ -339,34 +390,25 @@ fn fill(header: &Header, tsc: bool, child: bool) {
 }
 
 /// Process and modules: one META block.
-fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool) {
-    const ROOM: usize = 256 << 10;
-    let Some(buffer) = sys::map_private(ROOM) else { return };
-    // SAFETY: a fresh mapping.
-    let (blobs, scratch) = unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) }.split_at_mut(ROOM / 2);
-    let mut out = Out::new(blobs);
+fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut Room, child: bool) {
+    let mut out = Out::new(room.blobs);
     let time = clock::before();
-    let (exe, scratch) = scratch.split_at_mut(MAX_PATH);
-    let (cwd, scratch) = scratch.split_at_mut(MAX_PATH);
-    let exe = executable(exe);
-    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
+    let exe = room.exe;
     let len = if child { PARENT.len.load(Relaxed) as usize } else { 0 };
     let process = Process {
         exe,
-        cwd: cwd.get(..cwd_len).unwrap_or(&[]),
+        cwd: room.cwd,
         // SAFETY: written before the fork.
         parent_log: unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]),
         argv: arguments(),
     };
-    let mut payload = Out::new(scratch);
+    let mut payload = Out::new(room.scratch);
     process.encode(&mut payload);
     Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
     global.modules.scan(global, exe, &mut |payload| {
         Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
     });
     drain.append(global, BlockKind::Meta, out.written());
-    // SAFETY: nothing refers to it any more.
-    unsafe { sys::unmap(buffer, ROOM) };
 }
 
 /// The arguments as they stand on the initial stack, NUL after each, at most 16 KiB.

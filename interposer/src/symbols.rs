@@ -5,7 +5,9 @@
 //! ends. This walk over the loaded modules' hash tables allocates nothing, and
 //! costs a short program less.
 
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_void};
+use core::mem::MaybeUninit;
 use core::ptr::null_mut;
 
 /// Most modules looked at.
@@ -39,21 +41,22 @@ const STT_GNU_IFUNC: u8 = 10;
 const HIDDEN: u16 = 0x8000;
 
 impl Next {
-    /// Calls `use_it` with the modules that stand behind this library. (They are
-    /// too many for a small stack, so they live in a mapping meanwhile.)
-    pub fn with(use_it: impl FnOnce(&Next)) -> bool {
-        let len = core::mem::size_of::<Next>().next_multiple_of(4096);
-        let Some(memory) = crate::sys::map_private(len) else { return false };
-        // SAFETY: zeroed memory of that size is a valid, empty list; it is
-        // unmapped when nothing refers to it any more.
+    /// Calls `use_it` with the modules that stand behind this library.
+    ///
+    /// # Safety
+    /// Called once, by one thread.
+    pub unsafe fn with(use_it: impl FnOnce(&Next)) {
+        /// Too much for a small stack.
+        struct Place(UnsafeCell<MaybeUninit<Next>>);
+        // SAFETY: used once, by the caller's promise.
+        unsafe impl Sync for Place {}
+        static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::zeroed()));
+        let next = PLACE.0.get().cast::<Next>();
+        // SAFETY: zeroed memory is a valid, empty list. No lock of ours is held.
         unsafe {
-            let next = memory.cast::<Next>();
-            // No lock of ours is held.
             libc::dl_iterate_phdr(Some(visit), next.cast());
             use_it(&*next);
-            crate::sys::unmap(memory, len);
         }
-        true
     }
 
     /// Address of a symbol's first definition; null if there is none.

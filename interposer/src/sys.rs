@@ -33,6 +33,16 @@ fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
 
 /// Private zeroed memory, touched lazily; `None` if refused.
 pub fn map_private(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_NORESERVE)
+}
+
+/// As [`map_private`], with its pages there from the start: for what is surely used,
+/// a fault for each page costs more.
+pub fn map_touched(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_POPULATE)
+}
+
+fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
     // SAFETY: a fresh mapping disturbs nothing.
     let ret = unsafe {
         syscall6(
@@ -40,7 +50,7 @@ pub fn map_private(len: usize) -> Option<*mut u8> {
             0,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags) as usize,
             usize::MAX,
             0,
         )
@@ -48,6 +58,15 @@ pub fn map_private(len: usize) -> Option<*mut u8> {
     let address = check(ret).ok()?;
     own::note(address as u64, len);
     Some(address as *mut u8)
+}
+
+/// Makes the pages of a mapping be there (Linux 5.14; else nothing happens).
+///
+/// # Safety
+/// The range is mapped and ours.
+pub unsafe fn touch(addr: *mut u8, len: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_POPULATE_WRITE as usize) };
 }
 
 /// Address space without access, to map into later.
@@ -228,6 +247,31 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
+/// Signals that are blocked in a thread, as the kernel's set.
+pub struct Blocked(u64);
+
+/// Blocks every signal of this thread that does not stem from its own instructions.
+pub fn block_signals() -> Blocked {
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let mut before = Blocked(0);
+    set_signals(libc::SIG_BLOCK, set, &mut before.0);
+    before
+}
+
+/// Takes [`block_signals`] back.
+pub fn restore_signals(before: &Blocked) {
+    set_signals(libc::SIG_SETMASK, before.0, &mut 0);
+}
+
+fn set_signals(how: i32, set: u64, before: &mut u64) {
+    // SAFETY: both sets have the size that the kernel is told.
+    unsafe {
+        let (set, before) = (&raw const set as usize, core::ptr::from_mut(before) as usize);
+        syscall4(libc::SYS_rt_sigprocmask, how as usize, set, before, size_of::<u64>());
+    }
+}
+
 /// Kernel's id of this thread.
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.
@@ -267,6 +311,13 @@ pub fn futex_wait(word: &core::sync::atomic::AtomicU32, seen: u32, timeout_ns: u
             time.as_ptr() as usize,
         )
     };
+}
+
+/// Sleeps for less than a second.
+pub fn sleep(ns: u64) {
+    let time = [0, ns];
+    // SAFETY: the time is two longs.
+    unsafe { syscall2(libc::SYS_nanosleep, time.as_ptr() as usize, 0) };
 }
 
 /// Wakes all who wait for the word.
@@ -361,26 +412,4 @@ pub fn pread(fd: Fd, to: &mut [u64], offset: u64) -> Option<usize> {
         syscall4(libc::SYS_pread64, fd.0 as usize, to.as_mut_ptr() as usize, core::mem::size_of_val(to), offset as usize)
     });
     Some(got.ok()? / 8)
-}
-
-/// Blocks all signals of this thread; what was blocked before.
-pub fn block_signals() -> u64 {
-    let (all, mut before) = (u64::MAX, 0u64);
-    // SAFETY: sets of 8 bytes.
-    unsafe {
-        syscall4(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK as usize,
-            (&raw const all) as usize,
-            (&raw mut before) as usize,
-            8,
-        )
-    };
-    before
-}
-
-/// Undoes [`block_signals`].
-pub fn restore_signals(before: u64) {
-    // SAFETY: a set of 8 bytes.
-    unsafe { syscall4(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK as usize, (&raw const before) as usize, 0, 8) };
 }

@@ -69,6 +69,8 @@ pub struct ThreadState {
     pub borrowed: bool,
     /// 1 while a thread owns it.
     owner: AtomicU32,
+    /// The owner's earlier state ([`move_on`]), null if none.
+    older: *mut ThreadState,
     /// Serial of the owner.
     pub serial: u32,
     /// Ring id = place in [`Global::states`].
@@ -180,7 +182,8 @@ fn slow_ready(word: usize) -> *mut ThreadState {
 }
 
 /// Gives the thread another ring: its own is full and the thread that drains does
-/// not get on. What is in the old one is drained later.
+/// not get on. What is in the old one is drained later. The thread keeps it until
+/// it ends: a hook that a handler has interrupted may be in the midst of it.
 unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut ThreadState {
     let thread = acquire(global);
     if thread.is_null() {
@@ -195,12 +198,12 @@ unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut Thread
             state.owner.store(0, Release);
             return core::ptr::null_mut();
         }
+        state.older = old;
         say_start(thread);
         if !state.borrowed {
             tls::set(thread as usize);
             crate::hooks::thread::watch_end(thread);
         }
-        (*old).owner.store(0, Release);
     }
     thread
 }
@@ -397,6 +400,10 @@ const RETRY: u32 = 4096;
 
 /// Bytes of the first ring's extent.
 pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
+/// Bytes of it that have room on the disk from the start.
+pub const FIRST_HEAD: u64 = 5 * PAGE;
+/// Longest blob that may overshoot a ring of which not all has room, bytes.
+const SMALL_BLOB: usize = 1024;
 
 /// Makes the first state, which nobody owns yet, over an extent of
 /// [`FIRST_EXTENT`] bytes.
@@ -448,6 +455,10 @@ unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, inde
             let fresh = frames.add(array);
             capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
         }
+        if index == 0 {
+            // Soon used all over.
+            sys::touch(base.add(head + 2 * array), known);
+        }
         thread
     }
 }
@@ -459,7 +470,11 @@ pub fn detach(thread: *mut ThreadState) {
         if (*thread).producer.has_room() {
             blob(thread, BlobKind::ThreadEnd, &[]);
         }
-        (*thread).owner.store(0, Release);
+        let mut state = thread;
+        while let Some(ended) = state.as_mut() {
+            state = core::mem::replace(&mut ended.older, core::ptr::null_mut());
+            ended.owner.store(0, Release);
+        }
     }
 }
 
@@ -554,6 +569,9 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
     unsafe {
         let state = &*thread;
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
+            return false;
+        }
+        if payload.len() > SMALL_BLOB && !global::get().is_some_and(|g| g.file.reserve_first().is_ok()) {
             return false;
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);

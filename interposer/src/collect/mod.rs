@@ -12,7 +12,7 @@ use crate::sys;
 use crate::thread::{self, ThreadState};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::StopReason;
-use log_format::ring::SLACK;
+use log_format::ring::{SIGNAL_FRAME, SLACK};
 
 /// Part of a ring that only handlers use that interrupt a drain, bytes.
 const RESERVE: u64 = 64 << 10;
@@ -57,6 +57,12 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     let ring = unsafe { &*state.ring };
     let capacity = state.mask + 1;
     let hard = capacity - SLACK - RESERVE;
+    if !global.file.is_reserved()
+        && state.index == 0
+        && let Some(room) = first_room(global, state)
+    {
+        return room;
+    }
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
     let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };
@@ -84,7 +90,8 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                 let sp = crate::arch::stack::pointer() as u64;
                 // SAFETY: as above.
                 let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
-                if state.bounds(sp).top == 0 || sp < began || sp - began > NEAR {
+                let left = began.saturating_sub(SIGNAL_FRAME);
+                if state.bounds(sp).top == 0 || sp < left || sp - left > NEAR {
                     // A handler that interrupts our own drain, or what was called
                     // after one left it: the reserve, then another ring.
                     let room = state.producer.refresh(ring, capacity, hard + RESERVE);
@@ -123,6 +130,35 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     }
 }
 
+/// End of a ring's room that only handlers and small blobs may overshoot into, while
+/// not all of the first ring has room, bytes.
+const FIRST_SLACK: u64 = 4096;
+
+/// Room in the first ring while not all of it has room on the disk; `None` once it has.
+fn first_room(global: &Global, state: &ThreadState) -> Option<Room> {
+    let file = &global.file;
+    let result = loop {
+        let room = file.ring_room();
+        if state.producer.begin(room - FIRST_SLACK) {
+            return Some(Room::Yes);
+        }
+        if file.is_filling() {
+            // A handler that interrupts this very work.
+            return Some(state.producer.begin(room - FIRST_SLACK / 4).into());
+        }
+        match file.widen_ring() {
+            Ok(true) => {}
+            Ok(false) => break file.reserve_first(),
+            Err(reason) => break Err(reason),
+        }
+    };
+    if let Err(reason) = result {
+        global.stop(reason);
+        return Some(Room::No);
+    }
+    None
+}
+
 /// Whether the drain's owner is an earlier state of this thread.
 ///
 /// # Safety
@@ -156,6 +192,7 @@ pub fn prepare_for_filter(global: &'static Global) {
         return;
     }
     if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+        crate::unwind::cache::use_whole(global);
         global.stacks.prepare(&global.file);
         // SAFETY: the drain is held.
         unsafe { (*global.drain.get()).prepare(global) };
@@ -167,7 +204,6 @@ pub fn prepare_for_filter(global: &'static Global) {
     }
     thread::release_borrowed(thread);
 }
-
 
 /// Writes what happened so far and ends recording.
 pub fn end_early(global: &'static Global, reason: StopReason) {

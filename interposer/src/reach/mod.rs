@@ -97,12 +97,12 @@ fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u
     if alone && drain.live_bytes() < SMALL {
         let result = run::run(&job, &mut |part| drain.append(global, BlockKind::Reach, part));
         (summary.outcome, summary.scanned) = (result.outcome, result.scanned);
-        sys::restore_signals(signals);
+        sys::restore_signals(&signals);
         return;
     }
     let copied = copy::start(&job);
     drop(stopped);
-    sys::restore_signals(signals);
+    sys::restore_signals(&signals);
     match copied {
         None => summary.outcome = Outcome::NoFork,
         Some(mut copy) => {

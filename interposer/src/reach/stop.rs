@@ -138,9 +138,7 @@ fn has_stopped(tid: u32, end: u64) -> bool {
         if clock_ns(libc::CLOCK_MONOTONIC) > end {
             return false;
         }
-        let pause = [0u64, 50_000];
-        // SAFETY: two longs.
-        unsafe { syscall2(libc::SYS_nanosleep, pause.as_ptr() as usize, 0) };
+        sys::sleep(50_000);
     }
 }
 

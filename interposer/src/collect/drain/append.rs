@@ -3,11 +3,12 @@
 use super::Drain;
 use crate::global::Global;
 use crate::sys;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use core::sync::atomic::compiler_fence;
 use log_format::block::{BLOCK_HEADER, BlockHeader, BlockKind, Codec};
-use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind};
+use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, FIRST_DATA_END, HEADER_SIZE};
 
-/// A block of at most this size is stored as it is before the first drain, bytes.
+/// A block of at most this size is stored as it is until a larger one came, bytes.
 const SMALL: usize = 8 << 10;
 /// First DATA extent added, bytes; each further one is twice as large up to the last.
 const DATA_EXTENT: u64 = 256 << 10;
@@ -18,8 +19,8 @@ impl Drain {
     /// Appends a block to the file; nothing happens if there is no room (and
     /// recording ends).
     pub fn append(&mut self, global: &Global, kind: BlockKind, raw: &[u8]) -> bool {
-        // The first blocks of a process are small: not worth the compressor's memory.
-        let worth = raw.len() > SMALL || self.scratch.is_ready();
+        // The blocks of a short process are small: not worth the compressor.
+        let worth = raw.len() > SMALL || self.scratch.has_compressor();
         let compressed = if worth && self.scratch.ready() { self.scratch.compress(raw) } else { None };
         let (codec, stored) = match compressed {
             Some(stored) => (Codec::Zstd, stored),
@@ -27,6 +28,14 @@ impl Drain {
         };
         let header = BlockHeader::new(kind, codec, self.seq, raw.len() as u32, stored);
         let stride = BlockHeader::stride(stored.len() as u32);
+        if self.used() + stride > self.data_len && self.next_data == 0 && !self.data.is_null() {
+            // The first extent has more than the room at its start.
+            if let Err(reason) = global.file.reserve_first() {
+                global.stop(reason);
+                return false;
+            }
+            self.data_len = FIRST_DATA_END - HEADER_SIZE;
+        }
         if self.used() + stride > self.data_len {
             let least = stride + EXTENT_HEADER_SIZE;
             let len = self.next_data.max(DATA_EXTENT).max(least.next_multiple_of(4096));
@@ -35,6 +44,8 @@ impl Drain {
             }
         }
         let used = self.used();
+        self.goal = (used + stride, self.seq + 1);
+        compiler_fence(SeqCst);
         // SAFETY: the extent has room for the stride; nobody else writes there.
         unsafe {
             let at = self.data.add(used as usize);
@@ -45,6 +56,11 @@ impl Drain {
         }
         self.seq += 1;
         true
+    }
+
+    /// After a `longjmp` out of [`Drain::append`]: whether the block is in the file.
+    pub(super) fn was_appended(&self) -> bool {
+        self.used() == self.goal.0
     }
 
     /// Bytes of the current extent that are in use, with its header.
@@ -60,12 +76,13 @@ impl Drain {
         // SAFETY: no fixed place.
         match unsafe { global.file.extend(ExtentKind::Data, 0, len, core::ptr::null_mut()) } {
             Ok(extent) => {
-                if !self.data.is_null() && self.next_data != 0 {
+                let (old, old_len) = (self.data, self.data_len);
+                self.set_data(extent, len);
+                if !old.is_null() && self.next_data != 0 {
                     // SAFETY: the old extent is complete; the first one shares its
                     // mapping with the header and stays.
-                    unsafe { sys::unmap(self.data, self.data_len as usize) };
+                    unsafe { sys::unmap(old, old_len as usize) };
                 }
-                self.set_data(extent, len);
                 self.next_data = (len * 2).min(MAX_DATA_EXTENT);
                 true
             }

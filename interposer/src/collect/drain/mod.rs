@@ -28,8 +28,10 @@ use core::sync::atomic::{Ordering::*, compiler_fence, fence};
 use log_format::layout::{ExtentHeader, StopReason};
 use log_format::record::{self, Record, kind};
 use log_format::ring::{self, RingHeader};
-use log_format::window::Totals;
+use log_format::window::{Tail, Totals};
 
+/// Bytes of the shortest record that makes a block.
+const LEAST_ALLOC: u64 = 16;
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
 const TIME_SHIFT: u8 = 10;
 /// Reallocations of one thread that can be under way at once (handlers).
@@ -74,6 +76,9 @@ pub struct Drain {
     next_data: u64,
     /// Order of the next block.
     seq: u64,
+    /// Bytes in use of the extent and `seq` once the block at hand is in the file;
+    /// 0: not yet begun.
+    goal: (u64, u64),
     live: Live,
     /// The program's own mappings.
     mappings: Ranges,
@@ -81,6 +86,8 @@ pub struct Drain {
     rings: *mut RingState,
     /// Copies for taking a pass back.
     saved: *mut RingState,
+    /// For the window at hand.
+    tails: *mut Tail,
     ring_count: usize,
     /// Rings with events in this pass.
     active: *mut u32,
@@ -118,7 +125,11 @@ enum Stage {
 impl Drain {
     /// Blocks go into this DATA extent from now on.
     pub fn set_data(&mut self, extent: *mut u8, len: u64) {
+        // Never the new address with the length of a larger one.
+        self.data_len = 0;
+        compiler_fence(SeqCst);
         self.data = extent;
+        compiler_fence(SeqCst);
         self.data_len = len;
     }
 
@@ -126,13 +137,17 @@ impl Drain {
     fn ready(&mut self) -> bool {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
-            let Some(base) = sys::map_private(2 * array + MAX_THREADS * 4) else { return false };
-            self.rings = base.cast();
+            let tails = MAX_THREADS * size_of::<Tail>();
+            let Some(base) = sys::map_private(2 * array + tails + MAX_THREADS * 4) else { return false };
             // SAFETY: inside the mapping.
             unsafe {
                 self.saved = base.add(array).cast();
-                self.active = base.add(2 * array).cast();
+                self.tails = base.add(2 * array).cast();
+                self.active = base.add(2 * array + tails).cast();
             }
+            // Last: a handler that leaves by longjmp may end this at any point.
+            compiler_fence(SeqCst);
+            self.rings = base.cast();
         }
         self.scratch.ready()
     }
@@ -140,6 +155,7 @@ impl Drain {
     /// Touches and reserves what a program behind a system-call filter needs.
     pub fn prepare(&mut self, global: &Global) {
         self.ready();
+        self.scratch.prepare();
         self.extend(global, append::MAX_DATA_EXTENT);
     }
 
@@ -164,14 +180,17 @@ impl Drain {
         // The clock first, the heads after it (see the module).
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
+        let mut bytes = 0;
         for index in 0..self.ring_count {
             let (tail, head) = self.ring_of(global, index).map_or((0, 0), |ring| ring::readable(ring.header));
+            bytes += head - tail;
             // SAFETY: the array has a place for every state.
             unsafe {
                 (*self.rings.add(index)).position = tail;
                 (*self.rings.add(index)).end = head;
             }
         }
+        self.scratch.expect((bytes / LEAST_ALLOC) as usize);
         loop {
             let more = self.window(global, until);
             if !more || global.phase() != crate::global::Phase::Recording {
@@ -185,6 +204,8 @@ impl Drain {
     /// One window; false if nothing was left.
     fn window(&mut self, global: &'static Global, until: u64) -> bool {
         self.save();
+        self.live.settle();
+        self.goal = (0, 0);
         self.before = (self.live_bytes, self.live_blocks);
         self.set_stage(Stage::Pass);
         self.pass(global, until, u32::MAX);
@@ -215,9 +236,20 @@ impl Drain {
     /// After a handler left the drain by `longjmp`: undoes the window at hand, or
     /// finishes it if it is in the file already.
     pub fn recover(&mut self, global: &'static Global) {
+        if !self.scratch.is_ready() {
+            return;
+        }
         match self.stage {
             Stage::Idle => {}
-            Stage::Pass => self.take_back(false),
+            Stage::Pass => {
+                self.take_back(false);
+                self.live.mend();
+            }
+            Stage::Commit if self.was_appended() => {
+                self.seq = self.goal.1;
+                self.peak_bytes = self.peak_bytes.max(self.max_live);
+                self.give_room(global);
+            }
             Stage::Commit => {
                 for index in 0..self.scratch.high as u32 {
                     let slot = *self.scratch.slot(index);
@@ -225,7 +257,9 @@ impl Drain {
                         self.live.remove(slot.ptr);
                     }
                 }
+                self.live.settle();
                 self.take_back(false);
+                self.live.mend();
             }
             Stage::Written => self.give_room(global),
         }
