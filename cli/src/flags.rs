@@ -110,6 +110,11 @@ pub struct ReportFlags {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Only blocks of these classes: unreachable (nothing points to them), indirect (only
+    /// unreachable blocks lead to them), possible (only pointers to their inside) or reachable.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with_all = ["peak", "temporary"])]
+    pub kind: Vec<Kind>,
+
     /// What decides the order. Default: bytes (with --peak: peak, with --temporary: temporary).
     #[arg(short, long, value_name = "BY")]
     pub sort: Option<Sort>,
@@ -282,6 +287,29 @@ pub enum Merge {
     File,
     /// Stacks that end in the same program or library are one.
     Module,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Nothing points to the block.
+    Unreachable,
+    /// Only unreachable blocks lead to it.
+    Indirect,
+    /// Only pointers into the inside of blocks lead to it.
+    Possible,
+    /// The program could still have freed it.
+    Reachable,
+}
+
+impl From<Kind> for heap::Class {
+    fn from(kind: Kind) -> heap::Class {
+        match kind {
+            Kind::Unreachable => heap::Class::Unreachable,
+            Kind::Indirect => heap::Class::Indirect,
+            Kind::Possible => heap::Class::Possible,
+            Kind::Reachable => heap::Class::Reachable,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -14,6 +14,8 @@ pub(crate) struct Ignored {
     pub by_stack: FastMap<u32, (u64, u64)>,
     /// Serials of the blocks that were named by address.
     pub named: FastMap<u64, ()>,
+    /// Stacks that have the mark, of those in `by_stack`.
+    marked: FastMap<u32, ()>,
 }
 
 impl Ignored {
@@ -34,13 +36,22 @@ impl Ignored {
             if named {
                 ignored.named.insert(serial, ());
             }
-            if named || is_marked(nodes, block.stack) {
+            let marked = is_marked(nodes, block.stack);
+            if marked {
+                ignored.marked.insert(block.stack, ());
+            }
+            if named || marked {
                 let (blocks, bytes) = ignored.by_stack.entry(block.stack).or_default();
                 *blocks += 1;
                 *bytes = bytes.wrapping_add(block.size);
             }
         }
         ignored
+    }
+
+    /// Whether a live block is one of them.
+    pub fn has(&self, serial: u64, stack: u32) -> bool {
+        self.named.contains_key(&serial) || self.marked.contains_key(&stack)
     }
 }
 

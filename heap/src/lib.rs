@@ -45,6 +45,8 @@
 //!   .module(ModuleId) -> &Module           .thread(ThreadId) -> Option<&Thread>
 //!   .live_blocks() -> impl Iterator<Item = LiveBlock>   // only with Options::live_blocks
 //!   .mappings() -> impl Iterator<Item = Mapping>
+//!   .reach: Reach { search: Search, totals: Classes, unjudged: Tally }
+//!     .is_known() -> bool    .site(StackId) -> Option<&SiteReach>    .path(StackId) -> Vec<Step>
 //!
 //! Process { pid, ppid: u32, exe, cwd: PathBuf, argv: Vec<OsString>, parent_log: Option<PathBuf>,
 //!           log_id, parent_log_id: [u8; 16], fork_child: bool, started: SystemTime, duration: Nanos,
@@ -87,6 +89,7 @@ mod nodes;
 mod origin;
 pub mod patterns;
 mod profile;
+mod reach;
 mod read;
 mod replay;
 mod sites;
@@ -105,5 +108,7 @@ pub use profile::{
     RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
 pub use read::{KeepSite, OnProgress, Options, Progress, find_logs, replay, replay_all};
+pub use log_format::reach::{Class, Outcome, RootKind, Summary};
+pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use timeline::TIMELINE_POINTS;
 pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};

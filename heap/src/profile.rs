@@ -5,6 +5,7 @@ use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::BadFree;
+use crate::reach::Reach;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
@@ -359,6 +360,8 @@ pub struct Profile {
     pub timeline: Vec<Point>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
+    /// What led to the blocks that were left.
+    pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
     pub(crate) nodes: Nodes,
@@ -387,6 +390,11 @@ impl Profile {
     /// If the id is another profile's.
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.0 as usize]
+    }
+
+    /// The module in which an address lies at the end of the run.
+    pub fn module_at(&self, address: u64) -> Option<ModuleId> {
+        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
     }
 
     /// The thread with this serial number; `None` if the log does not name it.
@@ -442,7 +450,8 @@ impl Profile {
         self.sites.shrink_to_fit();
         self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
         let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
-        self.nodes.keep(self.sites.iter().map(|site| site.stack).chain(frees).map(|stack| stack.0));
+        let sites = self.sites.iter().map(|site| site.stack);
+        self.nodes.keep(sites.chain(frees).chain(self.reach.stacks()).map(|stack| stack.0));
     }
 
     /// The blocks that were never freed, in no order. Empty unless

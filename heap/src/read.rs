@@ -7,11 +7,12 @@ use crate::patterns::bad_frees;
 use crate::profile::{
     Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
+use crate::reach::Reach;
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
 use log_format::error::{DamageList, Error};
-use log_format::layout::{Node, State, flag};
+use log_format::layout::{State, flag};
 use log_format::reader::{CheckFacts, Clock, Facts, Info, Item, Log};
 use log_format::window::Tail;
 use std::ffi::OsString;
@@ -105,9 +106,13 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
+    let ignored = Ignored::find(&replay.facts.checks.ignored, &nodes, &replay.live);
+    let reach = Reach::new(log.reach(), &replay.live, &ignored);
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
-    let mut profile = assemble(path, log.info(), replay, nodes, damage);
+    let mut profile = assemble(path, log.info(), replay, ignored, damage);
+    profile.nodes = Nodes::All(nodes);
+    profile.reach = reach;
     if let Some(wanted) = options.keep {
         profile.keep_sites(wanted);
     }
@@ -180,14 +185,13 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, nodes: Vec<Node>, mut damage: DamageList) -> Profile {
+fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut damage: DamageList) -> Profile {
     let facts = std::mem::take(&mut replay.facts);
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
     let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
     let modules = modules(&facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
     let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let ignored = Ignored::find(&facts.checks.ignored, &nodes, &live);
     let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
         (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
     });
@@ -278,9 +282,10 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, nodes: Vec<Node>, mut 
             })
             .collect(),
         clock: info.clock,
+        reach: Reach::default(),
         sites,
         site_of,
-        nodes: Nodes::All(nodes),
+        nodes: Nodes::All(Vec::new()),
         live,
         ignored: ignored.named,
         mappings: replay.mappings,

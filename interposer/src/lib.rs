@@ -25,6 +25,7 @@ mod global;
 mod hooks;
 mod modules;
 mod originals;
+mod reach;
 mod stack_table;
 mod start;
 mod symbols;

@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use heap::Profile;
 use heap::gate::{
     Amount, Baseline, GateError, Grammar, LsanOptions, Policy, Source, Status, Suppressions, Verdict, generate, judge,
 };
+use heap::{Ending, Profile};
 
 use crate::error::Error;
 use crate::figures::counted;
@@ -139,12 +139,15 @@ impl Gate {
     /// status of a run that fails.
     pub fn judge(mut self, out: &mut dyn Write, mut profiles: Vec<Profile>) -> Result<Option<u8>, Error> {
         let program = program(&profiles);
-        let log = profiles.first().map(|profile| profile.path.clone()).unwrap_or_default();
         if let (Some(baseline), Some(path)) = (&self.baseline, &self.options.baseline) {
             baseline.is_of(&program, path)?;
         }
         let mut notes = Vec::new();
         profiles.retain(|profile| {
+            // What `exec` replaces is nobody's any more.
+            if profile.process.ending == Ending::Exec {
+                return false;
+            }
             if profile.checks.off {
                 notes.push(format!("process {} is not checked, as it asked", profile.process.pid));
             }
@@ -158,6 +161,7 @@ impl Gate {
             !profile.checks.off
         });
         let profiles = profiles.as_slice();
+        self.see_classes(profiles, &mut notes)?;
         self.take_suppressions_of(profiles, &mut notes)?;
         if self.options.builtin {
             self.suppressions.add_builtin();
@@ -166,9 +170,7 @@ impl Gate {
         let sites = named.sites();
         let leaks = named.leaks(&sites);
         let policy = &self.options.policy;
-        let verdict = judge(leaks, &mut self.suppressions, self.baseline.as_ref(), policy).map_err(|_| {
-            Error::NotClassified { log }
-        })?;
+        let verdict = judge(leaks, &mut self.suppressions, self.baseline.as_ref(), policy);
         let page = verdict::Page {
             program: &program,
             profiles,
@@ -202,6 +204,26 @@ impl Gate {
         let exit_code = || self.exit_code.or_else(of_program).unwrap_or(DEFAULT_EXIT_CODE);
         // A status of 0 asks for a verdict without consequences.
         Ok(verdict.failed.then(exit_code))
+    }
+
+    /// Whether the question can be answered: for the first process it must be, of the others it is told.
+    fn see_classes(&self, profiles: &[Profile], notes: &mut Vec<String>) -> Result<(), Error> {
+        if !self.options.policy.needs_classes() {
+            return Ok(());
+        }
+        let without = |profile: &&Profile| profile.totals.live_blocks > 0 && !profile.reach.is_known();
+        for (number, profile) in profiles.iter().enumerate().filter(|(_, profile)| without(profile)) {
+            if number == 0 {
+                return Err(Error::NotClassified {
+                    log: profile.path.clone(),
+                });
+            }
+            notes.push(format!(
+                "process {}: it is not known what was reachable at its end; its blocks do not count",
+                profile.process.pid
+            ));
+        }
+        Ok(())
     }
 
     /// What the programs say themselves. A file that they name may be on another machine.

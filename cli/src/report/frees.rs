@@ -59,6 +59,8 @@ pub fn print(
                     processes: 1,
                     frames,
                     cut,
+                    reach: None,
+                    path: &[],
                 };
                 stack::print(out, &site, page, sources, paint)?;
             }

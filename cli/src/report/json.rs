@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
 use heap::patterns::Wrong;
-use heap::{Ending, Profile, StopReason};
+use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
 use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::Formatter;
@@ -13,6 +13,7 @@ use serde_json::ser::Formatter;
 use super::loss::Loss;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
+use super::reach::{self, Named, class_name};
 use super::view::View;
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
@@ -30,6 +31,7 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     processes: Vec<Process<'a>>,
     totals: Totals,
+    leaks: Option<Leaks>,
     loss: LossAccount<'a>,
     modules: Vec<Module>,
     bad_frees: Vec<BadFree<'a>>,
@@ -81,6 +83,44 @@ struct Totals {
     ignored_blocks: u64,
     ignored_bytes: u64,
     sites: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Amount {
+    blocks: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct ByClass {
+    unreachable: Amount,
+    indirect: Amount,
+    possible: Amount,
+    reachable: Amount,
+}
+
+#[derive(Serialize)]
+struct Leaks {
+    #[serde(flatten)]
+    classes: ByClass,
+    not_judged: Amount,
+    processes: u64,
+    remarks: Vec<String>,
+}
+
+/// A step of a chain of pointers.
+#[derive(Serialize)]
+struct PathStep<'a> {
+    kind: &'static str,
+    name: Option<&'a str>,
+    module: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    object: Option<&'a str>,
+    offset: Option<u64>,
+    address: u64,
+    size: u64,
+    thread: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -143,6 +183,11 @@ struct Site<'a> {
     threads: u64,
     stacks: u64,
     processes: u64,
+    class: Option<&'static str>,
+    classes: Option<ByClass>,
+    retained_blocks: u64,
+    retained_bytes: u64,
+    path: Vec<PathStep<'a>>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
 }
@@ -259,6 +304,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         process: first,
         processes,
         totals: totals(view),
+        leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
         bad_frees: bad_frees(view, names),
@@ -458,10 +504,62 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
+            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
+            classes: site.reach.map(|reach| by_class(&reach.classes)),
+            retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
+            retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
+            path: site.path.iter().map(PathStep::from).collect(),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }
     }
+}
+
+impl<'a> From<&'a Named> for PathStep<'a> {
+    fn from(step: &'a Named) -> PathStep<'a> {
+        PathStep {
+            kind: step.kind.name(),
+            name: step.name.as_deref(),
+            module: step.module.as_deref(),
+            file: step.file.as_deref(),
+            line: step.line,
+            object: step.object.as_deref(),
+            offset: step.offset,
+            address: step.address,
+            size: step.size,
+            thread: step.thread.as_ref().map(|(tid, _)| *tid),
+        }
+    }
+}
+
+fn by_class(classes: &Classes) -> ByClass {
+    let amount = |class| Amount::from(classes.of(class));
+    ByClass {
+        unreachable: amount(Class::Unreachable),
+        indirect: amount(Class::Indirect),
+        possible: amount(Class::Possible),
+        reachable: amount(Class::Reachable),
+    }
+}
+
+impl From<Tally> for Amount {
+    fn from(tally: Tally) -> Amount {
+        Amount {
+            blocks: tally.blocks,
+            bytes: tally.bytes.0,
+        }
+    }
+}
+
+/// `None` if it is known of no process.
+fn leaks(view: &View<'_>) -> Option<Leaks> {
+    let sums = reach::Sums::of(view.profiles);
+    (sums.known > 0 || !sums.remarks.is_empty()).then(|| Leaks {
+        classes: by_class(&sums.classes),
+        not_judged: sums.unjudged.into(),
+        processes: sums.known,
+        remarks: sums.remarks,
+    })
 }
 
 impl<'a> From<&Frame<'a>> for JsonFrame<'a> {

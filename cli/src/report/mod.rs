@@ -10,6 +10,7 @@ mod named;
 mod names;
 mod page;
 mod progress;
+mod reach;
 mod shorten;
 mod source;
 mod stack;
@@ -67,6 +68,8 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// The classes that count; all if there are none.
+    pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
     /// Whether sites that have none of the subject are left out.
@@ -99,6 +102,7 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
                 Subject::End => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
@@ -150,6 +154,7 @@ impl Options {
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            kinds: None,
             sort: Sort::Bytes,
             only_present: true,
             per_process: false,
@@ -176,7 +181,16 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    Ok(loaded.problems.is_empty())
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let mut well = loaded.problems.is_empty();
+    for profile in unknown.filter(|_| options.kinds.is_some()) {
+        eprintln!(
+            "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
+            profile.path.display()
+        );
+        well = false;
+    }
+    Ok(well)
 }
 
 /// Reads logs for a report; the bar appears only if that takes long.
@@ -263,6 +277,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
     text::Page {
         processes: view.profiles.iter().map(process).collect(),
         sums: Sums::of(view.profiles),
+        reach: reach::Sums::of(view.profiles),
         peak_time: match view.profiles {
             [only] => Some(only.totals.peak_time),
             _ => None,

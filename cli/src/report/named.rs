@@ -1,7 +1,7 @@
 //! The leaks of some processes with the names of all their frames, for the gate.
 
-use heap::Profile;
 use heap::gate::{Amount, Leak, NamedFrame};
+use heap::{Class, Profile, Tally};
 use symbolizer::Options as Symbols;
 
 use super::loss::Loss;
@@ -39,25 +39,38 @@ impl<'p> Named<'p> {
         self.view.sites(&self.names).collect()
     }
 
-    /// Their leaks; [`Leak::site`] is the place in `sites`, which came from here.
+    /// Their leaks, a site's by class; [`Leak::site`] is the place in `sites`, which came from here.
     pub fn leaks<'n>(&'n self, sites: &[Site<'_>]) -> Vec<Leak<'n>> {
-        let stacks = self.view.groups.iter().map(|group| match group.sites.first() {
-            Some(&(profile, stack)) => self.view.whole_stack(profile, stack, &self.names).0,
-            None => Vec::new(),
-        });
-        let numbered = sites.iter().enumerate().zip(stacks);
-        let leaks = numbered.map(|((number, site), frames)| Leak {
-            site: number,
-            class: None,
-            amount: Amount {
+        let mut leaks = Vec::new();
+        for ((number, site), group) in sites.iter().enumerate().zip(&self.view.groups) {
+            let Some(&(profile, stack)) = group.sites.first() else { continue };
+            let (frames, _) = self.view.whole_stack(profile, stack, &self.names);
+            let mut rest = Amount {
                 blocks: site.figures.blocks,
                 bytes: site.figures.bytes.0,
-            },
-            allocator: frames.len() - site.frames.len(),
-            inside: hiding::inside_runtime(&frames),
-            frames: frames.iter().map(named).collect(),
-        });
-        leaks.collect()
+            };
+            let mut classes = Vec::new();
+            for class in Class::ALL {
+                let tally = site.reach.map_or_else(Tally::default, |reach| reach.classes.of(class));
+                let (blocks, bytes) = (tally.blocks, tally.bytes.0);
+                rest.blocks = rest.blocks.saturating_sub(blocks);
+                rest.bytes = rest.bytes.saturating_sub(bytes);
+                classes.push((Some(class), Amount { blocks, bytes }));
+            }
+            // Of processes that could not be searched, and made while the search began.
+            classes.push((None, rest));
+            for (class, amount) in classes.into_iter().filter(|(_, amount)| amount.blocks > 0) {
+                leaks.push(Leak {
+                    site: number,
+                    class,
+                    amount,
+                    allocator: frames.len() - site.frames.len(),
+                    inside: hiding::inside_runtime(&frames),
+                    frames: frames.iter().map(named).collect(),
+                });
+            }
+        }
+        leaks
     }
 
     /// What the record lacks, in lines.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use heap::{Figures, Profile};
+use heap::{Figures, Profile, SiteReach};
+
+use super::reach::Named;
 
 /// A frame, with what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub struct Site<'a> {
     pub frames: Vec<Frame<'a>>,
     /// Why there are no more frames, if they end early.
     pub cut: Option<&'static str>,
+    /// What its blocks' classes are, if that is known.
+    pub reach: Option<SiteReach>,
+    /// What leads to one of its blocks.
+    pub path: &'a [Named],
 }
 
 /// Sums over the processes of a report.

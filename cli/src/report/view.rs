@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Figures, FrameKind, Group, Profile, StackId, Truncation};
+use heap::{Class, Figures, FrameKind, Group, Profile, RawFrame, SiteReach, StackId, Truncation};
 
 use super::hiding;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
+use super::reach::{Chains, Named};
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
 
@@ -28,6 +29,8 @@ pub struct View<'p> {
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
+    /// What leads to a block of each group.
+    paths: Vec<Vec<Named>>,
 }
 
 /// A number of sites and what they come to.
@@ -72,10 +75,11 @@ impl<'p> View<'p> {
             merge: options.merge,
             mapped,
             labels: Vec::new(),
+            paths: Vec::new(),
         };
         match options.merge {
             // Each stack is there once: no need to group a million of them to show ten.
-            Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
+            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
                 let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
                 sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
                 for site in sites {
@@ -89,6 +93,9 @@ impl<'p> View<'p> {
                     Merge::Stack => view.by_stack(names, progress),
                     _ => view.by_label(names, progress),
                 };
+                if let Some(kinds) = &options.kinds {
+                    groups.retain_mut(|group| view.keep(group, kinds));
+                }
                 groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
                 for group in groups {
                     if view.takes(&group.figures, options) {
@@ -107,6 +114,9 @@ impl<'p> View<'p> {
             _ => Vec::new(),
         };
         names.look_up(wanted.into_iter(), progress);
+        if options.subject == Subject::End {
+            view.find_paths(names, progress);
+        }
         view
     }
 
@@ -126,9 +136,76 @@ impl<'p> View<'p> {
         false
     }
 
+    /// Leaves only what is of the wanted classes in a group; whether there is any.
+    fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
+        let reach = self.reach(group).unwrap_or_default();
+        let mut kept = heap::Tally::default();
+        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
+        kept.blocks > 0
+    }
+
+    /// What is known of a group's blocks together.
+    fn reach(&self, group: &Group<u32>) -> Option<SiteReach> {
+        let sites = group
+            .sites
+            .iter()
+            .filter_map(|&(profile, stack)| self.profiles[profile].reach.site(stack));
+        sites.copied().reduce(|mut all, site| {
+            all.add(&site);
+            all
+        })
+    }
+
+    /// The site of a group that stands for it: the first one of its worst class.
+    fn sample(&self, group: &Group<u32>) -> Option<(usize, StackId)> {
+        let worst = |&(profile, stack): &(usize, StackId)| {
+            let site: &SiteReach = self.profiles[profile].reach.site(stack)?;
+            site.classes.worst()
+        };
+        let known = group
+            .sites
+            .iter()
+            .filter_map(|site| Some((worst(site)?, *site)));
+        known.min_by_key(|(class, _)| *class).map(|(_, site)| site)
+    }
+
+    fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
+        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let mut wanted: Vec<Place> = chains
+            .stacks()
+            .flat_map(|(profile, stack)| self.places(profile, stack))
+            .collect();
+        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        names.look_up(wanted.into_iter(), progress);
+        let names = &*names;
+        let blamed = |profile: usize, what: Result<StackId, u64>| {
+            let frame = match what {
+                Ok(stack) => self.blamed(profile, stack, None, names)?,
+                Err(code) => {
+                    let mut frames = Vec::new();
+                    push(&mut frames, code, self.place(profile, code - 1)?, names);
+                    *frames.last()?
+                }
+            };
+            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+        };
+        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+    }
+
+    /// The place of an address in a process, at its end.
+    fn place(&self, profile: usize, address: u64) -> Option<Place> {
+        let module = self.profiles[profile].module_at(address)?;
+        self.mapped[profile].place(&RawFrame {
+            address: address + 1,
+            module: Some(module),
+            kind: FrameKind::Native,
+        })
+    }
+
     /// The sites, ready to be printed.
     pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
-        self.groups.iter().map(move |group| {
+        self.groups.iter().enumerate().map(move |(number, group)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
@@ -141,6 +218,8 @@ impl<'p> View<'p> {
                 processes: processes.len() as u64,
                 frames,
                 cut,
+                reach: self.reach(group),
+                path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
         })
     }

@@ -23,44 +23,10 @@ pub use identity::Identity;
 pub use lsan_options::LsanOptions;
 pub use policy::{Amount, FailOn, Policy, What};
 pub use suppressions::{Demangle, Grammar, Hits, Source, Suppression, Suppressions, generate};
-pub use verdict::{Finding, NotClassified, Status, Sum, Verdict, judge};
+pub use verdict::{Finding, Status, Sum, Verdict, judge};
 
-use std::fmt;
+use log_format::reach::Class;
 use std::path::Path;
-
-/// What points to a block at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Nothing does.
-    Unreachable,
-    /// Only unreachable blocks do.
-    Indirect,
-    /// Only pointers into its inside do.
-    Possible,
-    /// A root does, perhaps by way of other blocks.
-    Reachable,
-}
-
-impl Class {
-    /// All of them, the worst first.
-    pub const ALL: [Class; 4] = [Class::Unreachable, Class::Indirect, Class::Possible, Class::Reachable];
-
-    /// The name in reports and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Class::Unreachable => "unreachable",
-            Class::Indirect => "indirect",
-            Class::Possible => "possible",
-            Class::Reachable => "reachable",
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A frame with its names, as far as there are any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +50,7 @@ pub struct NamedFrame<'a> {
 pub struct Leak<'a> {
     /// What the caller knows it by.
     pub site: usize,
-    /// What points to them; `None` if the log does not say.
+    /// What leads to them; `None` if the log does not say.
     pub class: Option<Class>,
     /// How many they are.
     pub amount: Amount,

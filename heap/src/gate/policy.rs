@@ -1,6 +1,7 @@
 //! What makes a run fail.
 
-use super::{Class, Leak};
+use super::Leak;
+use log_format::reach::Class;
 use std::fmt;
 use std::ops::{Add, AddAssign};
 use std::str::FromStr;
@@ -130,11 +131,16 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a leak counts; `None` if that depends on its class, which is not known.
-    pub fn counts(&self, leak: &Leak<'_>) -> Option<bool> {
+    /// Whether leaks count by their class.
+    pub fn needs_classes(&self) -> bool {
+        self.fail_on.what == What::Unreachable
+    }
+
+    /// Whether a leak counts. One without a class counts only where classes make no difference.
+    pub fn counts(&self, leak: &Leak<'_>) -> bool {
         match self.fail_on.what {
-            What::Any => Some(true),
-            What::Unreachable => Some(leak.class? <= Class::Indirect),
+            What::Any => true,
+            What::Unreachable => leak.class.is_some_and(|class| class <= Class::Indirect),
         }
     }
 

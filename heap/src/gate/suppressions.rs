@@ -1,6 +1,7 @@
 //! Suppressions: leaks that someone has decided to live with.
 
 use super::{Amount, GateError, Leak, builtin, lsan, valgrind};
+use log_format::reach::Class;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -176,7 +177,12 @@ pub fn generate(leak: &Leak<'_>, grammar: Grammar) -> Option<String> {
             let name = frames.iter().find_map(|frame| frame.function)?;
             let mut text = format!("{{\n   leak in {name}\n   Memcheck:Leak\n");
             if let Some(class) = leak.class {
-                let kind = if class.name() == "unreachable" { "definite" } else { class.name() };
+                let kind = match class {
+                    Class::Unreachable => "definite",
+                    Class::Indirect => "indirect",
+                    Class::Possible => "possible",
+                    Class::Reachable => "reachable",
+                };
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "   match-leak-kinds: {kind}");
             }

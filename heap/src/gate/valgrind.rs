@@ -15,7 +15,8 @@
 //! one are passed over at its start. Its C++ names are mangled; a mangled name is made readable when the
 //! entry is read, one with wild cards in it fits nothing.
 
-use super::{Class, Leak, NamedFrame, glob};
+use super::{Leak, NamedFrame, glob};
+use log_format::reach::Class;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,16 +101,21 @@ fn entry(first: usize, body: &[(usize, &str)], demangle: Demangle<'_>) -> Result
     Ok(Some(entry))
 }
 
+/// Place of a class in [`Class::ALL`].
+pub(crate) fn place(class: Class) -> usize {
+    class as usize - 1
+}
+
 fn kinds(given: &str) -> Result<[bool; 4], String> {
     let mut kinds = [false; 4];
     for kind in given.split(',').map(str::trim) {
         match kind {
             "all" => kinds = [true; 4],
             "none" => kinds = [false; 4],
-            "definite" => kinds[Class::Unreachable as usize] = true,
-            "indirect" => kinds[Class::Indirect as usize] = true,
-            "possible" => kinds[Class::Possible as usize] = true,
-            "reachable" => kinds[Class::Reachable as usize] = true,
+            "definite" => kinds[place(Class::Unreachable)] = true,
+            "indirect" => kinds[place(Class::Indirect)] = true,
+            "possible" => kinds[place(Class::Possible)] = true,
+            "reachable" => kinds[place(Class::Reachable)] = true,
             _ => {
                 return Err(format!("{kind:?} is no kind; write definite, indirect, possible, reachable, all or none"));
             }
@@ -141,7 +147,7 @@ fn frame(line: &str, demangle: Demangle<'_>) -> Option<Line> {
 impl Entry {
     /// Whether the entry suppresses a leak. One whose class is not known fits every kind.
     pub fn matches(&self, leak: &Leak<'_>) -> bool {
-        if leak.class.is_some_and(|class| !self.kinds[class as usize]) {
+        if leak.class.is_some_and(|class| !self.kinds[place(class)]) {
             return false;
         }
         let start = self.frames.iter().take_while(|line| line.is_allocator()).count();

@@ -9,7 +9,7 @@
 use crate::arch::{clock, tls};
 use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
-use crate::{start, sys};
+use crate::{reach, start, sys};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
@@ -26,13 +26,19 @@ pub fn watch_exit() {
     // SAFETY: the functions have the right types; libc keeps the first entries in
     // static memory.
     unsafe {
-        on_exit(at_exit, core::ptr::null_mut());
+        on_exit(crate::arch::thunk::at_exit, core::ptr::null_mut());
         at_quick_exit(at_quick);
     }
 }
 
-unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
+/// The end of [`crate::arch::thunk::at_exit`].
+///
+/// # Safety
+/// `slot` and `fp` are its.
+pub unsafe extern "C" fn at_exit(status: i32, slot: *const u64, fp: u64) {
     crate::hooks::sanitizer::ask_whether_off();
+    // SAFETY: the caller's; a state that belongs to this thread.
+    unsafe { reach::leave::handler(slot, fp, own_state()) };
     finish(State::Exited, status);
 }
 
@@ -51,8 +57,7 @@ pub fn finish(state: State, status: i32) {
     if global.filtered.load(Relaxed) != 0 || header.pid.load(Relaxed) != sys::getpid() {
         return;
     }
-    let word = tls::get();
-    let thread = if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() };
+    let thread = own_state();
     // From a handler that interrupts our own drain: the rings are left to the reader.
     let me = if thread.is_null() { 1 } else { thread as usize };
     let mut tries = 0;
@@ -80,6 +85,12 @@ pub fn finish(state: State, status: i32) {
     }
 }
 
+/// This thread's state, or null.
+fn own_state() -> *mut ThreadState {
+    let word = tls::get();
+    if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() }
+}
+
 struct Work {
     global: &'static Global,
     state: State,
@@ -97,6 +108,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
+    if work.state == State::Exited {
+        reach::at_exit(global, drain);
+    }
     header.end_ticks.store(clock::after(), Relaxed);
     header.exit_status.store(work.status as u32 & 0xff, Relaxed);
     global.file.calibrate(0);

@@ -147,7 +147,7 @@ fn leaks<'a>(page: &'a Page<'_>) -> Vec<Leak<'a>> {
         Leak {
             id: finding.identity.to_string(),
             status: status_name(finding.status),
-            class: leak.class.map(|class| class.name()),
+            class: leak.class.map(super::super::reach::class_name),
             blocks: leak.amount.blocks,
             bytes: leak.amount.bytes,
             before: match finding.status {

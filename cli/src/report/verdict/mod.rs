@@ -9,8 +9,8 @@ mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::Profile;
-use heap::gate::{Amount, Class, Finding, Policy, Status, Suppressions, Verdict};
+use heap::{Class, Profile};
+use heap::gate::{Amount, Finding, Policy, Status, Suppressions, Verdict};
 
 use super::page::{Frame, Site};
 use crate::figures::{bytes, counted};
@@ -86,7 +86,7 @@ fn amount(amount: Amount) -> String {
 
 /// What a class is called where one leak is described.
 fn class_name(class: Option<Class>) -> &'static str {
-    class.map_or("not freed", Class::name)
+    class.map_or("not freed", super::reach::class_name)
 }
 
 /// A leak in one line: what, and who allocated it.

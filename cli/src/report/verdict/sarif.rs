@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use heap::Ending;
-use heap::gate::{Class, Finding, Status};
+use heap::gate::{Finding, Status};
+use heap::{Class, Ending};
 use serde_json::{Value, json};
 
 use super::super::page::Frame;
@@ -81,7 +81,7 @@ fn invocations(page: &Page<'_>) -> Vec<Value> {
 }
 
 fn rule(class: Option<Class>) -> usize {
-    class.map_or(4, |class| class as usize)
+    class.map_or(4, |class| class as usize - 1)
 }
 
 fn result(finding: &Finding<'_>, page: &Page<'_>) -> Value {

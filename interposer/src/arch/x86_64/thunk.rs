@@ -216,3 +216,56 @@ macro_rules! thunk_found {
         }
     };
 }
+
+/// `thunk_leaving!(name -> before, slot)`: as [`thunk_before!`] for functions that do
+/// not return: calls `before(arg0, registers)`, where `registers` points at rbx, rbp,
+/// r12 to r15 of the caller, arg0 and the return address.
+#[macro_export]
+macro_rules! thunk_leaving {
+    ($name:ident -> $before:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push r15", ".cfi_adjust_cfa_offset 8",
+                "push r14", ".cfi_adjust_cfa_offset 8",
+                "push r13", ".cfi_adjust_cfa_offset 8",
+                "push r12", ".cfi_adjust_cfa_offset 8",
+                "push rbp", ".cfi_adjust_cfa_offset 8",
+                "push rbx", ".cfi_adjust_cfa_offset 8",
+                "mov rsi, rsp",
+                "call {before}",
+                "add rsp, 48", ".cfi_adjust_cfa_offset -48",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp qword ptr [rip + {slot}]",
+                ".cfi_endproc",
+                before = sym $before,
+                slot = sym $slot,
+            )
+        }
+    };
+}
+
+/// Called by libc at the end of the process: passes on where it was called from.
+///
+/// # Safety
+/// As a function given to `on_exit`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn at_exit(status: i32, argument: *mut core::ffi::c_void) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "mov rsi, rsp",
+        "mov rdx, rbp",
+        "jmp {body}",
+        ".cfi_endproc",
+        body = sym crate::collect::finish::at_exit,
+    )
+}
