@@ -55,6 +55,21 @@ impl<T: Copy> List<T> {
         unsafe { core::slice::from_raw_parts_mut(self.base, self.room) }
     }
 
+    /// Keeps the values for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        let mut kept = 0;
+        let list = self.all_mut();
+        for at in 0..list.len() {
+            if let Some(value) = list.get(at).copied().filter(&mut keep)
+                && let Some(to) = list.get_mut(kept)
+            {
+                *to = value;
+                kept += 1;
+            }
+        }
+        self.truncate(kept);
+    }
+
     /// Keeps the first values only.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

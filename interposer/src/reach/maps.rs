@@ -71,6 +71,9 @@ pub struct Maps {
     pub data: List<Segment>,
     /// Where modules are: start and end.
     pub modules: List<(u64, u64)>,
+    /// What the kernel wrote. Kept, because its own mapping is in the list and must
+    /// not be gone when that is used.
+    _text: List<u8>,
 }
 
 impl Maps {
@@ -80,10 +83,11 @@ impl Maps {
         let mut text = List::<u8>::new(TEXT)?;
         // SAFETY: bytes.
         let len = sys::read_file(b"/proc/self/maps\0", unsafe { text.room() })?;
-        let mut maps = Maps { maps: List::new(MOST)?, data: List::new(4 * MODULES)?, modules: List::new(MODULES)? };
+        let (mut list, data, modules) = (List::new(MOST)?, List::new(4 * MODULES)?, List::new(MODULES)?);
         // SAFETY: bytes.
-        let text = unsafe { text.room() }.get(..len)?;
-        text.split(|&byte| byte == b'\n').filter_map(parse).for_each(|map| maps.maps.push(map));
+        let lines = unsafe { text.room() }.get(..len)?.split(|&byte| byte == b'\n');
+        lines.filter_map(parse).for_each(|map| list.push(map));
+        let mut maps = Maps { maps: list, data, modules, _text: text };
         if maps.maps.all().is_empty() {
             return None;
         }

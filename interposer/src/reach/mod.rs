@@ -76,6 +76,7 @@ fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u
     }
     let alone = threads.all().is_empty();
     let stopped = if alone { None } else { stop::stop(threads.all_mut()) };
+    threads.retain(|thread| thread.known == threads::ALL || !threads::has_ended(thread));
     for thread in threads.all_mut().iter_mut().filter(|thread| thread.known != threads::ALL) {
         threads::look(thread);
         summary.blind += 1;

@@ -366,17 +366,7 @@ fn cut(known: &[Range]) -> Option<List<Range>> {
             open.push(*range);
             next += 1;
         }
-        let mut kept = 0;
-        let list = open.all_mut();
-        for at in 0..list.len() {
-            if let Some(range) = list.get(at).copied().filter(|range| range.end > start)
-                && let Some(to) = list.get_mut(kept)
-            {
-                *to = range;
-                kept += 1;
-            }
-        }
-        open.truncate(kept);
+        open.retain(|range| range.end > start);
         if let Some(best) = open.all().iter().min_by_key(|range| range.rank) {
             out.push(Range { start, end, ..*best });
         }

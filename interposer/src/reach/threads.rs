@@ -50,15 +50,21 @@ pub fn list(list: &mut List<Thread>) -> Option<()> {
     })
 }
 
+/// Whether a thread has ended, though the kernel still lists it: the main one stays so
+/// until the process ends.
+pub fn has_ended(thread: &Thread) -> bool {
+    let mut text = [0u8; 512];
+    let Some(len) = read(thread.tid, b"/stat\0", &mut text) else { return true };
+    let line = text.get(..len).unwrap_or(&[]);
+    // The state stands behind the name, which may hold anything.
+    let state = line.iter().rposition(|&byte| byte == b')').and_then(|at| line.get(at + 2));
+    matches!(state, Some(b'Z' | b'X' | b'x'))
+}
+
 /// Asks where a thread is: its stack pointer if it waits.
 pub fn look(thread: &mut Thread) {
-    let mut path = [0u8; 64];
-    let mut out = log_format::varint::Out::new(&mut path);
-    out.bytes(b"/proc/self/task/");
-    crate::start::decimal(&mut out, thread.tid);
-    out.bytes(b"/syscall\0");
     let mut text = [0u8; 256];
-    let Some(len) = sys::read_file(out.written(), &mut text) else { return };
+    let Some(len) = read(thread.tid, b"/syscall\0", &mut text) else { return };
     // "running", or number, arguments, stack pointer, program counter.
     let mut words = text.get(..len).unwrap_or(&[]).trim_ascii_end().rsplit(|&byte| byte == b' ');
     if let (Some(_), Some(word)) = (words.next(), words.next())
@@ -66,6 +72,15 @@ pub fn look(thread: &mut Thread) {
     {
         (thread.known, thread.sp) = (SP, sp);
     }
+}
+
+fn read(tid: u32, what: &[u8], to: &mut [u8]) -> Option<usize> {
+    let mut path = [0u8; 64];
+    let mut out = log_format::varint::Out::new(&mut path);
+    out.bytes(b"/proc/self/task/");
+    crate::start::decimal(&mut out, tid);
+    out.bytes(what);
+    sys::read_file(out.written(), to)
 }
 
 fn hex(text: &[u8]) -> Option<u64> {
