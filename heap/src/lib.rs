@@ -68,7 +68,7 @@
 //! FrameKind { Native, Truncated(Truncation), Empty, Unknown(u32) }
 //! Module { path: PathBuf, build_id: Vec<u8>, bias, start, end: u64, first_node: u32, end_node: Option<u32>,
 //!          loaded: Nanos, unloaded: Option<Nanos> }
-//! Thread { id: ThreadId, tid: u32, name: String }
+//! Thread { id: ThreadId, tid: u32, name: String, ended: bool }
 //! Point { time: Nanos, live_bytes: Bytes, live_blocks: u64 }          // at most ~1000, in order
 //! Checks { suppressions, options: String, off: bool, asked: Vec<Nanos>, unanswered: u64 }
 //! LiveBlock { ptr: u64, size: Bytes, stack: StackId, thread: ThreadId, time: Nanos, ignored: bool }

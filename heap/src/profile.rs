@@ -255,6 +255,8 @@ pub struct Thread {
     pub tid: u32,
     /// Last known name; empty if none.
     pub name: String,
+    /// Whether it ended before the process.
+    pub ended: bool,
 }
 
 /// A point of the time line.

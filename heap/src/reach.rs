@@ -64,6 +64,10 @@ pub struct SiteReach {
     /// Its direct leaks with everything that only they lead to. What several lead to
     /// counts for one of them.
     pub retained: Tally,
+    /// Its direct leaks that other leaks lead back to.
+    pub rings: u64,
+    /// Class of the block that was made last.
+    pub(crate) last: Option<Class>,
     /// The block whose chain is shown: one of the worst class, with a shortest chain.
     sample: Option<u32>,
 }
@@ -73,6 +77,7 @@ impl SiteReach {
     pub fn add(&mut self, other: &SiteReach) {
         self.classes.add(&other.classes);
         self.retained.add(other.retained);
+        self.rings += other.rings;
     }
 }
 
@@ -108,6 +113,9 @@ pub enum Step {
     Skipped(u64),
 }
 
+/// Stacks kept of what a ring leads to.
+const RING_MEMBERS: usize = 16;
+
 /// Most blocks of a chain that are told one by one.
 const TOLD: usize = 12;
 
@@ -131,6 +139,8 @@ pub struct Reach {
     /// Live blocks without a class: made or freed while the search began.
     pub unjudged: Tally,
     sites: FastMap<u32, SiteReach>,
+    /// Stacks of what the direct leaks in rings lead to, by theirs.
+    rings: FastMap<u32, Vec<StackId>>,
     roots: Vec<Root>,
     table: Table,
     /// The blocks that stand in samples' chains.
@@ -147,6 +157,8 @@ struct Table {
     tables: Vec<u64>,
     /// By block, for those that a stack leads to.
     codes: FastMap<u32, u64>,
+    /// Direct leaks that other leaks lead back to, by block.
+    rings: FastMap<u32, ()>,
     /// Serials of parents, until all blocks are known.
     unresolved: Vec<(u32, u64)>,
 }
@@ -163,6 +175,7 @@ impl Default for Reach {
             totals: Classes::default(),
             unjudged: Tally::default(),
             sites: FastMap::default(),
+            rings: FastMap::default(),
             roots: Vec::new(),
             table: Table::default(),
             blocks: FastMap::default(),
@@ -229,9 +242,15 @@ impl Reach {
         steps
     }
 
-    /// Stacks of the blocks that stand in chains.
+    /// Stacks of the blocks that stand in chains and rings.
     pub(crate) fn stacks(&self) -> impl Iterator<Item = StackId> + '_ {
-        self.blocks.values().map(|block| StackId(block.stack))
+        let chains = self.blocks.values().map(|block| StackId(block.stack));
+        chains.chain(self.rings.values().flatten().copied())
+    }
+
+    /// Stacks of what a site's direct leaks lead to that other leaks lead back to; a few at most.
+    pub fn ring(&self, stack: StackId) -> &[StackId] {
+        self.rings.get(&stack.0).map_or(&[], Vec::as_slice)
     }
 
     /// Joins the recorder's result with the live blocks.
@@ -271,6 +290,8 @@ impl Reach {
             let site = reach.sites.entry(block.stack).or_default();
             reach.totals.0[class as usize - 1].add(tally);
             site.classes.0[class as usize - 1].add(tally);
+            site.last = Some(class);
+            site.rings += u64::from(table.rings.contains_key(&at));
             let better = site.sample.is_none_or(|sample| {
                 let rank = |at: u32| (table.classes[at as usize], depths[at as usize]);
                 rank(at) < rank(sample)
@@ -281,6 +302,12 @@ impl Reach {
             if matches!(class, Class::Unreachable | Class::Indirect)
                 && let Some((_, owner)) = owner
             {
+                if table.rings.contains_key(&owners[at as usize]) {
+                    let members = reach.rings.entry(owner.stack).or_default();
+                    if members.len() < RING_MEMBERS && !members.contains(&StackId(block.stack)) {
+                        members.push(StackId(block.stack));
+                    }
+                }
                 reach.sites.entry(owner.stack).or_default().retained.add(tally);
             }
         }
@@ -317,6 +344,9 @@ impl Table {
             return;
         }
         let at = self.serials.len() as u32;
+        if block.ring {
+            self.rings.insert(at, ());
+        }
         self.serials.push(block.serial);
         self.classes.push(block.class);
         self.tables.push(block.table);

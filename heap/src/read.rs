@@ -339,6 +339,7 @@ fn threads(facts: &Facts) -> Vec<Thread> {
         id: ThreadId(serial),
         tid: fact.tid,
         name: String::from_utf8_lossy(&fact.name).into_owned(),
+        ended: fact.ended,
     });
     threads.collect()
 }

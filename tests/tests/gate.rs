@@ -152,3 +152,26 @@ fn generated_suppressions_suppress_what_they_were_made_for() {
         assert_eq!(held.status.code(), Some(0), "{}", String::from_utf8_lossy(&held.stdout));
     }
 }
+
+#[test]
+fn only_blocks_that_nothing_leads_to_count_as_unreachable() {
+    let overwrite = |args: &[&str]| Run::program("patterns").args(args).by_leak_run(&["-q", "--fail-on", "unreachable"]);
+    let wrong = overwrite(&["overwrite"]);
+    assert_eq!(wrong.status.code(), Some(23), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("1.46 KiB in 5 blocks, unreachable"), "{}", wrong.stderr);
+    // The last block is still held; the tables of ended threads are libc's business.
+    for twin in ["overwrite", "thread"] {
+        let right = overwrite(&[twin, "right"]);
+        assert_eq!(right.status.code(), Some(0), "{}", right.stderr);
+    }
+}
+
+#[test]
+fn without_a_search_nothing_is_said_about_unreachable_blocks() {
+    let run = Run::program("patterns")
+        .arg("overwrite")
+        .env("LEAK_REACH", "0")
+        .by_leak_run(&["-q", "--fail-on", "unreachable"]);
+    assert_eq!((run.status.code(), run.stderr.lines().count()), (Some(2), 1), "{}", run.stderr);
+    assert!(run.stderr.contains("--fail-on any"), "{}", run.stderr);
+}

@@ -60,6 +60,7 @@ pub fn print(
                     frames,
                     cut,
                     reach: None,
+                    pattern: None,
                     path: &[],
                 };
                 stack::print(out, &site, page, sources, paint)?;

@@ -188,8 +188,16 @@ struct Site<'a> {
     retained_blocks: u64,
     retained_bytes: u64,
     path: Vec<PathStep<'a>>,
+    pattern: Option<JsonPattern>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonPattern {
+    kind: &'static str,
+    description: String,
+    advice: &'static str,
 }
 
 #[derive(Serialize)]
@@ -509,6 +517,11 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
             retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
             path: site.path.iter().map(PathStep::from).collect(),
+            pattern: site.pattern.map(|pattern| JsonPattern {
+                kind: pattern.name(),
+                description: pattern.to_string(),
+                advice: pattern.advice(),
+            }),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use heap::patterns::Pattern;
 use heap::{Figures, Profile, SiteReach};
 
 use super::reach::Named;
@@ -49,6 +50,8 @@ pub struct Site<'a> {
     pub cut: Option<&'static str>,
     /// What its blocks' classes are, if that is known.
     pub reach: Option<SiteReach>,
+    /// What it looks like, where there is evidence.
+    pub pattern: Option<Pattern>,
     /// What leads to one of its blocks.
     pub path: &'a [Named],
 }

@@ -94,6 +94,9 @@ pub fn print<'a>(
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
         reached(out, &site, page, paint)?;
+        if let Some(pattern) = site.pattern {
+            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {

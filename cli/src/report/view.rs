@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use heap::{Class, Figures, FrameKind, Group, Profile, RawFrame, SiteReach, StackId, Truncation};
 
+use heap::patterns::{Pattern, counts_references};
+
 use super::hiding;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
@@ -109,6 +111,10 @@ impl<'p> View<'p> {
                 .groups
                 .iter()
                 .filter_map(first_site)
+                .flat_map(|(i, s)| {
+                    let ring = profiles[i].reach.ring(s).iter().copied();
+                    std::iter::once(s).chain(ring).map(move |stack| (i, stack))
+                })
                 .flat_map(|(i, s)| view.places(i, s))
                 .collect(),
             _ => Vec::new(),
@@ -219,8 +225,20 @@ impl<'p> View<'p> {
                 frames,
                 cut,
                 reach: self.reach(group),
+                pattern: self.pattern(group, names),
                 path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
+        })
+    }
+
+    /// What a site looks like; of several, the one with most bytes.
+    fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
+        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
+            stacks.iter().any(|&stack| {
+                let (frames, _) = self.whole_stack(profile, stack, names);
+                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+            })
         })
     }
 

@@ -51,6 +51,8 @@ pub struct ThreadFact {
     pub tid: u32,
     /// Last known name.
     pub name: Vec<u8>,
+    /// Whether it ended before the process.
+    pub ended: bool,
 }
 
 /// What a program says to whoever checks it for leaks.
@@ -158,7 +160,7 @@ impl Facts {
                 self.disagreements.push((ours, theirs));
             }
             BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
-            BlobKind::ThreadEnd => {}
+            BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
             BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
             BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
             BlobKind::Ignore => self.checks.ignored.push((In::new(blob.payload).uint()?, blob.time)),

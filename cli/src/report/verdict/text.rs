@@ -41,6 +41,9 @@ pub fn print(mut out: &mut dyn Write, page: &Page<'_>, paint: Paint) -> io::Resu
             paint.faint(&finding.identity)
         )?;
         if let Some(site) = page.site(finding) {
+            if let Some(pattern) = site.pattern {
+                writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+            }
             stack::print(&mut out, site, &looks, &mut sources, paint)?;
         }
     }
