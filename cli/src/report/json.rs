@@ -100,6 +100,8 @@ struct Leaks {
     classes: ByClass,
     not_judged: Amount,
     processes: u64,
+    search_ns: u64,
+    searched_bytes: u64,
     remarks: Vec<String>,
 }
 
@@ -467,6 +469,8 @@ fn leaks(view: &View<'_>) -> Option<Leaks> {
         classes: by_class(&sums.classes),
         not_judged: sums.unjudged.into(),
         processes: sums.known,
+        search_ns: sums.ns,
+        searched_bytes: sums.scanned,
         remarks: sums.remarks,
     })
 }
