@@ -87,8 +87,8 @@ pub use log_format::layout::StopReason;
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
 pub use profile::{
-    Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
-    RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+    Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process,
+    Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
 pub use read::{OnProgress, Options, Progress, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;

@@ -40,7 +40,10 @@ impl Mappings {
         if let Some((_, before)) = self.by_start.range_mut(..start).next_back()
             && before.end > start
         {
-            let rest = Range { start: end, ..*before };
+            let rest = Range {
+                start: end,
+                ..*before
+            };
             before.end = start;
             if rest.end > end {
                 self.by_start.insert(end, rest);
@@ -50,7 +53,13 @@ impl Mappings {
             if let Some(inside) = self.by_start.remove(&key)
                 && inside.end > end
             {
-                self.by_start.insert(end, Range { start: end, ..inside });
+                self.by_start.insert(
+                    end,
+                    Range {
+                        start: end,
+                        ..inside
+                    },
+                );
             }
         }
     }

@@ -356,7 +356,10 @@ impl Profile {
 
     /// The thread with this serial number; `None` if the log does not name it.
     pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
-        let index = self.threads.binary_search_by_key(&id, |thread| thread.id).ok()?;
+        let index = self
+            .threads
+            .binary_search_by_key(&id, |thread| thread.id)
+            .ok()?;
         self.threads.get(index)
     }
 

@@ -108,7 +108,9 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
 /// Plays several logs, as many at a time as there are processors; the results
 /// are in the order of the paths.
 pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    let workers = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| replay(path, options)).collect();
     }
@@ -171,12 +173,22 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList) -> Profile {
     let facts = std::mem::take(&mut replay.facts);
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
-    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
+    let end = if info.end_ticks == 0 {
+        replay.last_time
+    } else {
+        info.end_ticks
+    };
     let modules = modules(&facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
-    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let timeline =
+        replay
+            .timeline
+            .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
     let sites = sites(replay.sites.finish(), &live);
-    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let site_of = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
     if !damage.is_empty() {
@@ -194,7 +206,10 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         }
     }
     if facts.broken > 0 {
-        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
+        damage.add(format!(
+            "remarks on the process that cannot be decoded: {}",
+            facts.broken
+        ));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);
@@ -324,8 +339,10 @@ fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live) -> Vec<
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
-    let number_of: crate::live::FastMap<u32, u32> =
-        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let number_of: crate::live::FastMap<u32, u32> = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     for (_, block) in live.iter() {
         let Some(&number) = number_of.get(&block.stack) else {
             continue;

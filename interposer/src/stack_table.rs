@@ -9,7 +9,9 @@
 use crate::collect::file::LogFile;
 use crate::sys;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-use log_format::layout::{ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind};
+use log_format::layout::{
+    ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind,
+};
 
 /// Most nodes: 16 M, 256 MiB of address space.
 const MAX_NODES: u32 = 1 << 24;
@@ -75,7 +77,10 @@ impl StackTable {
         self.nodes.store(base.cast(), Release);
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);
-        self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
+        self.table.store(
+            table as u64 | u64::from(FIRST_TABLE.trailing_zeros()),
+            Release,
+        );
         // SAFETY: the start of the reservation.
         unsafe {
             let page = file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, base)?;
@@ -102,7 +107,11 @@ impl StackTable {
 
     /// Maps the next chunks. Only one thread does; others use what is there.
     fn grow(&self, file: &LogFile) -> Result<(), StopReason> {
-        if self.growing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
+        if self
+            .growing
+            .compare_exchange(0, this_thread(), Acquire, Relaxed)
+            .is_err()
+        {
             return Ok(());
         }
         let mapped = self.mapped.load(Relaxed);
@@ -115,9 +124,14 @@ impl StackTable {
             // SAFETY: inside the reservation, beyond everything mapped.
             unsafe {
                 let at = self.nodes.load(Relaxed).add(mapped as usize);
-                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast())
-                    // The header page was for the extent's header only.
-                    .map(|page| sys::unmap(page, PAGE as usize))
+                file.extend(
+                    ExtentKind::Nodes,
+                    mapped >> NODE_CHUNK_SHIFT,
+                    len,
+                    at.cast(),
+                )
+                // The header page was for the extent's header only.
+                .map(|page| sys::unmap(page, PAGE as usize))
             }
         };
         if result.is_ok() {
@@ -156,11 +170,24 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(Node { parent, kind, payload }, table, bits, slot);
+                return self.insert(
+                    Node {
+                        parent,
+                        kind,
+                        payload,
+                    },
+                    table,
+                    bits,
+                    slot,
+                );
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
-            if node.payload == payload && node.parent == parent && node.kind == kind && !self.is_dead(id, payload) {
+            if node.payload == payload
+                && node.parent == parent
+                && node.kind == kind
+                && !self.is_dead(id, payload)
+            {
                 return id;
             }
             slot = (slot + 1) & mask;
@@ -177,14 +204,20 @@ impl StackTable {
     #[cold]
     #[inline(never)]
     fn insert(&self, node: Node, table: *mut u32, bits: u32, slot: u32) -> u32 {
-        let Some(global) = crate::global::get() else { return 0 };
-        let Some(id) = self.take_id(&global.file) else { return 0 };
+        let Some(global) = crate::global::get() else {
+            return 0;
+        };
+        let Some(id) = self.take_id(&global.file) else {
+            return 0;
+        };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
             self.nodes.load(Relaxed).add(id as usize).write(node);
         }
         if let Some(header) = global.file.header() {
-            header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
+            header
+                .node_count
+                .store(u64::from(self.next.load(Relaxed)), Release);
         }
         match self.publish(id, table, bits, slot) {
             // Another thread made the same node at the same moment; ours is not used.
@@ -211,7 +244,11 @@ impl StackTable {
                 match entry.compare_exchange(0, id, AcqRel, Acquire) {
                     Ok(_) => return None,
                     Err(seen) if seen == id => return None,
-                    Err(seen) if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) => return Some(seen),
+                    Err(seen)
+                        if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) =>
+                    {
+                        return Some(seen);
+                    }
                     Err(_) => slot = (slot + 1) & mask,
                 }
             }
@@ -247,7 +284,10 @@ impl StackTable {
                 id = self.next.load(Relaxed);
                 continue;
             }
-            match self.next.compare_exchange_weak(id, id + 1, Relaxed, Relaxed) {
+            match self
+                .next
+                .compare_exchange_weak(id, id + 1, Relaxed, Relaxed)
+            {
                 Ok(_) => return Some(id),
                 Err(seen) => id = seen,
             }
@@ -303,11 +343,27 @@ impl StackTable {
     pub fn forget(&self, start: u64, end: u64) {
         let index = self.dead_count.load(Relaxed) as usize;
         let slot = index.min(MAX_DEAD - 1);
-        let Some(dead) = self.dead.get(slot) else { return };
+        let Some(dead) = self.dead.get(slot) else {
+            return;
+        };
         // The last entry stands for all that did not fit.
         let merge = index >= MAX_DEAD;
-        dead.start.store(if merge { dead.start.load(Relaxed).min(start) } else { start }, Relaxed);
-        dead.end.store(if merge { dead.end.load(Relaxed).max(end) } else { end }, Relaxed);
+        dead.start.store(
+            if merge {
+                dead.start.load(Relaxed).min(start)
+            } else {
+                start
+            },
+            Relaxed,
+        );
+        dead.end.store(
+            if merge {
+                dead.end.load(Relaxed).max(end)
+            } else {
+                end
+            },
+            Relaxed,
+        );
         dead.below.store(self.next.load(Relaxed), Relaxed);
         if !merge {
             self.dead_count.store(index as u32 + 1, Release);

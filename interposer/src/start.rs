@@ -8,8 +8,8 @@ use crate::collect::{self, file::MAX_PATH};
 use crate::global::{Global, Phase};
 use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
-use crate::unwind::cache;
 use crate::stack_table::StackTable;
+use crate::unwind::cache;
 use crate::{hooks, originals, sys, thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -35,8 +35,11 @@ struct Parent {
 // SAFETY: see the type; a race of two forking threads can at worst mix two equal paths.
 unsafe impl Sync for Parent {}
 
-static PARENT: Parent =
-    Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+static PARENT: Parent = Parent {
+    path: UnsafeCell::new([0; MAX_PATH]),
+    len: AtomicU64::new(0),
+    id: [AtomicU64::new(0), AtomicU64::new(0)],
+};
 /// Whether this image of the process has had a log: then a new one is a child's.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -68,7 +71,10 @@ pub fn variable(name: &[u8]) -> &'static [u8] {
         }
         while !(*entry).is_null() {
             let text = c_bytes(*entry);
-            if let Some(value) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+            if let Some(value) = text
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(b"="))
+            {
                 return value;
             }
             entry = entry.add(1);
@@ -103,7 +109,11 @@ pub fn begin(global: &'static Global) {
     let errno = unsafe { *libc::__errno_location() };
     let mark = tls::get();
     tls::set(thread::BUSY);
-    let phase = if try_begin(global) { Phase::Recording } else { Phase::Dormant };
+    let phase = if try_begin(global) {
+        Phase::Recording
+    } else {
+        Phase::Dormant
+    };
     global.set_phase(phase);
     sys::futex_wake(global.phase_word());
     tls::set(mark);
@@ -132,10 +142,14 @@ fn try_begin(global: &'static Global) -> bool {
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
-    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else { return false };
+    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else {
+        return false;
+    };
     global.rules.store(rules.cast(), Relaxed);
     global.rules_generation.store(0, Relaxed);
-    global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
+    global
+        .selfcheck_every
+        .store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
@@ -151,9 +165,16 @@ fn try_begin(global: &'static Global) -> bool {
 
 /// Fills the new file with what a log begins with.
 fn begin_log(
-    global: &'static Global, drain: &mut collect::drain::Drain, fd: sys::Fd, tsc: bool, again: bool, address_space: u64,
+    global: &'static Global,
+    drain: &mut collect::drain::Drain,
+    fd: sys::Fd,
+    tsc: bool,
+    again: bool,
+    address_space: u64,
 ) -> bool {
-    let Some(header) = global.file.header() else { return false };
+    let Some(header) = global.file.header() else {
+        return false;
+    };
     fill(header, tsc, again);
     if address_space < MIN_ADDRESS_SPACE {
         // What we would reserve is the program's.
@@ -162,12 +183,21 @@ fn begin_log(
         global.stop(StopReason::AddressSpace);
         return false;
     }
-    if global.stacks.init(&global.file, fd, address_space != u64::MAX).is_err() {
+    if global
+        .stacks
+        .init(&global.file, fd, address_space != u64::MAX)
+        .is_err()
+    {
         return false;
     }
     // SAFETY: no fixed place; then a fresh extent.
     let first = unsafe {
-        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, core::ptr::null_mut()) {
+        match global.file.extend_first(
+            fd,
+            ExtentKind::Ring,
+            thread::FIRST_EXTENT,
+            core::ptr::null_mut(),
+        ) {
             Ok(extent) => thread::make_first(global, extent),
             Err(_) => false,
         }
@@ -190,7 +220,9 @@ fn begin_log(
 fn number(text: &[u8]) -> u64 {
     text.iter()
         .take_while(|b| b.is_ascii_digit())
-        .fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
+        .fold(0u64, |n, b| {
+            n.saturating_mul(10).saturating_add(u64::from(b - b'0'))
+        })
 }
 
 /// With `LEAK_VERBOSE=1`: one line to stderr.
@@ -231,26 +263,50 @@ fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> 
     let exe = executable(exe);
     let name = exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
-    let pattern: &[u8] = if given.is_empty() { b"%e.%p.leak" } else { given };
+    let pattern: &[u8] = if given.is_empty() {
+        b"%e.%p.leak"
+    } else {
+        given
+    };
     let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
     let cwd = cwd.get(..cwd_len).unwrap_or(&[]);
     // A child that has changed its directory writes beside its parent.
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
     let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
-    let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
+    let beside = parent
+        .iter()
+        .rposition(|&b| b == b'/')
+        .and_then(|at| parent.get(..at))
+        .unwrap_or(&[]);
     let temporary = variable(b"TMPDIR");
     let absolute = pattern.first() == Some(&b'/');
     let dirs: [&[u8]; 4] = [
-        if child && !beside.is_empty() { beside } else { cwd },
+        if child && !beside.is_empty() {
+            beside
+        } else {
+            cwd
+        },
         cwd,
-        if temporary.is_empty() { b"/tmp" } else { temporary },
+        if temporary.is_empty() {
+            b"/tmp"
+        } else {
+            temporary
+        },
         b"/tmp",
     ];
     let mut made = None;
     'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
         for attempt in 0..100u32 {
-            let Some(len) = expand(path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let Some(len) = expand(
+                path,
+                if absolute { b"" } else { dir },
+                pattern,
+                name,
+                attempt,
+            ) else {
+                continue 'dirs;
+            };
             let path = path.get(..len).unwrap_or(&[]);
             match global.file.create(path, room) {
                 Ok(created) => {
@@ -324,9 +380,15 @@ fn fill(header: &Header, tsc: bool, child: bool) {
     }
     header.pid.store(sys::getpid(), Relaxed);
     header.ppid.store(sys::getppid(), Relaxed);
-    header.clock.store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
-    header.start_wall_ns.store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
-    header.start_ns.store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
+    header
+        .clock
+        .store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
+    header
+        .start_wall_ns
+        .store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
+    header
+        .start_ns
+        .store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
     header.start_ticks.store(clock::before(), Relaxed);
     if child {
         header.flags.store(flag::FORK_CHILD, Relaxed);
@@ -340,16 +402,23 @@ fn fill(header: &Header, tsc: bool, child: bool) {
 /// Process and modules: one META block.
 fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool) {
     const ROOM: usize = 256 << 10;
-    let Some(buffer) = sys::map_private(ROOM) else { return };
+    let Some(buffer) = sys::map_private(ROOM) else {
+        return;
+    };
     // SAFETY: a fresh mapping.
-    let (blobs, scratch) = unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) }.split_at_mut(ROOM / 2);
+    let (blobs, scratch) =
+        unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) }.split_at_mut(ROOM / 2);
     let mut out = Out::new(blobs);
     let time = clock::before();
     let (exe, scratch) = scratch.split_at_mut(MAX_PATH);
     let (cwd, scratch) = scratch.split_at_mut(MAX_PATH);
     let exe = executable(exe);
     let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
-    let len = if child { PARENT.len.load(Relaxed) as usize } else { 0 };
+    let len = if child {
+        PARENT.len.load(Relaxed) as usize
+    } else {
+        0
+    };
     let process = Process {
         exe,
         cwd: cwd.get(..cwd_len).unwrap_or(&[]),
@@ -359,9 +428,21 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool)
     };
     let mut payload = Out::new(scratch);
     process.encode(&mut payload);
-    Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
+    Blob {
+        what: BlobKind::Process as u8,
+        time,
+        thread: 0,
+        payload: payload.written(),
+    }
+    .encode(&mut out);
     global.modules.scan(global, exe, &mut |payload| {
-        Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
+        Blob {
+            what: BlobKind::ModuleLoad as u8,
+            time,
+            thread: 0,
+            payload,
+        }
+        .encode(&mut out);
     });
     drain.append(global, BlockKind::Meta, out.written());
     // SAFETY: nothing refers to it any more.
@@ -379,7 +460,9 @@ fn arguments() -> &'static [u8] {
         }
         let count = *stack as usize;
         let argv = stack.add(1).cast::<*const libc::c_char>();
-        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else { return &[] };
+        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else {
+            return &[];
+        };
         let (first, last) = (*argv, *argv.add(last));
         if first.is_null() || last.is_null() || last < first {
             return &[];

@@ -98,7 +98,8 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
             at as usize,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED)
+                as usize,
             usize::MAX,
             0,
         )
@@ -121,7 +122,15 @@ pub unsafe fn unmap(addr: *mut u8, len: usize) {
 /// The range is a private anonymous mapping of ours.
 pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
     // SAFETY: by the caller's promise.
-    if unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) } != 0 {
+    if unsafe {
+        syscall3(
+            libc::SYS_madvise,
+            addr as usize,
+            len,
+            libc::MADV_WIPEONFORK as usize,
+        )
+    } != 0
+    {
         WIPES.store(false, Relaxed);
     }
 }
@@ -160,8 +169,16 @@ pub fn close(fd: Fd) {
 /// Reserves `len` bytes at `offset`: later writes there cannot fail for want of room.
 pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
-    retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
-        .map(|_| ())
+    retry(|| unsafe {
+        syscall4(
+            libc::SYS_fallocate,
+            fd.0 as usize,
+            0,
+            offset as usize,
+            len as usize,
+        )
+    })
+    .map(|_| ())
 }
 
 /// Writes `bytes` at `offset`.
@@ -197,7 +214,14 @@ pub fn identity(fd: Fd) -> Option<[u64; 2]> {
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.
-    let ret = unsafe { syscall3(libc::SYS_fcntl, fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize) };
+    let ret = unsafe {
+        syscall3(
+            libc::SYS_fcntl,
+            fd.0 as usize,
+            libc::F_DUPFD_CLOEXEC as usize,
+            least as usize,
+        )
+    };
     check(ret).ok().map(|fd| Fd(fd as i32))
 }
 
@@ -208,7 +232,12 @@ pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
     }
     // SAFETY: the path is NUL-terminated, the buffer writable.
     check(unsafe {
-        syscall3(libc::SYS_readlink, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len())
+        syscall3(
+            libc::SYS_readlink,
+            path.as_ptr() as usize,
+            buf.as_mut_ptr() as usize,
+            buf.len(),
+        )
     })
 }
 
@@ -240,7 +269,14 @@ pub fn getppid() -> u32 {
 pub fn random() -> [u64; 2] {
     let mut out = [0u64; 2];
     // SAFETY: 16 writable bytes. GRND_NONBLOCK: never wait for entropy.
-    unsafe { syscall3(libc::SYS_getrandom, ptr::addr_of_mut!(out) as usize, 16, libc::GRND_NONBLOCK as usize) };
+    unsafe {
+        syscall3(
+            libc::SYS_getrandom,
+            ptr::addr_of_mut!(out) as usize,
+            16,
+            libc::GRND_NONBLOCK as usize,
+        )
+    };
     out
 }
 
@@ -276,7 +312,13 @@ pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
 pub fn rlimit(resource: u32) -> u64 {
     let mut limit = [u64::MAX; 2];
     // SAFETY: two writable words.
-    unsafe { syscall2(libc::SYS_getrlimit, resource as usize, limit.as_mut_ptr() as usize) };
+    unsafe {
+        syscall2(
+            libc::SYS_getrlimit,
+            resource as usize,
+            limit.as_mut_ptr() as usize,
+        )
+    };
     limit[0]
 }
 

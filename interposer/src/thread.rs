@@ -14,9 +14,9 @@
 //! needs no test for it.
 
 use crate::arch::{clock, stack, tls};
+use crate::collect::{self, Room};
 use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
-use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
@@ -94,7 +94,9 @@ impl ThreadState {
     /// What is known of the stack that contains `sp`.
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
-        Bounds { top: if known { self.stack_top } else { 0 } }
+        Bounds {
+            top: if known { self.stack_top } else { 0 },
+        }
     }
 }
 
@@ -130,7 +132,9 @@ fn slow_ready(word: usize) -> *mut ThreadState {
         PASSED_BY.fetch_add(1, Relaxed);
         return null;
     }
-    let Some(global) = global::get_or_map() else { return null };
+    let Some(global) = global::get_or_map() else {
+        return null;
+    };
     if word == BUSY {
         lost(global);
         return null;
@@ -161,7 +165,11 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let room = if (*thread).producer.has_room() { Room::Yes } else { collect::make_room(global, thread) };
+        let room = if (*thread).producer.has_room() {
+            Room::Yes
+        } else {
+            collect::make_room(global, thread)
+        };
         if room == Room::Stuck {
             let other = move_on(global, thread);
             if !other.is_null() {
@@ -224,7 +232,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
 
 /// Another thread may be changing it for all: look again after the store.
 fn learn_precision(global: &Global, state: &ThreadState) {
-    state.precise.store(global.precise.load(SeqCst) != 0, SeqCst);
+    state
+        .precise
+        .store(global.precise.load(SeqCst) != 0, SeqCst);
     if global.precise.load(SeqCst) != 0 {
         state.precise.store(true, SeqCst);
     }
@@ -239,7 +249,12 @@ unsafe fn say_start(thread: *mut ThreadState) {
     let mut out = Out::new(&mut buf);
     // SAFETY: by the caller's promise.
     unsafe {
-        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name: b"" }.encode(&mut out);
+        blob::Thread {
+            serial: (*thread).serial,
+            tid: (*thread).tid,
+            name: b"",
+        }
+        .encode(&mut out);
         blob(thread, BlobKind::ThreadStart, out.written());
     }
 }
@@ -262,7 +277,11 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     // SAFETY: acquired: ours alone.
     let state = unsafe { &mut *thread };
     prepare(global, state, late);
-    state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
+    state.tid = if global.filtered.load(Relaxed) != 0 {
+        0
+    } else {
+        sys::gettid()
+    };
     state.rounds = 0;
     // The ring may still be full of its last owner's events.
     // SAFETY: ours alone.
@@ -328,7 +347,11 @@ unsafe fn read_clock(thread: *mut ThreadState) {
         let state = &mut *thread;
         let now = clock::before();
         let passed = now.wrapping_sub(state.now) / u64::from(state.ticks);
-        state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
+        state.ticks = if passed > SLOW {
+            1
+        } else {
+            (state.ticks * 2).min(MAX_TICKS)
+        };
         state.ticks_left = state.ticks;
         state.now = now;
         let position = state.producer.reserve(8, stack::pointer() as u64);
@@ -360,7 +383,10 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         // SAFETY: published states stay mapped.
         let (owner, full) = unsafe {
             let state = &*thread;
-            (&state.owner, state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
+            (
+                &state.owner,
+                state.producer.pending(&*state.ring) > (state.mask + 1) / 2,
+            )
         };
         // One that was left full is not for a thread that wants to write.
         if full {
@@ -381,7 +407,14 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         return core::ptr::null_mut();
     };
     // SAFETY: no fixed place.
-    match unsafe { global.file.extend(ExtentKind::Ring, index as u32, RING + PAGE, core::ptr::null_mut()) } {
+    match unsafe {
+        global.file.extend(
+            ExtentKind::Ring,
+            index as u32,
+            RING + PAGE,
+            core::ptr::null_mut(),
+        )
+    } {
         // SAFETY: a fresh extent of that size.
         Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
         // This thread's events are lost; those of others are not.
@@ -404,14 +437,22 @@ pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
 /// # Safety
 /// The extent is fresh and mapped; called once, by the thread that starts.
 pub unsafe fn make_first(global: &'static Global, extent: *mut u8) -> bool {
-    let Some(slot) = global.states.first() else { return false };
+    let Some(slot) = global.states.first() else {
+        return false;
+    };
     // SAFETY: by the caller's promise.
     let made = !unsafe { make_state(slot, extent, FIRST_RING, 0, 0) }.is_null();
     global.state_count.store(1, Release);
     made
 }
 
-unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u64, index: u32, owner: u32) -> *mut ThreadState {
+unsafe fn make_state(
+    slot: &AtomicPtr<ThreadState>,
+    extent: *mut u8,
+    capacity: u64,
+    index: u32,
+    owner: u32,
+) -> *mut ThreadState {
     // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
     unsafe {
         let ring = extent.add(64).cast::<RingHeader>();
@@ -427,13 +468,20 @@ unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u
 }
 
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
-unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
+unsafe fn map_state(
+    ring: *const RingHeader,
+    data: *mut u64,
+    capacity: u64,
+    index: u32,
+) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
     let array = MAX_FRAMES * size_of::<Frame>();
     let known = KNOWN * size_of::<Known>();
     let level = 2 * array + known;
     let len = head + 2 * level + OWN_STACK;
-    let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
+    let Some(base) = sys::map_private(len) else {
+        return core::ptr::null_mut();
+    };
     // SAFETY: the mapping is fresh and large enough for all parts.
     unsafe {
         sys::wipe_on_fork(base, len);
@@ -586,13 +634,19 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
 ///
 /// # Safety
 /// `thread` is this thread's state.
-pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8), argument: *mut u8) {
+pub unsafe fn deep(
+    thread: *mut ThreadState,
+    path: unsafe extern "C" fn(*mut u8),
+    argument: *mut u8,
+) {
     // SAFETY: by the caller's promise; the own stack is used by one path at a time.
     unsafe {
         let sp = stack::pointer();
         let state = &*thread;
         let known = (sp as u64) < state.stack_top && sp as u64 >= state.stack_low;
-        if known && sp - state.stack_low as usize > DEEP_PATH || state.on_own_stack.swap(1, Relaxed) != 0 {
+        if known && sp - state.stack_low as usize > DEEP_PATH
+            || state.on_own_stack.swap(1, Relaxed) != 0
+        {
             path(argument);
             return;
         }
@@ -605,7 +659,11 @@ pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8)
 pub fn all(global: &Global) -> impl Iterator<Item = &'static ThreadState> + '_ {
     let count = global.state_count.load(Acquire).min(MAX_THREADS);
     // SAFETY: published states stay mapped.
-    global.states.iter().take(count).filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
+    global
+        .states
+        .iter()
+        .take(count)
+        .filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
 }
 
 /// Whether a thread owns the state now.

@@ -169,7 +169,12 @@ impl Log {
     /// decompressed by a thread ahead of the caller.
     pub fn stream(&mut self) -> Stream<'_> {
         let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
-        let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
+        let blocks = self
+            .blocks
+            .iter()
+            .filter(|b| wanted(b.kind))
+            .copied()
+            .collect();
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
     }
 

@@ -392,7 +392,10 @@ impl<'a> Decoder<'a> {
 
     /// The sums, through `make_room(count)` that gives the place to put them;
     /// it may refuse a count it finds absurd.
-    pub fn sums<'s>(&mut self, make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>) -> Option<()> {
+    pub fn sums<'s>(
+        &mut self,
+        make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>,
+    ) -> Option<()> {
         let count = usize::try_from(self.rest.uint()?).ok()?;
         // Six bytes a sum at least: a count beyond that is damage.
         if count > self.rest.rest().len() / 6 {
@@ -420,7 +423,11 @@ impl<'a> Decoder<'a> {
         for sum in sums.iter_mut() {
             let mask = input.byte()?;
             for (class, slot) in sum.lifetimes.iter_mut().enumerate() {
-                *slot = if mask >> class & 1 != 0 { input.u32()? } else { 0 };
+                *slot = if mask >> class & 1 != 0 {
+                    input.u32()?
+                } else {
+                    0
+                };
             }
         }
         Some(())
@@ -533,7 +540,15 @@ mod tests {
     use std::vec::Vec;
 
     fn event() -> impl Strategy<Value = Event> {
-        (0u8..=10, any::<u32>(), any::<u32>(), 0u64..1 << 40, any::<u64>(), any::<u64>(), any::<u32>())
+        (
+            0u8..=10,
+            any::<u32>(),
+            any::<u32>(),
+            0u64..1 << 40,
+            any::<u64>(),
+            any::<u64>(),
+            any::<u32>(),
+        )
             .prop_map(|(kind, thread, stack, time, ptr, size, serial)| Event {
                 kind: EventKind::from_raw(kind).unwrap(),
                 thread,
@@ -546,16 +561,20 @@ mod tests {
     }
 
     fn sum() -> impl Strategy<Value = Sum> {
-        (any::<u32>(), any::<u64>(), any::<u32>(), any::<[u32; LIFETIMES]>()).prop_map(
-            |(stack, bytes, allocations, lifetimes)| Sum {
+        (
+            any::<u32>(),
+            any::<u64>(),
+            any::<u32>(),
+            any::<[u32; LIFETIMES]>(),
+        )
+            .prop_map(|(stack, bytes, allocations, lifetimes)| Sum {
                 stack,
                 allocations: u64::from(allocations),
                 reallocations: 3,
                 bytes,
                 temporary: 1,
                 lifetimes,
-            },
-        )
+            })
     }
 
     proptest! {

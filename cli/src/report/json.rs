@@ -173,7 +173,12 @@ pub fn print(
     serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
 }
 
-fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
+fn report<'a>(
+    view: &'a View<'a>,
+    loss: &'a Loss,
+    names: &'a Names,
+    options: &Options,
+) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
     let first = processes.first().cloned();
     if processes.len() == 1 {
@@ -225,7 +230,11 @@ fn totals(view: &View<'_>) -> Totals {
         peak_bytes: sums.peak_bytes,
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
-        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
+        mappings: view
+            .profiles
+            .iter()
+            .map(|profile| profile.totals.mappings)
+            .sum(),
         mapped_bytes: view
             .profiles
             .iter()
@@ -236,7 +245,9 @@ fn totals(view: &View<'_>) -> Totals {
 }
 
 fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
-    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
+    let disagreements = profiles
+        .iter()
+        .flat_map(|profile| &profile.loss.disagreements);
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,

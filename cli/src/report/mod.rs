@@ -138,7 +138,8 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
     let loaded = load::logs(logs, &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
+    let written =
+        write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
     match written {
         // Who reads no further wants no more.
@@ -220,7 +221,9 @@ fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'s
     programs.sort_unstable();
     programs.dedup();
     let files = LocalFiles::new(&options.symbols);
-    let modules = programs.into_iter().filter_map(|number| names.module(number));
+    let modules = programs
+        .into_iter()
+        .filter_map(|number| names.module(number));
     modules
         .filter_map(|known| {
             let allocator = builtin::find(&known.module, &files)?;
@@ -319,7 +322,10 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
 
     let mut hints = Vec::new();
     let mut plain = Vec::new();
-    for known in without_lines.iter().filter_map(|(path, _)| names.by_path(path)) {
+    for known in without_lines
+        .iter()
+        .filter_map(|(path, _)| names.by_path(path))
+    {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)

@@ -87,7 +87,11 @@ impl Names {
     fn intern(&mut self, module: &heap::Module, program: &Path) -> u32 {
         // The loader has no name for the program itself.
         let unnamed = module.path.as_os_str().is_empty();
-        let path = if unnamed { program } else { module.path.as_path() };
+        let path = if unnamed {
+            program
+        } else {
+            module.path.as_path()
+        };
         let identity = match module.build_id.as_slice() {
             [] => Identity::Path(path.to_owned()),
             id => Identity::BuildId(id.to_vec()),
@@ -122,7 +126,10 @@ impl Names {
             return Place::NOWHERE;
         };
         self.modules.push(Known {
-            module: symbolizer::Module { path, build_id: None },
+            module: symbolizer::Module {
+                path,
+                build_id: None,
+            },
             detail: None,
             problem: None,
             jit: Some(map),
@@ -131,7 +138,11 @@ impl Names {
     }
 
     /// Looks up what is not known yet. `progress` is told how many addresses are done.
-    pub fn look_up(&mut self, places: impl Iterator<Item = Place>, progress: &(dyn Fn(usize) + Sync)) {
+    pub fn look_up(
+        &mut self,
+        places: impl Iterator<Item = Place>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) {
         let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
         for place in places {
             if place.module != Place::NOWHERE && !self.found.contains_key(&place) {
@@ -204,7 +215,10 @@ impl Mapped {
         // The call is before the address to return to.
         let call = frame.address.wrapping_sub(1);
         let inside = frame.module.and_then(|id| {
-            let (module, bias) = (self.modules.get(id.0 as usize)?, self.biases.get(id.0 as usize)?);
+            let (module, bias) = (
+                self.modules.get(id.0 as usize)?,
+                self.biases.get(id.0 as usize)?,
+            );
             Some(Place {
                 module: *module,
                 at: call.wrapping_sub(*bias),

@@ -30,8 +30,9 @@ fn without_arguments(name: &str) -> String {
     let mut depth = 0usize;
     let mut before = ' ';
     for c in name.chars() {
-        let opens =
-            c == '<' && (before.is_alphanumeric() || "_:}".contains(before)) && !short.ends_with("operator");
+        let opens = c == '<'
+            && (before.is_alphanumeric() || "_:}".contains(before))
+            && !short.ends_with("operator");
         match c {
             '<' if depth > 0 => depth += 1,
             '<' if opens => {
@@ -84,7 +85,10 @@ pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
     {
         return Cow::Borrowed(below);
     }
-    match path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+    match path
+        .strip_prefix("/rustc/")
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some((_, inside)) => Cow::Owned(format!("rust:{inside}")),
         None => Cow::Borrowed(path),
     }
@@ -96,7 +100,10 @@ mod tests {
 
     #[test]
     fn short_names_stay_whole() {
-        for name in ["main", "std::vector<int, std::allocator<int> >::push_back(int&&)"] {
+        for name in [
+            "main",
+            "std::vector<int, std::allocator<int> >::push_back(int&&)",
+        ] {
             assert_eq!(function(name), name);
         }
     }

@@ -158,7 +158,11 @@ fn frame_line(
         && !hiding::is_standard(frame)
         && let Some(source) = sources.line(file, line)
     {
-        writeln!(out, "         {}", paint.faint(format_args!("{line}: {source}")))?;
+        writeln!(
+            out,
+            "         {}",
+            paint.faint(format_args!("{line}: {source}"))
+        )?;
     }
     Ok(())
 }

@@ -152,7 +152,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         Some(time) => format!(", {} after the start", duration(time.0)),
         None => ", the sum of each process's own".to_owned(),
     };
-    line(out, "peak", &format_args!("{}{when}", bytes(sums.peak_bytes)))?;
+    line(
+        out,
+        "peak",
+        &format_args!("{}{when}", bytes(sums.peak_bytes)),
+    )?;
     let reallocations = match sums.reallocations {
         0 => String::new(),
         n => format!(", {}", counted(n, "reallocation")),
@@ -161,7 +165,10 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     line(
         out,
         "allocated",
-        &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)),
+        &format_args!(
+            "{} in {allocations}{reallocations}",
+            bytes(sums.allocated_bytes)
+        ),
     )?;
     let part = percent(sums.temporary, sums.allocations);
     line(
@@ -218,7 +225,11 @@ fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Re
     writeln!(out)?;
     let mut order: Vec<&ProcessLine> = many.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.live_bytes));
-    writeln!(out, "{}", paint.faint("     pid   not freed        ran  program"))?;
+    writeln!(
+        out,
+        "{}",
+        paint.faint("     pid   not freed        ran  program")
+    )?;
     for process in order.iter().take(MAX_PROCESSES) {
         let command = cut(&process.command, MAX_LISTED_COMMAND);
         writeln!(
@@ -269,7 +280,10 @@ fn site_heading(
                 "{} ({part} of those made here)",
                 paint.amount(counted(figures.temporary, "block"))
             ));
-            text.push(format!("{} allocated in all", bytes(figures.allocated_bytes.0)));
+            text.push(format!(
+                "{} allocated in all",
+                bytes(figures.allocated_bytes.0)
+            ));
         }
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => {
             text.push(format!(
@@ -288,7 +302,9 @@ fn site_heading(
         (Subject::End, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
-                left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
+                left if left < made => {
+                    format!("{} of {} made here", count(left), counted(made, "block"))
+                }
                 left => counted(left, "block"),
             };
             text.push(format!(
@@ -321,7 +337,8 @@ fn empty(page: &Page) -> String {
         );
     }
     if sums.allocations + sums.reallocations == 0 && !page.loss.is_empty() {
-        return "Nothing to report: no allocation was recorded; what was lost is told above.".to_owned();
+        return "Nothing to report: no allocation was recorded; what was lost is told above."
+            .to_owned();
     }
     if sums.allocations + sums.reallocations == 0 {
         return "Nothing to report: the program made no allocation that was recorded. That is so if it ended \

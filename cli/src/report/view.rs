@@ -114,7 +114,8 @@ impl<'p> View<'p> {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
             };
-            let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
+            let processes: HashSet<usize> =
+                group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
                 threads: group.threads,
@@ -149,7 +150,10 @@ impl<'p> View<'p> {
         let exe = &self.profiles.get(profile)?.process.exe;
         let modules = &self.profiles.get(profile)?.modules;
         // The loader knows the program itself first, and sometimes by another path.
-        let at = modules.iter().position(|module| &module.path == exe).unwrap_or(0);
+        let at = modules
+            .iter()
+            .position(|module| &module.path == exe)
+            .unwrap_or(0);
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
@@ -217,21 +221,19 @@ impl<'p> View<'p> {
         let mut stack = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
             stack.clear();
-            stack.extend(
-                profile
-                    .frames(site.stack)
-                    .map(|raw| match self.mapped[number].place(&raw) {
-                        Some(place) if rebuilt.contains(&place.module) => {
-                            let next = named.len() as u64;
-                            (
-                                Place::NOWHERE - 1,
-                                *named.entry(identity(place, names)).or_insert(next),
-                            )
-                        }
-                        Some(place) => (place.module, place.at),
-                        None => (Place::NOWHERE - 2, raw.address),
-                    }),
-            );
+            stack.extend(profile.frames(site.stack).map(
+                |raw| match self.mapped[number].place(&raw) {
+                    Some(place) if rebuilt.contains(&place.module) => {
+                        let next = named.len() as u64;
+                        (
+                            Place::NOWHERE - 1,
+                            *named.entry(identity(place, names)).or_insert(next),
+                        )
+                    }
+                    Some(place) => (place.module, place.at),
+                    None => (Place::NOWHERE - 2, raw.address),
+                },
+            ));
             Some(tree.key(stack.iter().rev().copied()))
         })
     }
@@ -256,11 +258,17 @@ impl<'p> View<'p> {
 
     fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
         let numbered = self.profiles.iter().enumerate();
-        numbered.flat_map(|(number, profile)| profile.sites().iter().map(move |site| (number, site.stack)))
+        numbered.flat_map(|(number, profile)| {
+            profile.sites().iter().map(move |site| (number, site.stack))
+        })
     }
 
     /// One key for all stacks of the same allocating function, file or module.
-    fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+    fn by_label(
+        &mut self,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<Group<u32>> {
         // Most stacks need few frames until the allocator's end; only the others need all.
         let inner: HashSet<Place> = self
             .all_sites()
@@ -276,14 +284,19 @@ impl<'p> View<'p> {
 
         let mut numbers: HashMap<Label, u32> = HashMap::new();
         let groups = heap::aggregate(self.profiles, |number, _, site| {
-            let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
+            let frame = self
+                .blamed(number, site.stack, None, names)
+                .unwrap_or_default();
             let label = Label {
                 module: frame.module.map(Into::into),
                 function: frame
                     .function
                     .filter(|_| self.merge == Merge::Function)
                     .map(Into::into),
-                file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
+                file: frame
+                    .file
+                    .filter(|_| self.merge != Merge::Module)
+                    .map(Into::into),
             };
             let next = numbers.len() as u32;
             Some(*numbers.entry(label).or_insert(next))
@@ -318,7 +331,10 @@ impl<'p> View<'p> {
             }
         }
         let library = frames.iter().find(|frame| !hiding::is_allocator(frame));
-        library.or(frames.last()).filter(|_| limit.is_none()).copied()
+        library
+            .or(frames.last())
+            .filter(|_| limit.is_none())
+            .copied()
     }
 
     fn label(&self, key: u32) -> Vec<Frame<'_>> {
@@ -382,7 +398,11 @@ fn identity(place: Place, names: &Names) -> String {
     let _ = write!(text, "{}", module.display());
     let found = names.at(place);
     for frame in found {
-        let _ = write!(text, "\0{:?}\0{:?}\0{:?}", frame.function, frame.file, frame.line);
+        let _ = write!(
+            text,
+            "\0{:?}\0{:?}\0{:?}",
+            frame.function, frame.file, frame.line
+        );
     }
     if found.iter().all(|frame| frame.function.is_none()) {
         let _ = write!(text, "\0{:x}\0{}", place.at, place.module);

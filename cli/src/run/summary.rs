@@ -73,12 +73,18 @@ fn summarize(
                 many.len(),
                 pattern.directory().display()
             )?;
-            let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
+            let entries = fs::read_dir(pattern.directory())
+                .into_iter()
+                .flatten()
+                .flatten();
             let all = entries
                 .filter(|entry| entry.path().extension().is_some_and(|end| end == "leak"))
                 .count();
             if all > many.len() || pattern.directory() == here {
-                return writeln!(out, "leak: to report on them and no others, run with -o NEWDIR/");
+                return writeln!(
+                    out,
+                    "leak: to report on them and no others, run with -o NEWDIR/"
+                );
             }
             named(pattern.directory())
         }
@@ -103,12 +109,17 @@ fn quoted(path: &Path) -> String {
 /// Files that may be logs of this run.
 fn new_logs(pattern: &Pattern, began: SystemTime) -> Vec<PathBuf> {
     let after = began.checked_sub(CLOCK_SLACK).unwrap_or(began);
-    let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
+    let entries = fs::read_dir(pattern.directory())
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut logs: Vec<PathBuf> = entries
         .filter(|entry| pattern.matches(&entry.file_name()))
         .filter(|entry| {
             let about = entry.metadata();
-            about.is_ok_and(|about| about.is_file() && about.modified().is_ok_and(|time| time >= after))
+            about.is_ok_and(|about| {
+                about.is_file() && about.modified().is_ok_and(|time| time >= after)
+            })
         })
         .map(|entry| entry.path())
         .collect();

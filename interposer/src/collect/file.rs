@@ -69,19 +69,29 @@ impl LogFile {
     pub fn create(&self, path: &[u8], len: u64) -> Result<(*mut u8, Fd), Errno> {
         // SAFETY: single starter, see above; no reader before `path_len` is set.
         let own = unsafe { &mut *self.path.get() };
-        own.get_mut(..path.len()).ok_or(Errno(libc::ENAMETOOLONG))?.copy_from_slice(path);
-        let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
+        own.get_mut(..path.len())
+            .ok_or(Errno(libc::ENAMETOOLONG))?
+            .copy_from_slice(path);
+        let fd = sys::open(
+            path,
+            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW,
+            0o600,
+        )?;
         let mapped = reserve(fd, 0, len)
             .and_then(|()| first_pages(fd, 0))
             // SAFETY: no fixed place.
-            .and_then(|()| unsafe { sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut()) });
+            .and_then(|()| unsafe {
+                sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut())
+            });
         let base = match mapped {
             Ok(base) => base,
             Err(error) => {
                 sys::close(fd);
                 // An empty file helps nobody.
                 // SAFETY: the path is NUL-terminated.
-                unsafe { crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0) };
+                unsafe {
+                    crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0)
+                };
                 return Err(error);
             }
         };
@@ -115,7 +125,10 @@ impl LogFile {
     }
 
     fn is_ours(&self, fd: Fd) -> bool {
-        let own = [self.identity[0].load(Relaxed), self.identity[1].load(Relaxed)];
+        let own = [
+            self.identity[0].load(Relaxed),
+            self.identity[1].load(Relaxed),
+        ];
         sys::identity(fd) == Some(own)
     }
 
@@ -123,7 +136,10 @@ impl LogFile {
     pub fn open(&self) -> Result<Opened, Errno> {
         let kept = KEPT.load(Acquire);
         if kept != 0 && self.is_ours(Fd(kept - 1)) {
-            return Ok(Opened { fd: Fd(kept - 1), kept: true });
+            return Ok(Opened {
+                fd: Fd(kept - 1),
+                kept: true,
+            });
         }
         let fd = sys::open(self.path(), libc::O_RDWR | libc::O_NOFOLLOW, 0)?;
         if self.is_ours(fd) {
@@ -146,7 +162,13 @@ impl LogFile {
     ///
     /// # Safety
     /// `at` is null or inside a reservation of `len − PAGE` bytes.
-    pub unsafe fn extend(&self, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
+    pub unsafe fn extend(
+        &self,
+        kind: ExtentKind,
+        id: u32,
+        len: u64,
+        at: *mut u8,
+    ) -> Result<*mut u8, StopReason> {
         if crate::global::get().is_some_and(|g| g.filtered.load(Relaxed) != 0) {
             return Err(StopReason::Filtered);
         }
@@ -164,7 +186,13 @@ impl LogFile {
     ///
     /// # Safety
     /// As `extend`.
-    pub unsafe fn extend_first(&self, fd: Fd, kind: ExtentKind, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
+    pub unsafe fn extend_first(
+        &self,
+        fd: Fd,
+        kind: ExtentKind,
+        len: u64,
+        at: *mut u8,
+    ) -> Result<*mut u8, StopReason> {
         let offset = self.end.fetch_add(len, AcqRel);
         // SAFETY: the caller's.
         unsafe { first_pages(fd, offset).and_then(|()| map_extent(fd, offset, kind, 0, len, at)) }
@@ -198,7 +226,14 @@ static ZEROS: [u8; 2 * PAGE as usize] = [0; 2 * PAGE as usize];
 ///
 /// # Safety
 /// As [`LogFile::extend`].
-unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, Errno> {
+unsafe fn map_extent(
+    fd: Fd,
+    offset: u64,
+    kind: ExtentKind,
+    id: u32,
+    len: u64,
+    at: *mut u8,
+) -> Result<*mut u8, Errno> {
     let null = core::ptr::null_mut();
     // SAFETY: no fixed place but the caller's.
     let base = unsafe {

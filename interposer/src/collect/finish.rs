@@ -44,18 +44,30 @@ pub static QUICK_STATUS: AtomicI32 = AtomicI32::new(0);
 
 /// Ends the log.
 pub fn finish(state: State, status: i32) {
-    let Some(global) = global::recording() else { return };
-    let Some(header) = global.file.header() else { return };
+    let Some(global) = global::recording() else {
+        return;
+    };
+    let Some(header) = global.file.header() else {
+        return;
+    };
     // A vfork child shares our memory and must leave the parent's log alone.
     if global.filtered.load(Relaxed) != 0 || header.pid.load(Relaxed) != sys::getpid() {
         return;
     }
     let word = tls::get();
-    let thread = if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() };
+    let thread = if word > thread::MAX_MARK {
+        word as *mut ThreadState
+    } else {
+        core::ptr::null_mut()
+    };
     // From a handler that interrupts our own drain: the rings are left to the reader.
     let me = if thread.is_null() { 1 } else { thread as usize };
     let mut tries = 0;
-    while global.drain_owner.compare_exchange(0, me, Acquire, Relaxed).is_err() {
+    while global
+        .drain_owner
+        .compare_exchange(0, me, Acquire, Relaxed)
+        .is_err()
+    {
         tries += 1;
         if tries > 200 || global.drain_owner.load(Relaxed) == me {
             return;
@@ -63,7 +75,13 @@ pub fn finish(state: State, status: i32) {
         let seen = global.drain_done.load(Relaxed);
         sys::futex_wait(&global.drain_done, seen, 10_000_000);
     }
-    let mut work = Work { global, state, status, thread, ended: false };
+    let mut work = Work {
+        global,
+        state,
+        status,
+        thread,
+        ended: false,
+    };
     let argument = (&raw mut work).cast();
     // SAFETY: this thread's state; the work outlives the call.
     unsafe {
@@ -92,7 +110,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: `finish` gave it.
     let work = unsafe { &mut *work.cast::<Work>() };
     let global = work.global;
-    let Some(header) = global.file.header() else { return };
+    let Some(header) = global.file.header() else {
+        return;
+    };
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
@@ -103,7 +123,8 @@ unsafe extern "C" fn run(work: *mut u8) {
     header.state.store(work.state as u32, Release);
     // Another program takes over only if `exec` succeeds; if other threads run
     // until then, their rings must stay.
-    let others = thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
+    let others = thread::all(global)
+        .any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
     if others && work.state == State::Exec {
         return;
     }
@@ -112,7 +133,11 @@ unsafe extern "C" fn run(work: *mut u8) {
         header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
         global.set_phase(Phase::Dormant);
         // Threads that still run write into private pages from here on.
-        let states = if others { thread::all(global).count() } else { 0 };
+        let states = if others {
+            thread::all(global).count()
+        } else {
+            0
+        };
         for state in thread::all(global).take(states) {
             let base = (state.ring as usize - 64) as *mut u8;
             // SAFETY: a ring's extent; its events are in blocks.
@@ -151,7 +176,9 @@ struct Hole {
 
 /// Moves the last blocks into the first holes and cuts the file.
 fn compact(global: &Global) {
-    let Ok(opened) = global.file.open() else { return };
+    let Ok(opened) = global.file.open() else {
+        return;
+    };
     let fd = opened.fd;
     let end = global.file.end();
     // SAFETY: no fixed place.
@@ -171,7 +198,9 @@ fn compact(global: &Global) {
 
 /// Cuts the file after the first extent's content.
 fn cut_after(global: &Global, extent: &ExtentHeader) {
-    let Ok(opened) = global.file.open() else { return };
+    let Ok(opened) = global.file.open() else {
+        return;
+    };
     let len = shorten(extent);
     if sys::ftruncate(opened.fd, HEADER_SIZE + len).is_ok() {
         global.file.set_end(HEADER_SIZE + len);
@@ -196,7 +225,9 @@ const MAX_EXTENTS: usize = 4096;
 
 unsafe fn fill_holes(base: *mut u8, end: u64) -> u64 {
     let len = MAX_EXTENTS * 8;
-    let Some(list) = sys::map_private(len) else { return end };
+    let Some(list) = sys::map_private(len) else {
+        return end;
+    };
     // SAFETY: a fresh mapping; offsets come from the chain of extents.
     let cut = unsafe {
         let offsets = core::slice::from_raw_parts_mut(list.cast::<u64>(), MAX_EXTENTS);
@@ -231,7 +262,8 @@ unsafe fn chain(base: *mut u8, end: u64, offsets: &mut [u64]) -> Option<usize> {
 unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
     // SAFETY: offsets are extents; blocks are copied between disjoint ones.
     unsafe {
-        let is_data = |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
+        let is_data =
+            |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
         let mut holes = offsets.iter().copied().filter(|&offset| !is_data(offset));
         let mut hole: Option<Hole> = None;
         let mut last = offsets.len();
@@ -249,18 +281,28 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
             while at < used {
                 let source = base.add((from + EXTENT_HEADER_SIZE + at) as usize);
                 let bytes = core::slice::from_raw_parts(source, BLOCK_HEADER);
-                let Some(block) = BlockHeader::from_bytes(bytes) else { break 'extents };
+                let Some(block) = BlockHeader::from_bytes(bytes) else {
+                    break 'extents;
+                };
                 let stride = BlockHeader::stride(block.len);
                 loop {
-                    let room = hole.as_ref().map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
+                    let room = hole
+                        .as_ref()
+                        .map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
                     if room >= stride {
                         break;
                     }
-                    let Some(next) = holes.next().filter(|&next| next < from) else { break 'extents };
+                    let Some(next) = holes.next().filter(|&next| next < from) else {
+                        break 'extents;
+                    };
                     let header = extent(base, next);
                     header.used.store(0, Relaxed);
                     header.kind.store(ExtentKind::Data as u32, Release);
-                    hole = Some(Hole { offset: next, len: header.len.load(Relaxed), used: 0 });
+                    hole = Some(Hole {
+                        offset: next,
+                        len: header.len.load(Relaxed),
+                        used: 0,
+                    });
                 }
                 if let Some(hole) = &mut hole {
                     let target = base.add((hole.offset + EXTENT_HEADER_SIZE + hole.used) as usize);
@@ -273,7 +315,9 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
             last -= 1;
         }
         // What stands before `last` is kept; the last one kept is cut to its content.
-        let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) else { return HEADER_SIZE };
+        let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) else {
+            return HEADER_SIZE;
+        };
         from + shorten(extent(base, from))
     }
 }

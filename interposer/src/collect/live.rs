@@ -21,7 +21,10 @@ const _: () = assert!(core::mem::size_of::<Entry>() == 16);
 impl Entry {
     fn new(ptr: u64, block: Block) -> Entry {
         let high = block.serial >> 19 & 0xffff;
-        Entry(ptr << 16 | high, block.size.min((1 << 45) - 1) << 19 | block.serial & 0x7_ffff)
+        Entry(
+            ptr << 16 | high,
+            block.size.min((1 << 45) - 1) << 19 | block.serial & 0x7_ffff,
+        )
     }
 
     fn ptr(self) -> u64 {
@@ -29,7 +32,10 @@ impl Entry {
     }
 
     fn block(self) -> Block {
-        Block { size: self.1 >> 19, serial: (self.0 & 0xffff) << 19 | self.1 & 0x7_ffff }
+        Block {
+            size: self.1 >> 19,
+            serial: (self.0 & 0xffff) << 19 | self.1 & 0x7_ffff,
+        }
     }
 }
 
@@ -89,9 +95,22 @@ impl Shard {
     }
 
     fn grow(&mut self) -> bool {
-        let bits = if self.entries.is_null() { FIRST_BITS } else { self.bits + 1 };
-        let Some(fresh) = sys::map_private(16 << bits) else { return false };
-        let old = core::mem::replace(self, Shard { entries: fresh.cast(), bits, len: self.len });
+        let bits = if self.entries.is_null() {
+            FIRST_BITS
+        } else {
+            self.bits + 1
+        };
+        let Some(fresh) = sys::map_private(16 << bits) else {
+            return false;
+        };
+        let old = core::mem::replace(
+            self,
+            Shard {
+                entries: fresh.cast(),
+                bits,
+                len: self.len,
+            },
+        );
         if old.entries.is_null() {
             return true;
         }

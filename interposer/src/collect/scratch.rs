@@ -136,7 +136,8 @@ fn place(ptr: u64) -> usize {
 }
 
 fn sum_place(stack: u32) -> usize {
-    (u64::from(stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros())) as usize
+    (u64::from(stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros()))
+        as usize
 }
 
 /// A used place of the table of sums that is being emptied.
@@ -171,9 +172,23 @@ impl Scratch {
             zstd_len,
         ]
         .map(|len| len.next_multiple_of(4096));
-        let Some(base) = sys::map_private(parts.iter().sum()) else { return false };
+        let Some(base) = sys::map_private(parts.iter().sum()) else {
+            return false;
+        };
         let mut at = base;
-        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed, zstd] = parts.map(|len| {
+        let [
+            slots,
+            free,
+            table,
+            listed,
+            sums,
+            sum_table,
+            blobs,
+            columns,
+            out,
+            compressed,
+            zstd,
+        ] = parts.map(|len| {
             let part = at;
             // SAFETY: inside the mapping.
             at = unsafe { at.add(len) };
@@ -228,7 +243,9 @@ impl Scratch {
             loop {
                 match *self.table.add(at) {
                     0 => return (Place(at), None),
-                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return (Place(at), Some(number - 1)),
+                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => {
+                        return (Place(at), Some(number - 1));
+                    }
                     _ => at = (at + 1) & (TABLE - 1),
                 }
             }
@@ -350,7 +367,10 @@ impl Scratch {
     pub fn blob(&mut self, blob: &log_format::blob::Blob<'_>) {
         // SAFETY: the buffer has MAX_BLOBS bytes.
         let rest = unsafe {
-            core::slice::from_raw_parts_mut(self.blobs.add(self.blobs_len), MAX_BLOBS - self.blobs_len)
+            core::slice::from_raw_parts_mut(
+                self.blobs.add(self.blobs_len),
+                MAX_BLOBS - self.blobs_len,
+            )
         };
         let mut out = log_format::varint::Out::new(rest);
         blob.encode(&mut out);
@@ -473,7 +493,11 @@ impl Scratch {
             self.sorted = true;
         } else {
             // Few survivors are cheaper to take out one by one.
-            let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();
+            let open = self
+                .slots()
+                .iter()
+                .filter(|slot| slot.open && !slot.pending)
+                .count();
             if open > TABLE / 64 {
                 // SAFETY: the table's own memory.
                 unsafe { self.table.write_bytes(0, TABLE) };

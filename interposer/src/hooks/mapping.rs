@@ -18,20 +18,48 @@ const FAILED: usize = usize::MAX;
 fn from_allocator(slot: *const u64) -> bool {
     // SAFETY: the thunk's slot holds the return address.
     let caller = unsafe { *slot };
-    let module = |address: u64| crate::modules::find_object(address).map(|object| object.identity());
+    let module =
+        |address: u64| crate::modules::find_object(address).map(|object| object.identity());
     let allocator = module(MALLOC.load(Relaxed) as u64);
-    allocator.is_some() && module(caller) == allocator && module(MUNMAP.load(Relaxed) as u64) != allocator
+    allocator.is_some()
+        && module(caller) == allocator
+        && module(MUNMAP.load(Relaxed) as u64) != allocator
 }
 
 unsafe extern "C" fn mmap_body(
-    address: usize, len: usize, prot: i32, flags: i32, fd: i32, offset: i64, slot: *const u64, fp: u64,
+    address: usize,
+    len: usize,
+    prot: i32,
+    flags: i32,
+    fd: i32,
+    offset: i64,
+    slot: *const u64,
+    fp: u64,
 ) -> usize {
     // SAFETY: mmap's contract is the caller's.
     unsafe {
         if !originals::resolved() {
-            return early(libc::SYS_mmap, [address, len, prot as usize, flags as usize, fd as usize, offset as usize]);
+            return early(
+                libc::SYS_mmap,
+                [
+                    address,
+                    len,
+                    prot as usize,
+                    flags as usize,
+                    fd as usize,
+                    offset as usize,
+                ],
+            );
         }
-        let got = call!(MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize, address, len, prot, flags, fd, offset);
+        let got = call!(
+            MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize,
+            address,
+            len,
+            prot,
+            flags,
+            fd,
+            offset
+        );
         if got != FAILED && !from_allocator(slot) {
             events::map(got as u64, len, prot, flags, slot, fp);
         }
@@ -55,15 +83,32 @@ unsafe fn early(number: i64, arg: [usize; 6]) -> usize {
 }
 
 unsafe extern "C" fn mremap_body(
-    old: usize, old_len: usize, len: usize, flags: i32, new: usize, _: usize, slot: *const u64, fp: u64,
+    old: usize,
+    old_len: usize,
+    len: usize,
+    flags: i32,
+    new: usize,
+    _: usize,
+    slot: *const u64,
+    fp: u64,
 ) -> usize {
     // SAFETY: mremap's contract is the caller's; the fifth argument is ignored
     // unless a flag asks for it.
     unsafe {
         if !originals::resolved() {
-            return early(libc::SYS_mremap, [old, old_len, len, flags as usize, new, 0]);
+            return early(
+                libc::SYS_mremap,
+                [old, old_len, len, flags as usize, new, 0],
+            );
         }
-        let got = call!(MREMAP as fn(usize, usize, usize, i32, usize) -> usize, old, old_len, len, flags, new);
+        let got = call!(
+            MREMAP as fn(usize, usize, usize, i32, usize) -> usize,
+            old,
+            old_len,
+            len,
+            flags,
+            new
+        );
         if got != FAILED && !from_allocator(slot) {
             events::unmap(old as u64, old_len);
             events::map(got as u64, len, 0, 0, slot, fp);
@@ -96,9 +141,19 @@ unsafe extern "C" fn sbrk_body(increment: isize, slot: *const u64, fp: u64) -> u
     unsafe {
         let got = call!(SBRK as fn(isize) -> usize, increment);
         if got != FAILED && increment > 0 && !from_allocator(slot) {
-            events::map(got as u64, increment as usize, libc::PROT_READ | libc::PROT_WRITE, 0, slot, fp);
+            events::map(
+                got as u64,
+                increment as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                0,
+                slot,
+                fp,
+            );
         } else if got != FAILED && increment < 0 {
-            events::unmap((got as u64).wrapping_add(increment as u64), increment.unsigned_abs());
+            events::unmap(
+                (got as u64).wrapping_add(increment as u64),
+                increment.unsigned_abs(),
+            );
         }
         got
     }

@@ -59,7 +59,10 @@ fn put_box(item: *mut Box) {
 /// As `pthread_create`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
-    id: *mut c_void, attributes: *const c_void, start: Start, argument: *mut c_void,
+    id: *mut c_void,
+    attributes: *const c_void,
+    start: Start,
+    argument: *mut c_void,
 ) -> i32 {
     if !originals::resolved() {
         return libc::EAGAIN;
@@ -72,12 +75,26 @@ pub unsafe extern "C" fn pthread_create(
     // the new thread takes it.
     unsafe {
         if item.is_null() {
-            return call!(PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32, id, attributes, start, argument);
+            return call!(
+                PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
+                id,
+                attributes,
+                start,
+                argument
+            );
         }
-        item.write(Box { start, argument, stack: stack_size(attributes), next: AtomicPtr::new(core::ptr::null_mut()) });
+        item.write(Box {
+            start,
+            argument,
+            stack: stack_size(attributes),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        });
         let result = call!(
             PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
-            id, attributes, run_thread, item.cast()
+            id,
+            attributes,
+            run_thread,
+            item.cast()
         );
         if result != 0 {
             put_box(item);
@@ -122,7 +139,15 @@ pub struct Call {
 pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
     // SAFETY: by the caller's promise.
-    let (call, size) = unsafe { (Call { start: (*item).start, argument: (*item).argument }, (*item).stack) };
+    let (call, size) = unsafe {
+        (
+            Call {
+                start: (*item).start,
+                argument: (*item).argument,
+            },
+            (*item).stack,
+        )
+    };
     put_box(item);
     // What lies above is libc's first frame and the thread's own descriptor, with
     // which the stack's size is shared, and the guard.

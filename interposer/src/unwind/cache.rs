@@ -85,7 +85,9 @@ impl Rule {
 /// [`super::EXACT`]); found now if it was not known.
 #[inline(always)]
 pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
-    let Some(global) = crate::global::get() else { return Rule::new(Kind::None, 0, 0) };
+    let Some(global) = crate::global::get() else {
+        return Rule::new(Kind::None, 0, 0);
+    };
     let table = global.rules.load(Relaxed);
     let generation = global.rules_generation.load(Relaxed);
     let index = (ra.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize;

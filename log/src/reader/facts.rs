@@ -83,7 +83,8 @@ impl Facts {
             BlobKind::Process => {
                 let process = Process::decode(blob.payload)?;
                 let argv = process.argv.strip_suffix(&[0]).unwrap_or(process.argv);
-                let mut words: Vec<Vec<u8>> = argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+                let mut words: Vec<Vec<u8>> =
+                    argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
                 if process.argv.is_empty() {
                     words.clear();
                 }
@@ -111,7 +112,9 @@ impl Facts {
             BlobKind::ModuleUnload => {
                 let (bias, nodes) = decode_unload(blob.payload)?;
                 let loaded = self.modules.iter_mut().rev();
-                let module = loaded.into_iter().find(|m| m.bias == bias && m.end_node.is_none())?;
+                let module = loaded
+                    .into_iter()
+                    .find(|m| m.bias == bias && m.end_node.is_none())?;
                 module.end_node = Some(nodes);
                 module.unloaded = Some(blob.time);
             }
@@ -129,11 +132,17 @@ impl Facts {
             BlobKind::Disagreement => {
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 decode_disagreement(blob.payload, |is_ours, address| {
-                    if is_ours { ours.push(address) } else { theirs.push(address) }
+                    if is_ours {
+                        ours.push(address)
+                    } else {
+                        theirs.push(address)
+                    }
                 })?;
                 self.disagreements.push((ours, theirs));
             }
-            BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::Note => self
+                .notes
+                .push(String::from_utf8_lossy(blob.payload).into_owned()),
             BlobKind::ThreadEnd => {}
         }
         Some(())

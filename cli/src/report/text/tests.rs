@@ -153,7 +153,11 @@ fn the_inside_of_standard_libraries_is_folded() {
 
 #[test]
 fn a_stack_that_was_cut_says_so_and_is_not_cut_further() {
-    let mut cut = site(vec![frame("f", None), frame("main", None), frame("_start", None)]);
+    let mut cut = site(vec![
+        frame("f", None),
+        frame("main", None),
+        frame("_start", None),
+    ]);
     cut.cut = Some("no unwind information there");
     let text = printed(&page(), vec![cut]);
     insta::assert_snapshot!(text.split("made here").last().unwrap());
@@ -201,7 +205,9 @@ fn losses_come_before_the_sites() {
     let page = Page { loss, ..page() };
     let text = printed(&page, vec![]);
     assert!(
-        text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"),
+        text.contains(
+            "lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"
+        ),
         "{text}"
     );
 }

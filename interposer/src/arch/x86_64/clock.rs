@@ -9,17 +9,23 @@ static MONOTONIC: AtomicBool = AtomicBool::new(false);
 pub fn init() -> bool {
     // Leaf 8000_0007h, EDX bit 8: the counter runs at one rate in all states.
     let max = core::arch::x86_64::__cpuid(0x8000_0000).eax;
-    let invariant = max >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & 1 << 8 != 0;
+    let invariant =
+        max >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & 1 << 8 != 0;
     MONOTONIC.store(!invariant, Relaxed);
     invariant
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC` or another clock (through the vDSO).
 pub fn clock_ns(clock: i32) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is writable. glibc answers these clocks without errno.
     unsafe { libc::clock_gettime(clock, &mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
 }
 
 /// Now, after everything before has happened: for the end of an allocation.

@@ -20,7 +20,11 @@ impl Drain {
     pub fn append(&mut self, global: &Global, kind: BlockKind, raw: &[u8]) -> bool {
         // The first blocks of a process are small: not worth the compressor's memory.
         let worth = raw.len() > SMALL || self.scratch.is_ready();
-        let compressed = if worth && self.scratch.ready() { self.scratch.compress(raw) } else { None };
+        let compressed = if worth && self.scratch.ready() {
+            self.scratch.compress(raw)
+        } else {
+            None
+        };
         let (codec, stored) = match compressed {
             Some(stored) => (Codec::Zstd, stored),
             None => (Codec::Raw, raw),
@@ -29,7 +33,10 @@ impl Drain {
         let stride = BlockHeader::stride(stored.len() as u32);
         if self.used() + stride > self.data_len {
             let least = stride + EXTENT_HEADER_SIZE;
-            let len = self.next_data.max(DATA_EXTENT).max(least.next_multiple_of(4096));
+            let len = self
+                .next_data
+                .max(DATA_EXTENT)
+                .max(least.next_multiple_of(4096));
             if !self.extend(global, len) {
                 return false;
             }
@@ -41,7 +48,9 @@ impl Drain {
             core::ptr::copy_nonoverlapping(stored.as_ptr(), at.add(BLOCK_HEADER), stored.len());
             core::ptr::copy_nonoverlapping(header.to_bytes().as_ptr(), at, BLOCK_HEADER);
             // Published last: a block that the extent does not count is not there.
-            (*self.data.cast::<ExtentHeader>()).used.store(used + stride - EXTENT_HEADER_SIZE, Release);
+            (*self.data.cast::<ExtentHeader>())
+                .used
+                .store(used + stride - EXTENT_HEADER_SIZE, Release);
         }
         self.seq += 1;
         true
@@ -58,7 +67,11 @@ impl Drain {
 
     pub(super) fn extend(&mut self, global: &Global, len: u64) -> bool {
         // SAFETY: no fixed place.
-        match unsafe { global.file.extend(ExtentKind::Data, 0, len, core::ptr::null_mut()) } {
+        match unsafe {
+            global
+                .file
+                .extend(ExtentKind::Data, 0, len, core::ptr::null_mut())
+        } {
             Ok(extent) => {
                 if !self.data.is_null() && self.next_data != 0 {
                     // SAFETY: the old extent is complete; the first one shares its
@@ -83,7 +96,9 @@ impl Drain {
             return false;
         }
         let nodes = global.stacks.nodes();
-        let Some(scratch) = sys::map_private(PART * 4 * 3) else { return false };
+        let Some(scratch) = sys::map_private(PART * 4 * 3) else {
+            return false;
+        };
         // SAFETY: a fresh mapping; the two parts do not overlap.
         let (hash, order) = unsafe {
             (

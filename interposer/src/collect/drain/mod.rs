@@ -122,7 +122,9 @@ impl Drain {
     fn ready(&mut self) -> bool {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
-            let Some(base) = sys::map_private(2 * array + MAX_THREADS * 4) else { return false };
+            let Some(base) = sys::map_private(2 * array + MAX_THREADS * 4) else {
+                return false;
+            };
             self.rings = base.cast();
             // SAFETY: inside the mapping.
             unsafe {
@@ -161,7 +163,9 @@ impl Drain {
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
         for index in 0..self.ring_count {
-            let (tail, head) = self.ring_of(global, index).map_or((0, 0), |ring| ring::readable(ring.header));
+            let (tail, head) = self
+                .ring_of(global, index)
+                .map_or((0, 0), |ring| ring::readable(ring.header));
             // SAFETY: the array has a place for every state.
             unsafe {
                 (*self.rings.add(index)).position = tail;
@@ -241,7 +245,10 @@ impl Drain {
         unsafe { core::ptr::copy_nonoverlapping(self.saved, self.rings, self.ring_count) };
         for listed in self.scratch.listed() {
             if listed.ptr != 0 {
-                let block = Block { size: listed.size, serial: listed.event.serial };
+                let block = Block {
+                    size: listed.size,
+                    serial: listed.event.serial,
+                };
                 // It was there a moment ago, so there is room for it.
                 let _ = self.live.insert(listed.ptr, block);
             }
@@ -304,13 +311,26 @@ impl Drain {
         // SAFETY: published states and their rings stay mapped.
         unsafe {
             let state = global.states.get(index)?.load(Acquire).as_ref()?;
-            Some(Ring { header: &*state.ring, data: state.data, mask: state.mask })
+            Some(Ring {
+                header: &*state.ring,
+                data: state.data,
+                mask: state.mask,
+            })
         }
     }
 
     /// Takes events of one ring while they are not later than `until`.
-    fn run(&mut self, global: &'static Global, index: usize, until: u64, last: u64, limit: u32) -> Run {
-        let Some(source) = self.ring_of(global, index) else { return Run::Empty };
+    fn run(
+        &mut self,
+        global: &'static Global,
+        index: usize,
+        until: u64,
+        last: u64,
+        limit: u32,
+    ) -> Run {
+        let Some(source) = self.ring_of(global, index) else {
+            return Run::Empty;
+        };
         // SAFETY: `index` is below `ring_count`.
         let state = unsafe { &mut *self.rings.add(index) };
         let mut sure = 0;
@@ -340,7 +360,11 @@ impl Drain {
                     }
                     state.time = source.time(state.position, state.now);
                     if state.time > until {
-                        return if state.time > last { Run::Empty } else { Run::Other };
+                        return if state.time > last {
+                            Run::Empty
+                        } else {
+                            Run::Other
+                        };
                     }
                     continue;
                 }
@@ -352,7 +376,15 @@ impl Drain {
                     let second = source.word(position + 8);
                     self.totals.allocations += 1;
                     let (size, stack) = (second & 0xffff_ffff, (second >> 32) as u32);
-                    self.made(index as u32, state, first & record::PTR_MASK, size, stack, state.now, false);
+                    self.made(
+                        index as u32,
+                        state,
+                        first & record::PTR_MASK,
+                        size,
+                        stack,
+                        state.now,
+                        false,
+                    );
                     state.position = position + 16;
                 }
                 _ => {
@@ -366,7 +398,9 @@ impl Drain {
                     };
                     state.now = word(1);
                     match record {
-                        Record::Blob { what, len } => self.blob(state, what, state.now, len, &source),
+                        Record::Blob { what, len } => {
+                            self.blob(state, what, state.now, len, &source)
+                        }
                         record => self.event(index as u32, state, &record, state.now),
                     }
                     state.position = position + len;
@@ -379,7 +413,11 @@ impl Drain {
             }
             state.time = source.time(state.position, state.now);
             if state.time > until {
-                return if state.time > last { Run::Empty } else { Run::Other };
+                return if state.time > last {
+                    Run::Empty
+                } else {
+                    Run::Other
+                };
             }
         }
     }
