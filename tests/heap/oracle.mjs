@@ -15,6 +15,18 @@ import * as Worker0 from 'chrome-devtools-frontend/front_end/entrypoints/heap_sn
 const {HeapSnapshotLoader} = Worker0.HeapSnapshotLoader;
 const {SecondaryInitManager} = Worker0.HeapSnapshot;
 
+/** A pipe takes less than what is written at once. */
+function write(text) {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += fs.writeSync(1, bytes, at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
 async function load(path) {
   const loader = new HeapSnapshotLoader({sendEvent() {}});
   const file = fs.openSync(path);
@@ -36,7 +48,7 @@ async function load(path) {
   return snapshot;
 }
 
-function nodes(snapshot, out) {
+function nodes(snapshot) {
   const node = snapshot.createNode(0);
   const fields = snapshot.nodeFieldCount;
   let lines = [];
@@ -44,17 +56,17 @@ function nodes(snapshot, out) {
     node.nodeIndex = i * fields;
     lines.push(`${node.id()} ${node.selfSize()} ${node.retainedSize()} ${node.distance()} ${node.dominatorIndex() / fields}\n`);
     if (lines.length === 100000) {
-      fs.writeSync(out, lines.join(''));
+      write(lines.join(''));
       lines = [];
     }
   }
-  fs.writeSync(out, lines.join(''));
+  write(lines.join(''));
 }
 
 async function main([job, ...paths]) {
   console.warn = () => {};
   if (job === 'nodes') {
-    nodes(await load(paths[0]), 1);
+    nodes(await load(paths[0]));
   } else if (job === 'classes') {
     const all = (await load(paths[0])).aggregatesWithFilter({});
     const table = {};
@@ -62,7 +74,7 @@ async function main([job, ...paths]) {
       const {name, count, distance, self, maxRet} = all[key];
       table[key] = {name, count, distance, self, retained: maxRet};
     }
-    fs.writeSync(1, JSON.stringify(table));
+    write(JSON.stringify(table));
   } else if (job === 'diff') {
     const [base, now] = [await load(paths[0]), await load(paths[1])];
     const all = now.calculateSnapshotDiff(1, base.aggregatesForDiff(now.interfaceDefinitions()));
@@ -71,7 +83,7 @@ async function main([job, ...paths]) {
       const {name, addedCount, removedCount, addedSize, removedSize, countDelta, sizeDelta} = all[key];
       table[key] = {name, addedCount, removedCount, addedSize, removedSize, countDelta, sizeDelta};
     }
-    fs.writeSync(1, JSON.stringify(table));
+    write(JSON.stringify(table));
   } else {
     for (const path of paths) {
       const start = process.hrtime.bigint();
