@@ -369,7 +369,7 @@ fn parse_edges(
             return Err(bad("an edge's type is", kind));
         }
         let value = row[fields.to];
-        let node = (value as f64 * part).round() as u64;
+        let node = (value as f64 * part + 0.5) as u64;
         if node >= node_count as u64 || node * node_fields as u64 != value {
             return Err(bad("an edge points to value", value));
         }

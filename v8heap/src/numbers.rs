@@ -134,7 +134,11 @@ impl Reader<'_> {
         if let Some(eight) = self.bytes.get(self.at..self.at + 8) {
             let word = u64::from_le_bytes(eight.try_into().unwrap_or_default());
             let (length, value) = digits(word);
-            if length != 0 && length < 8 {
+            if length == 8 {
+                // Large tables have many such; few have more digits.
+                return self.long_value(value);
+            }
+            if length != 0 {
                 let end = self.at + length;
                 let behind = (word >> (8 * length)) as u8;
                 if behind == b',' {
@@ -157,6 +161,28 @@ impl Reader<'_> {
             byte: self.at as u64,
             expected,
         }
+    }
+
+    /// A value of eight digits or more, of which the first eight are known.
+    #[inline]
+    fn long_value(&mut self, first: u64) -> Result<u64, Fault> {
+        let mut value = first;
+        let mut at = self.at + 8;
+        while let Some(digit) = self.bytes.get(at).filter(|byte| byte.is_ascii_digit()) {
+            // What may overflow is left to the other way.
+            if at - self.at > 17 {
+                return self.any_value();
+            }
+            value = value * 10 + u64::from(digit - b'0');
+            at += 1;
+        }
+        let end = match self.bytes.get(at) {
+            Some(b',') => at + 1,
+            Some(b'\n') if self.bytes.get(at + 1) == Some(&b',') => at + 2,
+            _ => return self.any_value(),
+        };
+        self.at = end;
+        Ok(value)
     }
 
     #[inline(never)]
