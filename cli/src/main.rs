@@ -1,7 +1,8 @@
 //! `leak`: find out what a program never frees.
 //!
-//! One command, three jobs: [`run`] starts a program with the recorder preloaded, [`report`]
-//! says what its logs mean, [`generate`] writes man pages and completions. Flags are parsed
+//! One command, four jobs: [`run`] starts a program with the recorder preloaded, [`report`]
+//! says what its logs mean, [`heap`] reads heap snapshots of JavaScript, [`generate`] writes
+//! man pages and completions. Flags are parsed
 //! ([`flags`]) and then validated (`Options` of each job); everything that is computed is
 //! computed by the crates behind it.
 
@@ -10,6 +11,7 @@ mod error;
 mod figures;
 mod flags;
 mod generate;
+mod heap;
 mod paint;
 mod report;
 mod run;
@@ -58,6 +60,7 @@ fn perform(command: Command) -> Result<u8, Error> {
             let well = report::report(&flags.logs, &report::Options::from(&flags))?;
             Ok(if well { 0 } else { BAD_INPUT })
         }
+        Command::Heap(flags) => heap::heap(&flags),
         Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
     }
 }
