@@ -27,6 +27,9 @@ pub enum Phase {
     Starting = 1,
     /// Every event is recorded.
     Recording = 2,
+    /// The log is whole and the program was to be replaced by `exec`; an event means
+    /// that this has failed, and goes on with the log.
+    Suspended = 4,
     /// Recording was refused or has ended; hooks only pass on.
     Dormant = 3,
 }
@@ -117,6 +120,7 @@ impl Global {
             0 => Phase::None,
             1 => Phase::Starting,
             2 => Phase::Recording,
+            4 => Phase::Suspended,
             _ => Phase::Dormant,
         }
     }
@@ -131,10 +135,10 @@ impl Global {
         self.phase.store(phase as u32, Release);
     }
 
-    /// Claims the start; true for exactly one caller.
-    pub fn claim_start(&self) -> bool {
+    /// Claims the start, or the going on; true for exactly one caller.
+    pub fn claim_start(&self, from: Phase) -> bool {
         self.phase
-            .compare_exchange(Phase::None as u32, Phase::Starting as u32, AcqRel, Acquire)
+            .compare_exchange(from as u32, Phase::Starting as u32, AcqRel, Acquire)
             .is_ok()
     }
 

@@ -100,7 +100,7 @@ fn remember_as_parent(global: &Global) {
 /// Begins recording, unless another thread is at it. The phase says what came of it.
 #[cold]
 pub fn begin(global: &'static Global) {
-    if !originals::resolved() || !global.claim_start() {
+    if !originals::resolved() || !global.claim_start(Phase::None) {
         return;
     }
     // SAFETY: this thread's errno.

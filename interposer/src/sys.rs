@@ -237,6 +237,43 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
+/// Whether there surely is no file of that name.
+///
+/// # Safety
+/// `path` is a C string, or a bad address, which the kernel tells.
+pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = check(unsafe {
+        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+    });
+    matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
+}
+
+/// Blocks all signals of this thread; returns those that were.
+pub fn block_signals() -> u64 {
+    let (all, mut before) = (u64::MAX, 0u64);
+    set_mask(&all, &mut before);
+    before
+}
+
+/// Sets the mask back.
+pub fn unblock_signals(before: u64) {
+    set_mask(&before, &mut 0);
+}
+
+fn set_mask(new: &u64, old: &mut u64) {
+    // SAFETY: both are sets of the kernel's size.
+    unsafe {
+        syscall4(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK as usize,
+            ptr::from_ref(new) as usize,
+            ptr::from_mut(old) as usize,
+            8,
+        )
+    };
+}
+
 /// Kernel's id of this thread.
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.

@@ -15,6 +15,8 @@ mod append;
 mod commit;
 mod matching;
 
+pub use append::DATA_EXTENT;
+
 use super::live::{Block, Live};
 use super::scratch::Scratch;
 use crate::arch::clock;
@@ -72,6 +74,8 @@ pub struct Drain {
     data: *mut u8,
     data_len: u64,
     next_data: u64,
+    /// Nodes below this id are in blocks.
+    nodes_written: u32,
     /// Order of the next block.
     seq: u64,
     live: Live,
