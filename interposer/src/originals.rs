@@ -43,7 +43,7 @@ originals! {
     DELETE_SIZED_ALIGNED = "_ZdlPvmSt11align_val_t", DELETE_ARRAY_SIZED_ALIGNED = "_ZdaPvmSt11align_val_t",
     DELETE_ALIGNED_NOTHROW = "_ZdlPvSt11align_val_tRKSt9nothrow_t",
     DELETE_ARRAY_ALIGNED_NOTHROW = "_ZdaPvSt11align_val_tRKSt9nothrow_t",
-    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk",
+    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk", BRK = "brk",
     DLOPEN = "dlopen", DLMOPEN = "dlmopen", DLCLOSE = "dlclose",
     PTHREAD_CREATE = "pthread_create", PTHREAD_SETNAME = "pthread_setname_np",
     FORK = "fork",
