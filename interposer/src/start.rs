@@ -37,6 +37,8 @@ unsafe impl Sync for Parent {}
 
 static PARENT: Parent =
     Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+/// Header page of the parent's log, which a fork child shares.
+static PARENTS_HEADER: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether this image of the process has had a log: then a new one is a child's.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -91,6 +93,7 @@ fn remember_as_parent(global: &Global) {
     }
     PARENT.len.store(path.len() as u64, Relaxed);
     if let Some(header) = global.file.header() {
+        PARENTS_HEADER.store(core::ptr::from_ref(header).cast_mut(), Relaxed);
         for (to, from) in PARENT.id.iter().zip(&header.log_id) {
             to.store(from.load(Relaxed), Relaxed);
         }
@@ -153,6 +156,11 @@ fn try_begin(global: &'static Global) -> bool {
         }
         None => {
             verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+            // SAFETY: the page of a parent's log, which is never unmapped, whatever
+            // has become of the parent and of the file's name.
+            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again) {
+                header.children_without_log.fetch_add(1, Relaxed);
+            }
             false
         }
     };
@@ -295,9 +303,13 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
         if temporary.is_empty() { b"/tmp" } else { temporary },
         b"/tmp",
     ];
-    'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
+    // A child may have given up the rights to the place where its parent's log is.
+    let file = pattern.rsplit(|&b| b == b'/').next().unwrap_or(pattern);
+    let asked = absolute.then_some((b"".as_slice(), pattern));
+    let others = dirs.iter().skip(usize::from(absolute)).map(|&dir| (dir, if absolute { file } else { pattern }));
+    'dirs: for (dir, pattern) in asked.into_iter().chain(others.filter(|_| !absolute || child)) {
         for attempt in 0..100u32 {
-            let Some(len) = expand(room.path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let Some(len) = expand(room.path, dir, pattern, name, attempt) else { continue 'dirs };
             let path = room.path.get(..len).unwrap_or(&[]);
             match global.file.create(path, size, FIRST_DATA_HEAD) {
                 Ok(created) => return Some(created),

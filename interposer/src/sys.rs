@@ -280,6 +280,14 @@ pub fn gettid() -> u32 {
     unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
 }
 
+/// Name of this thread: 15 bytes and a NUL at most.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    name
+}
+
 /// Process id.
 pub fn getpid() -> u32 {
     // SAFETY: no memory involved.

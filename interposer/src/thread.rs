@@ -75,6 +75,8 @@ pub struct ThreadState {
     pub index: u32,
     /// Kernel's thread id of the owner; 0 if unknown.
     pub tid: u32,
+    /// `pthread_self` of the owner.
+    pub handle: u64,
     /// Rounds of key destructors seen.
     rounds: u32,
     /// Known stack of the owner: `low..top`, 0 if unknown.
@@ -218,6 +220,8 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
     (state.stack_low, state.stack_top) = own_stack_bounds();
     (state.ticks, state.ticks_left) = (1, 1);
     state.borrowed = borrowed;
+    // SAFETY: no arguments.
+    state.handle = unsafe { libc::pthread_self() } as u64;
     state.selfcheck_left = global.selfcheck_every.load(Relaxed);
     let own: *mut ThreadState = state;
     for capture in &mut state.captures {
@@ -245,9 +249,12 @@ fn learn_precision(global: &Global, state: &ThreadState) {
 unsafe fn say_start(thread: *mut ThreadState) {
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);
+    let filtered = global::get().is_none_or(|g| g.filtered.load(Relaxed) != 0);
+    let name = if filtered { [0; 16] } else { sys::thread_name() };
+    let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
     // SAFETY: by the caller's promise.
     unsafe {
-        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name: b"" }.encode(&mut out);
+        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name }.encode(&mut out);
         blob(thread, BlobKind::ThreadStart, out.written());
     }
 }

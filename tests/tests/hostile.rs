@@ -397,6 +397,36 @@ fn an_unwritable_directory_does_not_disturb_the_program() {
     assert_plenty(&Report::of(&logs[0]), 1000);
 }
 
+#[test]
+fn a_child_without_the_rights_to_its_log_s_place_writes_elsewhere_or_is_counted() {
+    if !root_or_skip("another user") {
+        return;
+    }
+    let closed = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    open_to_all(elsewhere.path());
+    let run = |how: &str| {
+        Run::program("child_without_rights")
+            .arg(how)
+            .inside(closed.path())
+            .env("LEAK_LOG", closed.path().join("%p.leak"))
+            .env("TMPDIR", elsewhere.path())
+            .under_leak()
+    };
+    // One child is written elsewhere, the other nowhere.
+    let outcome = run("both");
+    assert_eq!((outcome.status.code(), outcome.stdout.as_str()), (Some(0), "over\n"));
+    let of = |folder: &Path| leak_tests::run::logs_in(folder);
+    let (parents, children) = (of(closed.path()), of(elsewhere.path()));
+    assert_eq!((parents.len(), children.len()), (1, 1));
+    let child = Report::of(&children[0]);
+    assert_eq!((child.within("child_keeps").blocks, child.within("child_keeps").bytes), (4, 224));
+    let parent = Report::of(&parents[0]);
+    assert_eq!(parent.within("parent_keeps").blocks, 3);
+    assert_eq!(parent.number("loss.children_without_log"), 1);
+    assert!(parent.0["loss"]["notes"].to_string().contains("a fork child could make no log"));
+}
+
 trait UidAndGid {
     fn uid_and_gid(&mut self, id: u32) -> &mut Self;
 }
