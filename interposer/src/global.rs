@@ -45,6 +45,8 @@ pub struct Global {
     pub drain_owner: AtomicUsize,
     /// Bumped when a drain ends; waiters for room sleep on it.
     pub drain_done: AtomicU32,
+    /// Number + 1 of the drain that stood still for too long.
+    pub stuck: AtomicU32,
     /// A system-call filter is in force: nothing but what is mapped may be used.
     pub filtered: AtomicU32,
     /// Threads that got no ring.

@@ -22,6 +22,9 @@ const FIRST_TABLE: u32 = 1 << 13;
 const MAX_WAITS: u32 = 5000;
 /// One of them, ns.
 const WAIT_NS: u64 = 1_000_000;
+/// Mapped ids that are left to the handlers that interrupt the thread that maps
+/// the next chunk: they cannot wait for it.
+const RESERVE: u32 = 1 << 10;
 /// Ranges of addresses whose modules are gone.
 const MAX_DEAD: usize = 512;
 
@@ -264,10 +267,12 @@ impl StackTable {
                 crate::global::get()?.stop(reason);
                 return None;
             }
-            if id >= self.mapped.load(Acquire) {
-                let grower = self.growing.load(Acquire);
+            let grower = self.growing.load(Acquire);
+            let own = grower == 0 || grower == this_thread();
+            let patient = !own && waits <= MAX_WAITS;
+            if id + if patient { RESERVE } else { 0 } >= self.mapped.load(Acquire) {
                 waits += 1;
-                // This thread itself, interrupted by the handler that asks: no use.
+                // Of the thread itself, which a handler interrupted: no use.
                 if waits > MAX_WAITS || grower == this_thread() {
                     return None;
                 }

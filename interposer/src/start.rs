@@ -103,9 +103,18 @@ fn remember_as_parent(global: &Global) {
 /// Begins recording, unless another thread is at it. The phase says what came of it.
 #[cold]
 pub fn begin(global: &'static Global) {
-    if !originals::resolved() || !global.claim_start(Phase::None) {
+    if !originals::resolved() {
         return;
     }
+    // A handler that left by longjmp would leave the start for ever half done.
+    let signals = sys::block_signals();
+    if global.claim_start(Phase::None) {
+        begin_claimed(global);
+    }
+    sys::restore_signals(&signals);
+}
+
+fn begin_claimed(global: &'static Global) {
     // SAFETY: this thread's errno.
     let errno = unsafe { *libc::__errno_location() };
     let mark = tls::get();

@@ -249,29 +249,29 @@ pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
     matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
 }
 
-/// Blocks all signals of this thread; returns those that were.
-pub fn block_signals() -> u64 {
-    let (all, mut before) = (u64::MAX, 0u64);
-    set_mask(&all, &mut before);
+/// Signals that are blocked in a thread, as the kernel's set.
+pub struct Blocked(u64);
+
+/// Blocks every signal of this thread that does not stem from its own instructions.
+pub fn block_signals() -> Blocked {
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let mut before = Blocked(0);
+    set_signals(libc::SIG_BLOCK, set, &mut before.0);
     before
 }
 
-/// Sets the mask back.
-pub fn unblock_signals(before: u64) {
-    set_mask(&before, &mut 0);
+/// Takes [`block_signals`] back.
+pub fn restore_signals(before: &Blocked) {
+    set_signals(libc::SIG_SETMASK, before.0, &mut 0);
 }
 
-fn set_mask(new: &u64, old: &mut u64) {
-    // SAFETY: both are sets of the kernel's size.
+fn set_signals(how: i32, set: u64, before: &mut u64) {
+    // SAFETY: both sets have the size that the kernel is told.
     unsafe {
-        syscall4(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK as usize,
-            ptr::from_ref(new) as usize,
-            ptr::from_mut(old) as usize,
-            8,
-        )
-    };
+        let (set, before) = (&raw const set as usize, core::ptr::from_mut(before) as usize);
+        syscall4(libc::SYS_rt_sigprocmask, how as usize, set, before, size_of::<u64>());
+    }
 }
 
 /// Kernel's id of this thread.

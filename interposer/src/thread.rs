@@ -69,6 +69,8 @@ pub struct ThreadState {
     pub borrowed: bool,
     /// 1 while a thread owns it.
     owner: AtomicU32,
+    /// The owner's earlier state ([`move_on`]), null if none.
+    older: *mut ThreadState,
     /// Serial of the owner.
     pub serial: u32,
     /// Ring id = place in [`Global::states`].
@@ -190,7 +192,8 @@ fn slow_ready(word: usize) -> *mut ThreadState {
 }
 
 /// Gives the thread another ring: its own is full and the thread that drains does
-/// not get on. What is in the old one is drained later.
+/// not get on. What is in the old one is drained later. The thread keeps it until
+/// it ends: a hook that a handler has interrupted may be in the midst of it.
 unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut ThreadState {
     let thread = acquire(global);
     if thread.is_null() {
@@ -205,12 +208,12 @@ unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut Thread
             state.owner.store(0, Release);
             return core::ptr::null_mut();
         }
+        state.older = old;
         say_start(thread);
         if !state.borrowed {
             tls::set(thread as usize);
             crate::hooks::thread::watch_end(thread);
         }
-        (*old).owner.store(0, Release);
     }
     thread
 }
@@ -542,7 +545,11 @@ pub fn detach(thread: *mut ThreadState) {
         if (*thread).producer.has_room() {
             blob(thread, BlobKind::ThreadEnd, &[]);
         }
-        (*thread).owner.store(0, Release);
+        let mut state = thread;
+        while let Some(ended) = state.as_mut() {
+            state = core::mem::replace(&mut ended.older, core::ptr::null_mut());
+            ended.owner.store(0, Release);
+        }
     }
 }
 

@@ -45,6 +45,10 @@ pub struct RingHeader {
 /// writers each check for room before the interrupted one has reserved.
 pub const SLACK: u64 = 2 * record::MAX_RECORD;
 
+/// Least bytes of stack that a signal takes: the red zone and the saved
+/// registers (`struct rt_sigframe` without extended state).
+pub const SIGNAL_FRAME: u64 = 128 + 440;
+
 /// The producer's end. Lives in the thread's state; only the owning thread and
 /// signal handlers on it touch it.
 #[derive(Debug)]
@@ -144,11 +148,11 @@ impl Producer {
     }
 
     /// After a `complete` that published nothing: whether the outermost writer is
-    /// gone. It is if it stood deeper in the stack than `sp` does: a handler that
-    /// interrupted it left by `longjmp`. On the same stack only, so `near` says
-    /// how far apart the two may be.
+    /// gone. It is if a handler's frame cannot lie between it and `sp`: a handler
+    /// that interrupted it left by `longjmp`. On the same stack only, so `near`
+    /// says how far apart the two may be.
     pub fn is_abandoned(&self, sp: u64, near: u64) -> bool {
-        let gone = self.outermost.load(Relaxed);
+        let gone = self.outermost.load(Relaxed).saturating_sub(SIGNAL_FRAME);
         sp >= gone && sp - gone < near
     }
 

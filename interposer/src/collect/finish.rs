@@ -67,7 +67,7 @@ pub fn finish(state: State, status: i32) -> bool {
     // not replaced, after.
     let mask = sys::block_signals();
     let done = finish_now(global, state, status);
-    sys::unblock_signals(mask);
+    sys::restore_signals(&mask);
     done
 }
 

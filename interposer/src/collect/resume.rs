@@ -40,9 +40,15 @@ pub fn exec_failed() {
 /// Goes on with the log, unless another thread is at it. The phase says what came of it.
 #[cold]
 pub fn resume(global: &'static Global) {
-    if !global.claim_start(Phase::Suspended) {
-        return;
+    // As at the start of a log.
+    let signals = sys::block_signals();
+    if global.claim_start(Phase::Suspended) {
+        resume_claimed(global);
     }
+    sys::restore_signals(&signals);
+}
+
+fn resume_claimed(global: &'static Global) {
     let mark = tls::get();
     tls::set(thread::BUSY);
     // SAFETY: no thread drains before the phase is set.

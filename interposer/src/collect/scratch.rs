@@ -2,6 +2,7 @@
 
 use crate::sys;
 use core::mem::size_of;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
 
 /// Most blocks open at a time in one window.
@@ -152,6 +153,11 @@ const LEAST: usize = 1024;
 const EMPTIED: u32 = u32::MAX;
 
 impl Scratch {
+    /// Whether everything is mapped.
+    pub fn is_ready(&self) -> bool {
+        !self.base.is_null()
+    }
+
     /// Maps everything; false if there is no memory.
     pub fn ready(&mut self) -> bool {
         if !self.base.is_null() {
@@ -180,7 +186,6 @@ impl Scratch {
             at = unsafe { at.add(len) };
             part
         });
-        self.base = base;
         self.slots = slots.cast();
         self.free = free.cast();
         self.table = table.cast();
@@ -192,6 +197,9 @@ impl Scratch {
         self.out = out;
         self.compressed = compressed;
         self.compressed_len = compressed_len;
+        // Last: a handler that leaves by longjmp may end this at any point.
+        compiler_fence(SeqCst);
+        self.base = base;
         true
     }
 

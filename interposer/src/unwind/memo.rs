@@ -17,6 +17,7 @@ use crate::stack_table::StackTable;
 use crate::thread::ThreadState;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::layout::{node_kind, truncation};
+use log_format::ring::SIGNAL_FRAME;
 
 /// Most frames in a capture; the rest is cut and counted.
 pub const MAX_FRAMES: usize = 16 * 1024;
@@ -396,6 +397,13 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
     node
 }
 
+/// Whether the capture that began at `active` was left by a `longjmp` and will
+/// never end: no handler's frame can lie between it and `sp`, on the same stack.
+fn is_left(active: u64, sp: u64) -> bool {
+    let left = active.saturating_sub(SIGNAL_FRAME);
+    sp >= left && sp - left < NEAR
+}
+
 /// A capture inside a capture: a signal handler allocates. The memo belongs to
 /// the interrupted one, so this one walks without, in arrays of its own.
 #[cold]
@@ -403,7 +411,7 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
 unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
     let bounds = thread.bounds(first.sp);
     let [outer, inner] = &mut thread.captures;
-    if inner.active != 0 && !(first.sp >= inner.active && first.sp - inner.active < NEAR) {
+    if inner.active != 0 && !is_left(inner.active, first.sp) {
         return truncated(global, &global.stacks, truncation::TOO_DEEP);
     }
     inner.active = first.sp;
@@ -413,9 +421,7 @@ unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadStat
     let node = unsafe { walk(global, bounds, inner, first) };
     core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
     inner.active = 0;
-    // A frame that lies outwards of the interrupted capture's on the same stack:
-    // that one was left by a longjmp and will never end.
-    if bounds.top != 0 && first.sp >= outer.active && first.sp - outer.active < NEAR {
+    if bounds.top != 0 && is_left(outer.active, first.sp) {
         outer.memo.clear();
         outer.active = 0;
     }

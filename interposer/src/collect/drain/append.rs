@@ -3,7 +3,8 @@
 use super::Drain;
 use crate::global::Global;
 use crate::sys;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use core::sync::atomic::compiler_fence;
 use log_format::block::{BLOCK_HEADER, BlockHeader, BlockKind, Codec};
 use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, FIRST_DATA_END, HEADER_SIZE};
 
@@ -43,6 +44,8 @@ impl Drain {
             }
         }
         let used = self.used();
+        self.goal = (used + stride, self.seq + 1);
+        compiler_fence(SeqCst);
         // SAFETY: the extent has room for the stride; nobody else writes there.
         unsafe {
             let at = self.data.add(used as usize);
@@ -53,6 +56,11 @@ impl Drain {
         }
         self.seq += 1;
         true
+    }
+
+    /// After a `longjmp` out of [`Drain::append`]: whether the block is in the file.
+    pub(super) fn was_appended(&self) -> bool {
+        self.used() == self.goal.0
     }
 
     /// Bytes of the current extent that are in use, with its header.
@@ -84,12 +92,13 @@ impl Drain {
         // SAFETY: no fixed place.
         match unsafe { global.file.extend(ExtentKind::Data, 0, len, core::ptr::null_mut()) } {
             Ok(extent) => {
-                if !self.data.is_null() && self.next_data != 0 {
+                let (old, old_len) = (self.data, self.data_len);
+                self.set_data(extent, len);
+                if !old.is_null() && self.next_data != 0 {
                     // SAFETY: the old extent is complete; the first one shares its
                     // mapping with the header and stays.
-                    unsafe { sys::unmap(self.data, self.data_len as usize) };
+                    unsafe { sys::unmap(old, old_len as usize) };
                 }
-                self.set_data(extent, len);
                 self.next_data = (len * 2).min(MAX_DATA_EXTENT);
                 true
             }

@@ -1,9 +1,8 @@
 //! The window becomes a block: survivors get their serials and enter the live set.
 
-use super::{Drain, RingState, Stage, TIME_SHIFT};
+use super::{Drain, Stage, TIME_SHIFT};
 use crate::collect::live::Block;
 use crate::global::Global;
-use core::mem::size_of;
 use log_format::block::BlockKind;
 use log_format::layout::StopReason;
 use log_format::ring;
@@ -70,10 +69,10 @@ impl Drain {
             self.scratch.clear(true);
             return;
         }
+        self.set_stage(Stage::Written);
         if raised {
             self.peak_bytes = self.max_live;
         }
-        self.set_stage(Stage::Written);
         if failed {
             global.stop(StopReason::NoSpace);
         }
@@ -143,25 +142,21 @@ impl Drain {
 
     /// Tails of the rings that this window moved.
     pub(super) fn tails(&mut self) -> &'static [Tail] {
-        // The saved copies are not needed any more: their memory holds the tails.
-        let tails = self.saved.cast::<Tail>();
         let mut len = 0;
-        const { assert!(size_of::<Tail>() <= size_of::<RingState>()) };
         for index in 0..self.ring_count {
-            // SAFETY: both arrays have `ring_count` places; a tail is smaller than
-            // a saved state, and its place is not behind the one that is read.
+            // SAFETY: all three arrays have `ring_count` places.
             unsafe {
                 let before = (*self.saved.add(index)).position;
                 let ring = &*self.rings.add(index);
                 if ring.position != before {
                     let tail =
                         Tail { ring: index as u32, tail: ring.position, thread: ring.thread, last_alloc: ring.last_alloc };
-                    *tails.add(len) = tail;
+                    *self.tails.add(len) = tail;
                     len += 1;
                 }
             }
         }
-        // SAFETY: just written; stable until the next `save`.
-        unsafe { core::slice::from_raw_parts(tails, len) }
+        // SAFETY: just written; stable until the next window.
+        unsafe { core::slice::from_raw_parts(self.tails, len) }
     }
 }

@@ -28,7 +28,7 @@ use core::sync::atomic::{Ordering::*, compiler_fence, fence};
 use log_format::layout::{ExtentHeader, StopReason};
 use log_format::record::{self, Record, kind};
 use log_format::ring::{self, RingHeader};
-use log_format::window::Totals;
+use log_format::window::{Tail, Totals};
 
 /// Bytes of the shortest record that makes a block.
 const LEAST_ALLOC: u64 = 16;
@@ -78,11 +78,16 @@ pub struct Drain {
     nodes_written: u32,
     /// Order of the next block.
     seq: u64,
+    /// Bytes in use of the extent and `seq` once the block at hand is in the file;
+    /// 0: not yet begun.
+    goal: (u64, u64),
     live: Live,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
     saved: *mut RingState,
+    /// For the window at hand.
+    tails: *mut Tail,
     ring_count: usize,
     /// Rings with events in this pass.
     active: *mut u32,
@@ -120,7 +125,11 @@ enum Stage {
 impl Drain {
     /// Blocks go into this DATA extent from now on.
     pub fn set_data(&mut self, extent: *mut u8, len: u64) {
+        // Never the new address with the length of a larger one.
+        self.data_len = 0;
+        compiler_fence(SeqCst);
         self.data = extent;
+        compiler_fence(SeqCst);
         self.data_len = len;
     }
 
@@ -128,13 +137,17 @@ impl Drain {
     fn ready(&mut self) -> bool {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
-            let Some(base) = sys::map_private(2 * array + MAX_THREADS * 4) else { return false };
-            self.rings = base.cast();
+            let tails = MAX_THREADS * size_of::<Tail>();
+            let Some(base) = sys::map_private(2 * array + tails + MAX_THREADS * 4) else { return false };
             // SAFETY: inside the mapping.
             unsafe {
                 self.saved = base.add(array).cast();
-                self.active = base.add(2 * array).cast();
+                self.tails = base.add(2 * array).cast();
+                self.active = base.add(2 * array + tails).cast();
             }
+            // Last: a handler that leaves by longjmp may end this at any point.
+            compiler_fence(SeqCst);
+            self.rings = base.cast();
         }
         self.scratch.ready()
     }
@@ -191,6 +204,8 @@ impl Drain {
     /// One window; false if nothing was left.
     fn window(&mut self, global: &'static Global, until: u64) -> bool {
         self.save();
+        self.live.settle();
+        self.goal = (0, 0);
         self.before = (self.live_bytes, self.live_blocks);
         self.set_stage(Stage::Pass);
         self.pass(global, until, u32::MAX);
@@ -221,9 +236,20 @@ impl Drain {
     /// After a handler left the drain by `longjmp`: undoes the window at hand, or
     /// finishes it if it is in the file already.
     pub fn recover(&mut self, global: &'static Global) {
+        if !self.scratch.is_ready() {
+            return;
+        }
         match self.stage {
             Stage::Idle => {}
-            Stage::Pass => self.take_back(false),
+            Stage::Pass => {
+                self.take_back(false);
+                self.live.mend();
+            }
+            Stage::Commit if self.was_appended() => {
+                self.seq = self.goal.1;
+                self.peak_bytes = self.peak_bytes.max(self.max_live);
+                self.give_room(global);
+            }
             Stage::Commit => {
                 for index in 0..self.scratch.high as u32 {
                     let slot = *self.scratch.slot(index);
@@ -231,7 +257,9 @@ impl Drain {
                         self.live.remove(slot.ptr);
                     }
                 }
+                self.live.settle();
                 self.take_back(false);
+                self.live.mend();
             }
             Stage::Written => self.give_room(global),
         }
