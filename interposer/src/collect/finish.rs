@@ -130,7 +130,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     say_end(global, header, work.state, work.status);
     // Another program takes over only if `exec` succeeds; if other threads run
     // until then, their rings must stay.
-    let others = thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
+    // One that has recorded nothing yet, or no more, may take a ring at any moment.
+    let others = global.precise.load(SeqCst) != 0
+        || thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
     if others && work.state == State::Exec {
         return;
     }
