@@ -156,7 +156,7 @@ fn try_begin(global: &'static Global) -> bool {
     let drain = unsafe { &mut *global.drain.get() };
     let Some(mut room) = Room::map() else { return false };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
-    let begun = match create(global, &mut room, again, len) {
+    match create(global, &mut room, again, len) {
         Some((extent, fd)) => {
             drain.set_data(extent, FIRST_DATA_HEAD - HEADER_SIZE);
             let begun = begin_log(global, drain, &mut room, fd, tsc, again, address_space);
@@ -172,8 +172,7 @@ fn try_begin(global: &'static Global) -> bool {
             }
             false
         }
-    };
-    begun
+    }
 }
 
 /// What the start works with. Not on the stack: the program's may be small.

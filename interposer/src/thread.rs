@@ -646,7 +646,7 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
             return false;
         }
-        if payload.len() > SMALL_BLOB && !global::get().is_some_and(|g| g.file.reserve_first().is_ok()) {
+        if payload.len() > SMALL_BLOB && global::get().is_none_or(|g| g.file.reserve_first().is_err()) {
             return false;
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);
