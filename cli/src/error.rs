@@ -29,7 +29,14 @@ pub enum Error {
         /// Where it was looked for.
         places: Vec<PathBuf>,
     },
-    /// `LD_PRELOAD` cannot hold its path.
+    /// What stands for `libleak.so` cannot be loaded into a program.
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or what the system said.
+        why: String,
+    },
+    /// `LD_PRELOAD` cannot hold its path, and no link to it could be made.
     LibraryPath(PathBuf),
     /// The system would not start the program.
     Start {
@@ -63,8 +70,13 @@ impl fmt::Display for Error {
             }
             Error::LibraryPath(path) => write!(
                 f,
-                "{}: LD_PRELOAD cannot hold a path with a space or colon; \
-                 make a link elsewhere and set LEAK_LIB to it",
+                "{}: LD_PRELOAD cannot hold a path with a space, a colon or a dollar sign, and no link \
+                 could be made in $TMPDIR or /tmp; make one elsewhere and set LEAK_LIB to it",
+                path.display()
+            ),
+            Error::NotALibrary { path, why } => write!(
+                f,
+                "{}: cannot be preloaded ({why}); set LEAK_LIB to the libleak.so of this leak, or unset it",
                 path.display()
             ),
             Error::Start { program, error } => {

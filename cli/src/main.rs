@@ -13,6 +13,7 @@ mod generate;
 mod paint;
 mod report;
 mod run;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,23 @@ use crate::flags::{Command, Flags};
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    match perform(Flags::parse().command) {
+    std::panic::set_hook(Box::new(|panic| {
+        if !symbolizer::handles_panics() {
+            let what = panic.to_string().replace('\n', " ");
+            eprintln!("leak: internal error: {what}; please report it, with the log if you can");
+        }
+    }));
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => match usage::line(&error, std::env::args_os()) {
+            Some(line) => {
+                eprintln!("leak: {line}");
+                return ExitCode::from(BAD_INPUT);
+            }
+            None => error.exit(),
+        },
+    };
+    match perform(flags.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("leak: {error}");

@@ -3,8 +3,9 @@
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
-use log_format::layout::{Node, StopReason, node_kind, truncation};
+use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
 use log_format::window::LIFETIMES;
 use std::ffi::OsString;
@@ -330,7 +331,7 @@ pub struct Profile {
     pub clock: Clock,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
     pub(crate) live: Live,
     pub(crate) mappings: Mappings,
@@ -364,31 +365,49 @@ impl Profile {
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
-        let mut id = stack.0;
+        let mut stack = stack;
         std::iter::from_fn(move || {
-            let node = *self.nodes.get(id as usize).filter(|_| id != 0)?;
-            let module = (node.kind == node_kind::NATIVE)
-                .then(|| self.module_map.find(&self.modules, node.payload, id))
-                .flatten();
-            let kind = match node.kind {
-                node_kind::NATIVE => FrameKind::Native,
-                node_kind::EMPTY => FrameKind::Empty,
-                node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
-                    truncation::NO_RULE => Truncation::NoRule,
-                    truncation::OUT_OF_STACK => Truncation::OutOfStack,
-                    truncation::TOO_DEEP => Truncation::TooDeep,
-                    other => Truncation::Other(other),
-                }),
-                other => FrameKind::Unknown(other),
-            };
-            // A parent is always older; anything else is damage and would loop.
-            id = if node.parent < id { node.parent } else { 0 };
-            Some(RawFrame {
-                address: node.payload,
-                module,
-                kind,
-            })
+            let (frame, outer) = self.frame(stack)?;
+            stack = outer;
+            Some(frame)
         })
+    }
+
+    /// The innermost frame of a stack, and the stack outside of it. Stacks share their outer
+    /// parts, and a stack is always younger than what is outside of it.
+    pub fn frame(&self, stack: StackId) -> Option<(RawFrame, StackId)> {
+        let id = stack.0;
+        let node = self.nodes.get(id).filter(|_| id != 0)?;
+        let module = (node.kind == node_kind::NATIVE)
+            .then(|| self.module_map.find(&self.modules, node.payload, id))
+            .flatten();
+        let kind = match node.kind {
+            node_kind::NATIVE => FrameKind::Native,
+            node_kind::EMPTY => FrameKind::Empty,
+            node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
+                truncation::NO_RULE => Truncation::NoRule,
+                truncation::OUT_OF_STACK => Truncation::OutOfStack,
+                truncation::TOO_DEEP => Truncation::TooDeep,
+                other => Truncation::Other(other),
+            }),
+            other => FrameKind::Unknown(other),
+        };
+        // Anything else is damage and would loop.
+        let outer = StackId(if node.parent < id { node.parent } else { 0 });
+        let frame = RawFrame {
+            address: node.payload,
+            module,
+            kind,
+        };
+        Some((frame, outer))
+    }
+
+    /// Forgets all sites but those that are wanted, and their stacks. The totals stay.
+    pub(crate) fn keep_sites(&mut self, wanted: &dyn Fn(&Site) -> bool) {
+        self.sites.retain(wanted);
+        self.sites.shrink_to_fit();
+        self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
+        self.nodes.keep(self.sites.iter().map(|site| site.stack.0));
     }
 
     /// The blocks that were never freed, in no order. Empty unless

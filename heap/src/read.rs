@@ -1,6 +1,7 @@
 //! From a path to a [`Profile`].
 
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
 use crate::profile::{
     Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
@@ -31,12 +32,18 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Whether a site is wanted.
+pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
+
 /// What a replay should do besides.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Sites for which this is false are forgotten as soon as their log is played, so that
+    /// many logs fit into memory. The totals count them all the same.
+    pub keep: Option<KeepSite<'a>>,
     /// Told how far each log is played.
     pub progress: Option<OnProgress<'a>>,
 }
@@ -45,6 +52,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
     }
@@ -98,7 +106,10 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
     let mut profile = assemble(path, log.info(), replay, damage);
-    profile.nodes = nodes;
+    profile.nodes = Nodes::All(nodes);
+    if let Some(wanted) = options.keep {
+        profile.keep_sites(wanted);
+    }
     if !options.live_blocks {
         profile.live = Default::default();
     }
@@ -257,7 +268,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         clock: info.clock,
         sites,
         site_of,
-        nodes: Vec::new(),
+        nodes: Nodes::All(Vec::new()),
         live,
         mappings: replay.mappings,
     }

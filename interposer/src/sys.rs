@@ -213,6 +213,26 @@ pub fn identity(fd: Fd) -> Option<[u64; 2]> {
     (ret == 0).then_some([stat.st_dev, stat.st_ino])
 }
 
+/// Type of the file that a path names (`S_IFMT` bits; `path` NUL-terminated); `None` if it
+/// names none.
+pub fn file_type(path: &[u8]) -> Option<u32> {
+    if path.last() != Some(&0) {
+        return None;
+    }
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a NUL-terminated path and a writable structure of the kernel's layout.
+    let ret = unsafe { syscall2(libc::SYS_stat, path.as_ptr() as usize, stat.as_mut_ptr() as usize) };
+    // SAFETY: filled by the kernel, and zeros are valid.
+    let stat = unsafe { stat.assume_init() };
+    (ret == 0).then_some(stat.st_mode & libc::S_IFMT)
+}
+
+/// Makes a directory for its owner alone (`path` NUL-terminated).
+pub fn make_directory(path: &[u8]) -> bool {
+    // SAFETY: the path is NUL-terminated.
+    path.last() == Some(&0) && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
+}
+
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.

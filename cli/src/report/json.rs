@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use heap::{Ending, Profile, StopReason};
 use serde::Serialize;
 use serde::ser::Serializer;
+use serde_json::ser::Formatter;
 
 use super::loss::Loss;
 use super::names::Names;
@@ -171,7 +172,38 @@ pub fn print(
     names: &Names,
     options: &Options,
 ) -> io::Result<()> {
-    serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
+    let mut serializer = serde_json::Serializer::with_formatter(out, Lines::default());
+    report(view, loss, names, options)
+        .serialize(&mut serializer)
+        .map_err(io::Error::from)
+}
+
+/// Compact, but for a line break before each element of the report's own arrays: a site is a
+/// line, which `grep`, `diff` and a pager can work with.
+#[derive(Default)]
+struct Lines {
+    depth: u32,
+}
+
+impl Formatter for Lines {
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        out.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        out.write_all(b"}")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(match (first, self.depth) {
+            (true, 1) => b"\n",
+            (false, 1) => b",\n",
+            (true, _) => b"",
+            (false, _) => b",",
+        })
+    }
 }
 
 fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
