@@ -115,6 +115,8 @@ pub struct Loss {
     pub events_lost: u64,
     /// Captures whose stack ended before the outermost frame.
     pub unwinds_truncated: u64,
+    /// Fork children that could make no log.
+    pub children_without_log: u64,
     /// Frees of addresses that no recorded block had.
     pub unmatched_frees: u64,
     /// The same in a fork child, where such a block is the parent's.

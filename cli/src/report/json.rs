@@ -83,6 +83,7 @@ struct Totals {
 struct LossAccount<'a> {
     events_lost: u64,
     unwinds_truncated: u64,
+    children_without_log: u64,
     unmatched_frees: u64,
     inherited_frees: u64,
     missed_frees: u64,
@@ -272,6 +273,7 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
+        children_without_log: loss.children_without_log,
         unmatched_frees: loss.unmatched_frees,
         inherited_frees: loss.inherited_frees,
         missed_frees: loss.missed_frees,
