@@ -29,7 +29,14 @@ pub enum Error {
         /// Where it was looked for.
         places: Vec<PathBuf>,
     },
-    /// `LD_PRELOAD` cannot hold its path.
+    /// What stands for `libleak.so` cannot be loaded into a program.
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or what the system said.
+        why: String,
+    },
+    /// `LD_PRELOAD` cannot hold its path, and no link to it could be made.
     LibraryPath(PathBuf),
     /// The system would not start the program.
     Start {
@@ -45,6 +52,8 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// A heap snapshot cannot be read.
+    Snapshot(v8heap::Error),
     /// Standard output cannot be written to.
     Output(io::Error),
 }
@@ -63,8 +72,13 @@ impl fmt::Display for Error {
             }
             Error::LibraryPath(path) => write!(
                 f,
-                "{}: LD_PRELOAD cannot hold a path with a space or colon; \
-                 make a link elsewhere and set LEAK_LIB to it",
+                "{}: LD_PRELOAD cannot hold a path with a space, a colon or a dollar sign, and no link \
+                 could be made in $TMPDIR or /tmp; make one elsewhere and set LEAK_LIB to it",
+                path.display()
+            ),
+            Error::NotALibrary { path, why } => write!(
+                f,
+                "{}: cannot be preloaded ({why}); set LEAK_LIB to the libleak.so of this leak, or unset it",
                 path.display()
             ),
             Error::Start { program, error } => {
@@ -91,6 +105,7 @@ impl fmt::Display for Error {
                     reason(error)
                 )
             }
+            Error::Snapshot(why) => why.fmt(f),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",

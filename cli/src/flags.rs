@@ -8,10 +8,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::environment;
 use crate::figures;
+use crate::heap::flags::HeapFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
-#[command(name = "leak", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "leak",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Start here:  leak run -- ./app args...")]
 pub struct Flags {
     #[command(subcommand)]
@@ -22,6 +28,7 @@ pub struct Flags {
 pub enum Command {
     Run(RunFlags),
     Report(ReportFlags),
+    Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]
     Generate {
@@ -33,7 +40,7 @@ pub enum Command {
 /// Run a program, record every allocation, and say at the end what was not freed.
 ///
 /// The program needs no rebuild; debug information (-g) adds file names and lines. Children
-/// are followed, one log for each process. leak run ends with the program's exit status, or by
+/// are followed, one log for each process. Signals to leak run go on to the program. It ends with the program's exit status, or by
 /// the same signal (which shells show as 128 + its number); if the program cannot be traced,
 /// it is not started and the exit status is 2.
 #[derive(Debug, Args)]
@@ -41,6 +48,9 @@ pub enum Command {
 pub struct RunFlags {
     /// Where the logs go: a file name, in which %p becomes the process id and %e the program's
     /// name, or a directory (made if it ends in /).
+    ///
+    /// Nothing is overwritten: the name of a log that is there already gets a number
+    /// (app.leak, app.1.leak), and a file that is no log is refused.
     ///
     /// Default: LEAK_LOG, else %e.%p.leak in the current directory, else in $TMPDIR, else in
     /// /tmp.
@@ -104,8 +114,8 @@ pub struct ReportFlags {
     #[arg(short, long, value_name = "BY")]
     pub sort: Option<Sort>,
 
-    /// Show the frames inside of the C++ and Rust standard libraries, and those outside of main,
-    /// as well (JSON always has them).
+    /// Show the frames inside of the C++ and Rust standard libraries, those outside of main, and
+    /// the middle of long stacks as well (JSON always has them).
     #[arg(long)]
     pub all_frames: bool,
 

@@ -94,6 +94,21 @@ fn json_has_every_site_and_adds_up() {
 }
 
 #[test]
+fn each_site_is_a_line_of_the_json() {
+    let dir = with(&[("a.leak", &Log::default())]);
+    let out = text(&dir, &["--format", "json", "a.leak"]);
+    let sites: Vec<Value> = out
+        .lines()
+        .filter(|line| line.starts_with("{\"blocks\""))
+        .map(|line| {
+            let site = line.strip_suffix(',').or(line.strip_suffix("]}"));
+            serde_json::from_str(site.expect("an end")).expect("a site")
+        })
+        .collect();
+    assert_eq!(Value::Array(sites), json(&dir, &["a.leak"])["sites"]);
+}
+
+#[test]
 fn top_and_min_bytes_cut() {
     let dir = with(&[("a.leak", &Log::default())]);
     assert_eq!(

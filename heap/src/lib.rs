@@ -27,15 +27,19 @@
 //! replay(&Path, &Options) -> Result<Profile, Error>
 //! replay_all(&[PathBuf], &Options) -> Vec<Result<Profile, Error>>   // same order as the paths
 //! find_logs(&Path) -> Result<Vec<PathBuf>, Error>                   // a file: itself; a folder: the logs in it
+//! origin(&Path) -> Result<Origin, Error>                            // by the header alone
+//! is_log(&Path) -> bool
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
-//! Options { live_blocks: bool, progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
+//! Origin { pid, ppid: u32, log_id, parent_log_id: [u8; 16] }
+//! Options { live_blocks: bool, keep: Option<&(dyn Fn(&Site) -> bool + Sync)> /* KeepSite */,
+//!           progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
 //! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
 //! Profile { path: PathBuf, process: Process, totals: Totals, loss: Loss,
 //!           modules: Vec<Module>, threads: Vec<Thread>, timeline: Vec<Point>, clock: Clock }
 //!   .sites() -> &[Site]                    .site(StackId) -> Option<&Site>
-//!   .frames(StackId) -> impl Iterator<Item = RawFrame>
+//!   .frames(StackId) -> impl Iterator<Item = RawFrame>   .frame(StackId) -> Option<(RawFrame, StackId /* outside of it */)>
 //!   .module(ModuleId) -> &Module           .thread(ThreadId) -> Option<&Thread>
 //!   .live_blocks() -> impl Iterator<Item = LiveBlock>   // only with Options::live_blocks
 //!   .mappings() -> impl Iterator<Item = Mapping>
@@ -75,6 +79,8 @@ mod aggregate;
 mod live;
 mod mappings;
 mod modules;
+mod nodes;
+mod origin;
 mod profile;
 mod reach;
 mod read;
@@ -89,11 +95,12 @@ pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
+pub use origin::{Origin, is_log, origin};
 pub use profile::{
     Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
     RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
-pub use read::{OnProgress, Options, Progress, find_logs, replay, replay_all};
+pub use read::{KeepSite, OnProgress, Options, Progress, find_logs, replay, replay_all};
 pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use timeline::TIMELINE_POINTS;

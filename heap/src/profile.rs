@@ -3,9 +3,10 @@
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
 use crate::reach::Reach;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
-use log_format::layout::{Node, StopReason, node_kind, truncation};
+use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
 use log_format::window::LIFETIMES;
 use std::ffi::OsString;
@@ -115,6 +116,8 @@ pub struct Loss {
     pub events_lost: u64,
     /// Captures whose stack ended before the outermost frame.
     pub unwinds_truncated: u64,
+    /// Fork children that could make no log.
+    pub children_without_log: u64,
     /// Frees of addresses that no recorded block had.
     pub unmatched_frees: u64,
     /// The same in a fork child, where such a block is the parent's.
@@ -331,7 +334,7 @@ pub struct Profile {
     pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
     pub(crate) live: Live,
     pub(crate) mappings: Mappings,
@@ -370,31 +373,50 @@ impl Profile {
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
-        let mut id = stack.0;
+        let mut stack = stack;
         std::iter::from_fn(move || {
-            let node = *self.nodes.get(id as usize).filter(|_| id != 0)?;
-            let module = (node.kind == node_kind::NATIVE)
-                .then(|| self.module_map.find(&self.modules, node.payload, id))
-                .flatten();
-            let kind = match node.kind {
-                node_kind::NATIVE => FrameKind::Native,
-                node_kind::EMPTY => FrameKind::Empty,
-                node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
-                    truncation::NO_RULE => Truncation::NoRule,
-                    truncation::OUT_OF_STACK => Truncation::OutOfStack,
-                    truncation::TOO_DEEP => Truncation::TooDeep,
-                    other => Truncation::Other(other),
-                }),
-                other => FrameKind::Unknown(other),
-            };
-            // A parent is always older; anything else is damage and would loop.
-            id = if node.parent < id { node.parent } else { 0 };
-            Some(RawFrame {
-                address: node.payload,
-                module,
-                kind,
-            })
+            let (frame, outer) = self.frame(stack)?;
+            stack = outer;
+            Some(frame)
         })
+    }
+
+    /// The innermost frame of a stack, and the stack outside of it. Stacks share their outer
+    /// parts, and a stack is always younger than what is outside of it.
+    pub fn frame(&self, stack: StackId) -> Option<(RawFrame, StackId)> {
+        let id = stack.0;
+        let node = self.nodes.get(id).filter(|_| id != 0)?;
+        let module = (node.kind == node_kind::NATIVE)
+            .then(|| self.module_map.find(&self.modules, node.payload, id))
+            .flatten();
+        let kind = match node.kind {
+            node_kind::NATIVE => FrameKind::Native,
+            node_kind::EMPTY => FrameKind::Empty,
+            node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
+                truncation::NO_RULE => Truncation::NoRule,
+                truncation::OUT_OF_STACK => Truncation::OutOfStack,
+                truncation::TOO_DEEP => Truncation::TooDeep,
+                other => Truncation::Other(other),
+            }),
+            other => FrameKind::Unknown(other),
+        };
+        // Anything else is damage and would loop.
+        let outer = StackId(if node.parent < id { node.parent } else { 0 });
+        let frame = RawFrame {
+            address: node.payload,
+            module,
+            kind,
+        };
+        Some((frame, outer))
+    }
+
+    /// Forgets all sites but those that are wanted, and their stacks. The totals stay.
+    pub(crate) fn keep_sites(&mut self, wanted: &dyn Fn(&Site) -> bool) {
+        self.sites.retain(wanted);
+        self.sites.shrink_to_fit();
+        self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
+        let sites = self.sites.iter().map(|site| site.stack.0);
+        self.nodes.keep(sites.chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless

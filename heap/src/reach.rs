@@ -180,6 +180,11 @@ impl Reach {
         self.sites.get(&stack.0)
     }
 
+    /// The stacks of the blocks that stand in chains.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = u32> + '_ {
+        self.blocks.values().map(|block| block.stack)
+    }
+
     /// The chain that leads to one block of a site: from a root, or, for an indirect
     /// leak, from the direct one. Empty for direct leaks.
     pub fn path(&self, stack: StackId) -> Vec<Step> {

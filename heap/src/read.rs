@@ -1,6 +1,7 @@
 //! From a path to a [`Profile`].
 
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
 use crate::profile::{
     Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
@@ -32,12 +33,18 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Whether a site is wanted.
+pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
+
 /// What a replay should do besides.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Sites for which this is false are forgotten as soon as their log is played, so that
+    /// many logs fit into memory. The totals count them all the same.
+    pub keep: Option<KeepSite<'a>>,
     /// Told how far each log is played.
     pub progress: Option<OnProgress<'a>>,
 }
@@ -46,6 +53,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
     }
@@ -100,8 +108,11 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
     let mut profile = assemble(path, log.info(), replay, damage);
-    profile.nodes = nodes;
+    profile.nodes = Nodes::All(nodes);
     profile.reach = reach;
+    if let Some(wanted) = options.keep {
+        profile.keep_sites(wanted);
+    }
     if !options.live_blocks {
         profile.live = Default::default();
     }
@@ -221,6 +232,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         loss: Loss {
             events_lost: info.events_lost,
             unwinds_truncated: info.unwinds_truncated,
+            children_without_log: info.children_without_log,
             unmatched_frees: if fork_child { 0 } else { unmatched },
             inherited_frees: if fork_child { unmatched } else { 0 },
             missed_frees: totals.missed_frees,
@@ -260,7 +272,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         reach: Reach::default(),
         sites,
         site_of,
-        nodes: Vec::new(),
+        nodes: Nodes::All(Vec::new()),
         live,
         mappings: replay.mappings,
     }

@@ -162,6 +162,44 @@ fn sites_of_several_processes_merge_by_any_key() {
 }
 
 #[test]
+fn sites_that_nobody_wants_are_forgotten_with_their_stacks() {
+    // 1 <- 2 <- 3, and 4 <- 5 to 10, which nothing is left of.
+    let nodes = [0, 1, 2, 0, 4, 5, 6, 7, 8, 9].map(|parent| node(parent, 0x10 * u64::from(parent) + 1));
+    let records = [alloc(16, 100, 3, 10), alloc(32, 5, 10, 20), free(32, 30)];
+    let saved = file(&nodes, &records).save();
+    let whole = replay(&saved.path(), &Options::default()).unwrap();
+    let wanted = |site: &heap::Site| site.figures.blocks > 0;
+    let options = Options {
+        keep: Some(&wanted),
+        ..Options::default()
+    };
+    let less = replay(&saved.path(), &options).unwrap();
+    assert_eq!((whole.sites().len(), less.sites().len()), (2, 1));
+    assert_eq!(less.sites()[0], whole.sites()[0]);
+    assert_eq!(less.site(StackId(3)), whole.site(StackId(3)));
+    assert_eq!(less.site(StackId(10)), None);
+    assert_eq!(less.totals, whole.totals);
+    let frames = |profile: &Profile, stack| profile.frames(StackId(stack)).collect::<Vec<_>>();
+    assert_eq!(frames(&less, 3), frames(&whole, 3));
+    assert_eq!((frames(&whole, 10).len(), frames(&less, 10).len()), (7, 0));
+}
+
+#[test]
+fn the_header_alone_tells_whose_a_log_is() {
+    let saved = file(&[], &[]).save();
+    let origin = heap::origin(&saved.path()).unwrap();
+    let process = replay(&saved.path(), &Options::default()).unwrap().process;
+    assert_eq!(
+        (origin.pid, origin.ppid, origin.log_id, origin.parent_log_id),
+        (process.pid, process.ppid, process.log_id, process.parent_log_id)
+    );
+    assert!(heap::is_log(&saved.path()));
+    let other = saved.path().with_extension("txt");
+    std::fs::write(&other, "leaklog, but not quite").unwrap();
+    assert!(heap::origin(&other).is_err() && !heap::is_log(&other));
+}
+
+#[test]
 fn a_folder_means_the_logs_in_it() {
     let saved = file(&[], &[]).save();
     let folder = saved.path().parent().unwrap().to_path_buf();

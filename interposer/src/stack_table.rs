@@ -22,6 +22,8 @@ const FIRST_TABLE: u32 = 1 << 13;
 const MAX_WAITS: u32 = 5000;
 /// One of them, ns.
 const WAIT_NS: u64 = 1_000_000;
+/// Waits while another thread doubles the hash table.
+const MAX_REHASH_WAITS: u32 = 100;
 /// Mapped ids that are left to the handlers that interrupt the thread that maps
 /// the next chunk: they cannot wait for it.
 const RESERVE: u32 = 1 << 10;
@@ -143,6 +145,30 @@ impl StackTable {
         }
     }
 
+    /// Goes on after the nodes so far were put into blocks and their pages cut off:
+    /// they are not found again (equal ones are made anew), their ids stay theirs.
+    pub fn resume(&self, file: &LogFile) -> Result<(), StopReason> {
+        let base = self.nodes.load(Acquire);
+        let chunk = self.next.load(Relaxed) >> NODE_CHUNK_SHIFT;
+        let first = chunk * NODE_CHUNK;
+        if first + NODE_CHUNK > self.max_nodes.load(Relaxed) {
+            return Err(StopReason::Stacks);
+        }
+        let (table, bits) = self.table();
+        // SAFETY: our own region and table; no other thread records.
+        unsafe {
+            if first > 0 {
+                sys::replace_by_private(base.cast(), first as usize * 16).map_err(|_| StopReason::NoSpace)?;
+            }
+            let len = u64::from(NODE_CHUNK) * 16 + PAGE;
+            file.extend(ExtentKind::Nodes, chunk, len, base.add(first as usize).cast())?;
+            table.write_bytes(0, 1 << bits);
+        }
+        self.entries.store(0, Relaxed);
+        self.mapped.store(first + NODE_CHUNK, Release);
+        Ok(())
+    }
+
     /// Puts private pages in the place of the file's: the nodes are in blocks and
     /// the file is about to be cut. Threads that still run see an empty table.
     pub fn detach_file(&self) -> Result<(), sys::Errno> {
@@ -173,7 +199,8 @@ impl StackTable {
             }
             slot = (slot + 1) & mask;
         }
-        0
+        // Full to the last place: `insert` sees to it.
+        self.insert(Node { parent, kind, payload }, table, bits, slot)
     }
 
     #[inline(always)]
@@ -186,6 +213,11 @@ impl StackTable {
     #[inline(never)]
     fn insert(&self, node: Node, table: *mut u32, bits: u32, slot: u32) -> u32 {
         let Some(global) = crate::global::get() else { return 0 };
+        // Nearly full: the thread that doubles the table has not got on for long.
+        let crowded = self.entries.load(Relaxed) > (1 << bits) / 8 * 7;
+        if crowded && self.wait_for_rehash(table, global.filtered.load(Relaxed) == 0) {
+            return self.node(node.parent, node.kind, node.payload);
+        }
         let Some(id) = self.take_id(&global.file) else { return 0 };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
@@ -193,6 +225,10 @@ impl StackTable {
         }
         if let Some(header) = global.file.header() {
             header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
+        }
+        if crowded {
+            // Found by nobody, and made again until there is a table with room.
+            return id;
         }
         match self.publish(id, table, bits, slot) {
             // Another thread made the same node at the same moment; ours is not used.
@@ -265,20 +301,34 @@ impl StackTable {
         }
     }
 
+    /// Waits until the table is another than `old`; false if that takes long or
+    /// this thread itself is at it, interrupted by the handler that asks.
+    fn wait_for_rehash(&self, old: *mut u32, may_sleep: bool) -> bool {
+        let mut waits = 0;
+        while self.table().0 == old {
+            let at_it = self.rehashing.load(Acquire);
+            if at_it == 0 || at_it == this_thread() || waits == MAX_REHASH_WAITS || !may_sleep {
+                return false;
+            }
+            sys::futex_wait(&self.rehashing, at_it, WAIT_NS);
+            waits += 1;
+        }
+        true
+    }
+
     /// Doubles the table. Insertions of others meanwhile may be missed and made
     /// again later; the old table stays mapped for its readers.
     #[cold]
     fn rehash(&self) {
-        if self.rehashing.swap(1, Acquire) != 0 {
+        if self.rehashing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
             return;
         }
-        let bits = self.table().1 + 1;
-        if self.entries.load(Relaxed) <= 1 << (bits - 2) {
-            // Another thread has just done it.
-            self.rehashing.store(0, Release);
-            return;
-        }
-        if let Some(fresh) = sys::map_private(4 << bits) {
+        let old_bits = self.table().1;
+        // Else another thread has just done it.
+        let needed = self.entries.load(Relaxed) > 1 << (old_bits - 1);
+        // There may be more nodes than entries.
+        let bits = (old_bits + 1).max(self.count().ilog2() + 2);
+        if needed && let Some(fresh) = sys::map_private(4 << bits) {
             let fresh = fresh.cast::<u32>();
             let mask = (1u32 << bits) - 1;
             let mut entries = 0;
@@ -288,7 +338,7 @@ impl StackTable {
                     continue;
                 }
                 let mut slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
-                // SAFETY: the fresh table is twice as large as its entries.
+                // SAFETY: the fresh table has twice as many places as there are nodes.
                 unsafe {
                     while *fresh.add(slot as usize) != 0 {
                         slot = (slot + 1) & mask;
@@ -308,6 +358,9 @@ impl StackTable {
             }
         }
         self.rehashing.store(0, Release);
+        if crate::global::get().is_some_and(|global| global.filtered.load(Relaxed) == 0) {
+            sys::futex_wake(&self.rehashing);
+        }
     }
 
     /// Says that addresses in `start..end` mean something else from now on.

@@ -37,6 +37,8 @@ unsafe impl Sync for Parent {}
 
 static PARENT: Parent =
     Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+/// Header page of the parent's log, which a fork child shares.
+static PARENTS_HEADER: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether this image of the process has had a log: then a new one is a child's.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -91,6 +93,7 @@ fn remember_as_parent(global: &Global) {
     }
     PARENT.len.store(path.len() as u64, Relaxed);
     if let Some(header) = global.file.header() {
+        PARENTS_HEADER.store(core::ptr::from_ref(header).cast_mut(), Relaxed);
         for (to, from) in PARENT.id.iter().zip(&header.log_id) {
             to.store(from.load(Relaxed), Relaxed);
         }
@@ -105,7 +108,7 @@ pub fn begin(global: &'static Global) {
     }
     // A handler that left by longjmp would leave the start for ever half done.
     let signals = sys::block_signals();
-    if global.claim_start() {
+    if global.claim_start(Phase::None) {
         begin_claimed(global);
     }
     sys::restore_signals(&signals);
@@ -153,7 +156,7 @@ fn try_begin(global: &'static Global) -> bool {
     let drain = unsafe { &mut *global.drain.get() };
     let Some(mut room) = Room::map() else { return false };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
-    let begun = match create(global, &mut room, again, len) {
+    match create(global, &mut room, again, len) {
         Some((extent, fd)) => {
             drain.set_data(extent, FIRST_DATA_HEAD - HEADER_SIZE);
             let begun = begin_log(global, drain, &mut room, fd, tsc, again, address_space);
@@ -162,10 +165,14 @@ fn try_begin(global: &'static Global) -> bool {
         }
         None => {
             verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+            // SAFETY: the page of a parent's log, which is never unmapped, whatever
+            // has become of the parent and of the file's name.
+            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again) {
+                header.children_without_log.fetch_add(1, Relaxed);
+            }
             false
         }
-    };
-    begun
+    }
 }
 
 /// What the start works with. Not on the stack: the program's may be small.
@@ -285,28 +292,53 @@ fn executable(buf: &'static mut [u8]) -> &'static [u8] {
     given.get(..given.len().min(buf.len())).unwrap_or(&[])
 }
 
+/// Names of logs unless `LEAK_LOG` says otherwise.
+const DEFAULT_PATTERN: &[u8] = b"%e.%p.leak";
+
 /// Creates the log where the settings say, or where it can.
 fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*mut u8, sys::Fd)> {
     let cwd = room.cwd;
     let name = room.exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
-    let pattern: &[u8] = if given.is_empty() { b"%e.%p.leak" } else { given };
     // A child that has changed its directory writes beside its parent.
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
     let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
     let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
     let temporary = variable(b"TMPDIR");
-    let absolute = pattern.first() == Some(&b'/');
+    let absolute = given.first() == Some(&b'/');
     let dirs: [&[u8]; 4] = [
         if child && !beside.is_empty() { beside } else { cwd },
         cwd,
         if temporary.is_empty() { b"/tmp" } else { temporary },
         b"/tmp",
     ];
-    'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
+    // A child may have given up the rights to the place where its parent's log is.
+    let file = given.rsplit(|&b| b == b'/').next().unwrap_or(given);
+    let asked = absolute.then_some((b"".as_slice(), given));
+    let others = dirs.iter().skip(usize::from(absolute)).map(|&dir| (dir, if absolute { file } else { given }));
+    let mut was_directory = false;
+    'dirs: for (dir, given) in asked.into_iter().chain(others.filter(|_| !absolute || child)) {
+        // A directory means the default names in it, also where it cannot be used.
+        let given: &[u8] = if was_directory { b"" } else { given };
+        let pattern = if given.is_empty() { DEFAULT_PATTERN } else { given };
+        let mut inside = false;
+        if !given.is_empty() {
+            let Some(len) = expand(room.path, dir, given, false, name, 0) else { continue };
+            let there = room.path.get(..len).unwrap_or(&[]);
+            let named_as_one = there.ends_with(b"/\0");
+            match sys::file_type(there) {
+                Some(libc::S_IFDIR) => inside = true,
+                // A numbered name beside a device would fill memory, not a disk.
+                Some(kind) if kind != libc::S_IFREG => continue,
+                None if named_as_one && sys::make_directory(there) => inside = true,
+                None if named_as_one => continue,
+                _ => {}
+            }
+            was_directory = absolute && inside;
+        }
         for attempt in 0..100u32 {
-            let Some(len) = expand(room.path, if absolute { b"" } else { dir }, pattern, name, attempt) else { continue 'dirs };
+            let Some(len) = expand(room.path, dir, pattern, inside, name, attempt) else { continue 'dirs };
             let path = room.path.get(..len).unwrap_or(&[]);
             match global.file.create(path, size, FIRST_DATA_HEAD) {
                 Ok(created) => return Some(created),
@@ -318,22 +350,41 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
     None
 }
 
-/// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, and `.attempt` before
-/// a `.leak` ending if that is not 0. Returns the length with the NUL.
-fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32) -> Option<usize> {
+/// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, or (`inside`) the default
+/// name in the directory of that name; and `.attempt` before a `.leak` ending if that is
+/// not 0. Returns the length with the NUL.
+fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], inside: bool, name: &[u8], attempt: u32) -> Option<usize> {
     let mut out = Out::new(path);
     if !dir.is_empty() {
         out.bytes(dir);
         out.byte(b'/');
     }
-    let (stem, suffix) = match pattern.strip_suffix(b".leak") {
+    let mut last = pattern;
+    if inside {
+        replaced(&mut out, pattern, name);
+        out.byte(b'/');
+        last = DEFAULT_PATTERN;
+    }
+    let (stem, suffix) = match last.strip_suffix(b".leak") {
         Some(stem) => (stem, b".leak".as_slice()),
-        None => (pattern, b"".as_slice()),
+        None => (last, b"".as_slice()),
     };
-    let mut rest = stem.iter();
+    replaced(&mut out, stem, name);
+    if attempt > 0 {
+        out.byte(b'.');
+        decimal(&mut out, attempt);
+    }
+    out.bytes(suffix);
+    out.byte(0);
+    out.finish()
+}
+
+/// Writes a pattern with its placeholders replaced.
+fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
+    let mut rest = pattern.iter();
     while let Some(&byte) = rest.next() {
         match (byte, rest.as_slice().first()) {
-            (b'%', Some(b'p')) => decimal(&mut out, sys::getpid()),
+            (b'%', Some(b'p')) => decimal(out, sys::getpid()),
             (b'%', Some(b'e')) => out.bytes(name),
             (b'%', Some(b'%')) => out.byte(b'%'),
             _ => {
@@ -343,13 +394,6 @@ fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32
         }
         rest.next();
     }
-    if attempt > 0 {
-        out.byte(b'.');
-        decimal(&mut out, attempt);
-    }
-    out.bytes(suffix);
-    out.byte(0);
-    out.finish()
 }
 
 /// Appends a number.

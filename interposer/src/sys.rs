@@ -223,6 +223,26 @@ pub fn identity(fd: Fd) -> Option<[u64; 2]> {
     (ret == 0).then_some([stat.st_dev, stat.st_ino])
 }
 
+/// Type of the file that a path names (`S_IFMT` bits; `path` NUL-terminated); `None` if it
+/// names none.
+pub fn file_type(path: &[u8]) -> Option<u32> {
+    if path.last() != Some(&0) {
+        return None;
+    }
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a NUL-terminated path and a writable structure of the kernel's layout.
+    let ret = unsafe { syscall2(libc::SYS_stat, path.as_ptr() as usize, stat.as_mut_ptr() as usize) };
+    // SAFETY: filled by the kernel, and zeros are valid.
+    let stat = unsafe { stat.assume_init() };
+    (ret == 0).then_some(stat.st_mode & libc::S_IFMT)
+}
+
+/// Makes a directory for its owner alone (`path` NUL-terminated).
+pub fn make_directory(path: &[u8]) -> bool {
+    // SAFETY: the path is NUL-terminated.
+    path.last() == Some(&0) && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
+}
+
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.
@@ -245,6 +265,18 @@ pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
 pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable.
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
+}
+
+/// Whether there surely is no file of that name.
+///
+/// # Safety
+/// `path` is a C string, or a bad address, which the kernel tells.
+pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = check(unsafe {
+        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+    });
+    matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
 }
 
 /// Signals that are blocked in a thread, as the kernel's set.
@@ -276,6 +308,14 @@ fn set_signals(how: i32, set: u64, before: &mut u64) {
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.
     unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
+}
+
+/// Name of this thread: 15 bytes and a NUL at most.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    name
 }
 
 /// Process id.

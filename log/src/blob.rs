@@ -22,6 +22,8 @@ pub enum BlobKind {
     Note = 7,
     /// The thread ended.
     ThreadEnd = 8,
+    /// Another thread's name changed: [`Thread`] without the kernel's id.
+    OtherName = 9,
 }
 
 impl BlobKind {
@@ -36,6 +38,7 @@ impl BlobKind {
             6 => BlobKind::Disagreement,
             7 => BlobKind::Note,
             8 => BlobKind::ThreadEnd,
+            9 => BlobKind::OtherName,
             _ => return None,
         })
     }

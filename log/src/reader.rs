@@ -123,6 +123,14 @@ impl Log {
         })
     }
 
+    /// Reads the header page and nothing else.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn peek(path: &Path) -> Result<Info, Error> {
+        Info::read(&Source::open(path)?)
+    }
+
     /// Whether the program has gone on writing since the log was opened, so that
     /// what was read may not belong together. Then [`Log::open_running`] helps;
     /// if that log has moved, the program has ended meanwhile: open it again.

@@ -33,4 +33,4 @@ pub use local::LocalFiles;
 pub use perf_map::PerfMap;
 pub use problem::Problem;
 pub use request::{Detail, Frame, Module, Options, Request, Symbols};
-pub use symbolize::symbolize;
+pub use symbolize::{handles_panics, symbolize};

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
 use serde::Serialize;
 use serde::ser::Serializer;
+use serde_json::ser::Formatter;
 
 use super::loss::Loss;
 use super::names::Names;
@@ -124,6 +125,7 @@ struct PathStep<'a> {
 struct LossAccount<'a> {
     events_lost: u64,
     unwinds_truncated: u64,
+    children_without_log: u64,
     unmatched_frees: u64,
     inherited_frees: u64,
     missed_frees: u64,
@@ -217,7 +219,38 @@ pub fn print(
     names: &Names,
     options: &Options,
 ) -> io::Result<()> {
-    serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
+    let mut serializer = serde_json::Serializer::with_formatter(out, Lines::default());
+    report(view, loss, names, options)
+        .serialize(&mut serializer)
+        .map_err(io::Error::from)
+}
+
+/// Compact, but for a line break before each element of the report's own arrays: a site is a
+/// line, which `grep`, `diff` and a pager can work with.
+#[derive(Default)]
+struct Lines {
+    depth: u32,
+}
+
+impl Formatter for Lines {
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        out.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        out.write_all(b"}")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(match (first, self.depth) {
+            (true, 1) => b"\n",
+            (false, 1) => b",\n",
+            (true, _) => b"",
+            (false, _) => b",",
+        })
+    }
 }
 
 fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
@@ -288,6 +321,7 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
+        children_without_log: loss.children_without_log,
         unmatched_frees: loss.unmatched_frees,
         inherited_frees: loss.inherited_frees,
         missed_frees: loss.missed_frees,

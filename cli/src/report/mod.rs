@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Ending, Profile};
+use heap::{Ending, Figures, Profile};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
@@ -118,6 +118,21 @@ impl From<&ReportFlags> for Options {
 }
 
 impl Options {
+    /// Whether a site has any of what the report is about.
+    fn shows(&self, figures: &Figures) -> bool {
+        if !self.only_present {
+            return true;
+        }
+        match (self.subject, self.sort) {
+            (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
+            (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
+            (Subject::End, Sort::Allocations | Sort::Allocated) => {
+                figures.allocations + figures.reallocations > 0
+            }
+            (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+        }
+    }
+
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
@@ -141,7 +156,7 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
@@ -165,10 +180,10 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     Ok(well)
 }
 
-/// Reads logs; the bar appears only if that takes long.
-pub fn load(logs: &[PathBuf]) -> Loaded {
+/// Reads logs for a report; the bar appears only if that takes long.
+pub fn load(logs: &[PathBuf], options: &Options) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
     progress.clear();
     loaded
 }

@@ -1,7 +1,7 @@
 //! Addresses to functions, asked for in bulk and kept: the processes of a tree share most of
 //! their libraries, and the sites of a program most of their frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use heap::{FrameKind, Profile, RawFrame};
@@ -108,17 +108,21 @@ impl Names {
         number
     }
 
-    /// The map that compilers at run time leave for perf, unless it is of an earlier process.
+    /// The map that compilers at run time leave for perf, unless it is of an earlier process:
+    /// a copy that was saved beside the log, else where it was written.
     fn jit(&mut self, profile: &Profile) -> u32 {
-        let path = PathBuf::from(format!("/tmp/perf-{}.map", profile.process.pid));
-        let fresh = std::fs::metadata(&path)
-            .and_then(|about| about.modified())
-            .is_ok_and(|time| time >= profile.process.started);
-        let Some(map) = fresh
-            .then(|| PerfMap::load(&path).ok())
-            .flatten()
-            .filter(|map| !map.is_empty())
-        else {
+        let name = format!("perf-{}.map", profile.process.pid);
+        let saved = profile.path.with_file_name(&name);
+        let fresh = |path: &Path| {
+            let written = std::fs::metadata(path).and_then(|about| about.modified());
+            written.is_ok_and(|time| time >= profile.process.started)
+        };
+        let places = [saved, Path::new("/tmp").join(&name)];
+        let found = places.into_iter().filter(|path| fresh(path)).find_map(|path| {
+            let map = PerfMap::load(&path).ok().filter(|map| !map.is_empty())?;
+            Some((path, map))
+        });
+        let Some((path, map)) = found else {
             return Place::NOWHERE;
         };
         self.modules.push(Known {
@@ -222,6 +226,13 @@ impl Mapped {
             module: self.jit,
             at: call,
         }))
+    }
+
+    /// Whether one module stood at several places in turn: a library that was unloaded and
+    /// loaded again.
+    pub fn reloaded(&self) -> bool {
+        let mut seen = HashSet::new();
+        !self.modules.iter().all(|module| seen.insert(module))
     }
 
     /// The modules' numbers in [`Names`].

@@ -76,13 +76,18 @@ fn without_parameters(name: &str) -> String {
 }
 
 /// A source file's path: relative to where the reader stands, if it is below; Rust's own
-/// sources without the hash of the compiler.
+/// sources without the hash of the compiler, and its packages' without cargo's directories.
 pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
     if let Ok(below) = Path::new(path).strip_prefix(here)
         && let Some(below) = below.to_str()
         && !below.is_empty()
     {
         return Cow::Borrowed(below);
+    }
+    if let Some((_, package)) = path.split_once("/.cargo/registry/src/")
+        && let Some((_, inside)) = package.split_once('/')
+    {
+        return Cow::Borrowed(inside);
     }
     match path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
         Some((_, inside)) => Cow::Owned(format!("rust:{inside}")),
@@ -93,6 +98,12 @@ pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_of_cargo_is_shown_by_its_name_and_version() {
+        let path = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/rayon-1.12.0/src/lib.rs";
+        assert_eq!(file(path, Path::new("/x")), "rayon-1.12.0/src/lib.rs");
+    }
 
     #[test]
     fn short_names_stay_whole() {

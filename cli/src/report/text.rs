@@ -144,31 +144,34 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     }
     writeln!(out)?;
     let sums = &page.sums;
+    let anything = sums.allocations + sums.reallocations > 0;
     let line = |out: &mut dyn Write, name: &str, text: &dyn std::fmt::Display| {
         writeln!(out, "{}{text}", paint.faint(format!("{name:<14}")))
     };
-    let blocks = counted(sums.live_blocks, "block");
-    line(
-        out,
-        "not freed",
-        &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
-    )?;
-    if page.reach.known > 0 && sums.live_blocks > 0 {
-        for class in Class::ALL {
-            let tally = page.reach.classes.of(class);
-            let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
-            let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
-            line(out, &format!("  {}", class_name(class)), &text)?;
+    if anything {
+        let blocks = counted(sums.live_blocks, "block");
+        line(
+            out,
+            "not freed",
+            &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
+        )?;
+        if page.reach.known > 0 && sums.live_blocks > 0 {
+            for class in Class::ALL {
+                let tally = page.reach.classes.of(class);
+                let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
+                let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
+                line(out, &format!("  {}", class_name(class)), &text)?;
+            }
         }
+        for remark in &page.reach.remarks {
+            line(out, "", &paint.warning(remark))?;
+        }
+        let when = match page.peak_time {
+            Some(time) => format!(", {} after the start", duration(time.0)),
+            None => ", the sum of each process's own".to_owned(),
+        };
+        line(out, "peak", &format_args!("{}{when}", bytes(sums.peak_bytes)))?;
     }
-    for remark in &page.reach.remarks {
-        line(out, "", &paint.warning(remark))?;
-    }
-    let when = match page.peak_time {
-        Some(time) => format!(", {} after the start", duration(time.0)),
-        None => ", the sum of each process's own".to_owned(),
-    };
-    line(out, "peak", &format_args!("{}{when}", bytes(sums.peak_bytes)))?;
     let reallocations = match sums.reallocations {
         0 => String::new(),
         n => format!(", {}", counted(n, "reallocation")),
@@ -179,15 +182,17 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         "allocated",
         &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)),
     )?;
-    let part = percent(sums.temporary, sums.allocations);
-    line(
-        out,
-        "short-lived",
-        &format_args!(
-            "{} ({part}), freed before the thread's next allocation",
-            counted(sums.temporary, "block")
-        ),
-    )?;
+    if anything {
+        let part = percent(sums.temporary, sums.allocations);
+        line(
+            out,
+            "short-lived",
+            &format_args!(
+                "{} ({part}), freed before the thread's next allocation",
+                counted(sums.temporary, "block")
+            ),
+        )?;
+    }
     match page.loss.split_first() {
         None => line(
             out,
@@ -313,10 +318,12 @@ fn site_heading(
             ));
         }
     }
-    if site.threads > 1 {
+    // One thread of each process is no news.
+    if site.threads > site.processes {
         text.push(counted(site.threads, "thread"));
     }
-    if site.stacks > site.processes {
+    // Of one stack there are as many as its library had loads; that is no news either.
+    if site.stacks > site.processes && page.merge != Some(Merge::Stack) {
         text.push(counted(site.stacks, "stack"));
     }
     if site.processes > 1 {

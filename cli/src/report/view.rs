@@ -77,28 +77,31 @@ impl<'p> View<'p> {
             labels: Vec::new(),
             paths: Vec::new(),
         };
-        let mut groups = match options.merge {
-            Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
-            Merge::Stack => view.by_stack(names, progress),
-            _ => view.by_label(names, progress),
-        };
-        if let Some(kinds) = &options.kinds {
-            groups.retain_mut(|group| view.keep(group, kinds));
-        }
-        groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
-        let least = options.min_bytes;
-        for group in groups {
-            let figures = &group.figures;
-            if options.only_present && !present(figures, options) {
-                continue;
+        match options.merge {
+            // Each stack is there once: no need to group a million of them to show ten.
+            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
+                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+                sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
+                for site in sites {
+                    if view.takes(&site.figures, options) {
+                        view.groups.push(alone(site));
+                    }
+                }
             }
-            view.all.add(figures);
-            if bytes(figures, options.subject) < least {
-                view.small.add(figures);
-            } else if options.top.is_some_and(|top| view.groups.len() >= top) {
-                view.late.add(figures);
-            } else {
-                view.groups.push(group);
+            by => {
+                let mut groups = match by {
+                    Merge::Stack => view.by_stack(names, progress),
+                    _ => view.by_label(names, progress),
+                };
+                if let Some(kinds) = &options.kinds {
+                    groups.retain_mut(|group| view.keep(group, kinds));
+                }
+                groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+                for group in groups {
+                    if view.takes(&group.figures, options) {
+                        view.groups.push(group);
+                    }
+                }
             }
         }
         let wanted: Vec<Place> = match view.merge {
@@ -182,6 +185,22 @@ impl<'p> View<'p> {
             module: Some(module),
             kind: FrameKind::Native,
         })
+    }
+
+    /// Whether the next site in order is shown; counts it either way.
+    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
+        if !options.shows(figures) {
+            return false;
+        }
+        self.all.add(figures);
+        if bytes(figures, options.subject) < options.min_bytes {
+            self.small.add(figures);
+        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
+            self.late.add(figures);
+        } else {
+            return true;
+        }
+        false
     }
 
     /// The sites, ready to be printed.
@@ -279,8 +298,9 @@ impl<'p> View<'p> {
         (frames, cut)
     }
 
-    /// One key for equal stacks of different processes. The same build has the same addresses
-    /// in the same modules; where the builds of a module differ, names decide.
+    /// One key for equal stacks of different processes, and of one that loaded a module several
+    /// times. The same build has the same addresses in the same modules; where the builds of a
+    /// module differ, names decide.
     fn by_stack(&self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         let rebuilt = self.rebuilt(names);
         if !rebuilt.is_empty() {
@@ -293,25 +313,40 @@ impl<'p> View<'p> {
         }
         let mut tree = Tree::default();
         let mut named: HashMap<String, u64> = HashMap::new();
-        let mut stack = Vec::new();
+        // Of the profile at hand; they come one after the other.
+        let mut keys: HashMap<StackId, u32> = HashMap::new();
+        let mut at_hand = 0;
+        let mut path = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
-            stack.clear();
-            stack.extend(
-                profile
-                    .frames(site.stack)
-                    .map(|raw| match self.mapped[number].place(&raw) {
-                        Some(place) if rebuilt.contains(&place.module) => {
-                            let next = named.len() as u64;
-                            (
-                                Place::NOWHERE - 1,
-                                *named.entry(identity(place, names)).or_insert(next),
-                            )
-                        }
-                        Some(place) => (place.module, place.at),
-                        None => (Place::NOWHERE - 2, raw.address),
-                    }),
-            );
-            Some(tree.key(stack.iter().rev().copied()))
+            if number != at_hand {
+                at_hand = number;
+                keys.clear();
+            }
+            // From the inside to a part that is known already, and back.
+            let mut stack = site.stack;
+            let mut key = 0;
+            while let Some((raw, outer)) = profile.frame(stack) {
+                if let Some(&known) = keys.get(&stack) {
+                    key = known;
+                    break;
+                }
+                path.push((stack, raw));
+                stack = outer;
+            }
+            for (stack, raw) in path.drain(..).rev() {
+                let place = match self.mapped[number].place(&raw) {
+                    Some(place) if rebuilt.contains(&place.module) => {
+                        let next = named.len() as u64;
+                        let name = *named.entry(identity(place, names)).or_insert(next);
+                        (Place::NOWHERE - 1, name)
+                    }
+                    Some(place) => (place.module, place.at),
+                    None => (Place::NOWHERE - 2, raw.address),
+                };
+                key = tree.key(key, place);
+                keys.insert(stack, key);
+            }
+            Some(key)
         })
     }
 
@@ -414,14 +449,14 @@ impl<'p> View<'p> {
     }
 }
 
-/// The sites of one process: each stack is there once.
-fn each_alone(profile: &Profile) -> impl Iterator<Item = Group<u32>> {
-    profile.sites().iter().map(|site| Group {
+/// A site of one process.
+fn alone(site: &heap::Site) -> Group<u32> {
+    Group {
         key: site.stack.0,
         figures: site.figures,
         threads: site.threads.len() as u64,
         sites: vec![(0, site.stack)],
-    })
+    }
 }
 
 fn first_site(group: &Group<u32>) -> Option<(usize, StackId)> {
@@ -478,18 +513,6 @@ fn truncation(why: Truncation) -> &'static str {
     }
 }
 
-/// Whether a site has any of what the report is about.
-fn present(figures: &Figures, options: &Options) -> bool {
-    match (options.subject, options.sort) {
-        (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
-        (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
-        (Subject::End, Sort::Allocations | Sort::Allocated) => {
-            figures.allocations + figures.reallocations > 0
-        }
-        (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
-    }
-}
-
 /// The bytes that `--min-bytes` is about.
 fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
@@ -520,11 +543,9 @@ struct Tree {
 }
 
 impl Tree {
-    /// The key of a path, outermost first.
-    fn key(&mut self, path: impl Iterator<Item = (u32, u64)>) -> u32 {
-        path.fold(0, |parent, (module, at)| {
-            let next = self.nodes.len() as u32 + 1;
-            *self.nodes.entry((parent, module, at)).or_insert(next)
-        })
+    /// The key of a path that is one frame longer than another's.
+    fn key(&mut self, outer: u32, (module, at): (u32, u64)) -> u32 {
+        let next = self.nodes.len() as u32 + 1;
+        *self.nodes.entry((outer, module, at)).or_insert(next)
     }
 }

@@ -221,3 +221,26 @@ fn many_processes_are_listed_by_what_they_left() {
     };
     insta::assert_snapshot!(printed(&page, vec![]).split("Nothing").next().unwrap());
 }
+
+#[test]
+fn the_middle_of_a_long_stack_is_left_out_unless_asked_for() {
+    let names: Vec<String> = (0..100).map(|n| format!("f{n}")).collect();
+    let long = || site(names.iter().map(|name| frame(name, None)).collect());
+    let stack = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| line.starts_with(['f', '(']));
+        lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()).collect()
+    };
+    let shown = stack(&printed(&page(), vec![long()]));
+    let mut expected: Vec<String> = (0..20).map(|n| format!("f{n}")).collect();
+    expected.push("(... 74 more; --all-frames shows them)".to_owned());
+    expected.extend((94..100).map(|n| format!("f{n}")));
+    assert_eq!(shown, expected);
+
+    let all = Page {
+        all_frames: true,
+        ..page()
+    };
+    assert_eq!(stack(&printed(&all, vec![long()])), names);
+    let fits = site(names.iter().take(32).map(|name| frame(name, None)).collect());
+    assert_eq!(stack(&printed(&page(), vec![fits])), &names[..32]);
+}
