@@ -26,7 +26,8 @@ pub const VARIABLES: &[Variable] = &[
         help: "Where the log of each process goes. %p stands for the process id, %e for the \
                program's name, %% for a percent sign. A directory (made if it ends in /) means the \
                default names in it. A name that is taken gets a number. Default: %e.%p.leak in the current \
-               directory; if that cannot be written to, in $TMPDIR; else in /tmp. \
+               directory; if that cannot be written to, in $TMPDIR; else in /tmp. A fork \
+               child that may not write to PATTERN's directory does the same with its file name. \
                -o of leak run overrides it.",
     },
     Variable {

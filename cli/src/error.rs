@@ -54,6 +54,8 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// A heap snapshot cannot be read.
+    Snapshot(v8heap::Error),
     /// Standard output cannot be written to.
     Output(io::Error),
     /// Suppressions or a baseline cannot be used.
@@ -114,6 +116,7 @@ impl fmt::Display for Error {
                     reason(error)
                 )
             }
+            Error::Snapshot(why) => why.fmt(f),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",

@@ -10,10 +10,16 @@ use heap::gate::FailOn;
 
 use crate::environment;
 use crate::figures;
+use crate::heap::flags::HeapFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
-#[command(name = "leak", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "leak",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Start here:  leak run -- ./app args...")]
 pub struct Flags {
     #[command(subcommand)]
@@ -25,6 +31,7 @@ pub enum Command {
     Run(RunFlags),
     Report(ReportFlags),
     Check(CheckFlags),
+    Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]
     Generate {

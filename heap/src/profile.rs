@@ -136,6 +136,8 @@ pub struct Loss {
     pub events_lost: u64,
     /// Captures whose stack ended before the outermost frame.
     pub unwinds_truncated: u64,
+    /// Fork children that could make no log.
+    pub children_without_log: u64,
     /// Frees of addresses that no recorded block had.
     pub unmatched_frees: u64,
     /// The same in a fork child, where such a block is the parent's.
@@ -452,8 +454,8 @@ impl Profile {
         self.sites.shrink_to_fit();
         self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
         let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
-        let sites = self.sites.iter().map(|site| site.stack);
-        self.nodes.keep(sites.chain(frees).chain(self.reach.stacks()).map(|stack| stack.0));
+        let sites = self.sites.iter().map(|site| site.stack).chain(frees);
+        self.nodes.keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless

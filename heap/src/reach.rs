@@ -243,9 +243,9 @@ impl Reach {
     }
 
     /// Stacks of the blocks that stand in chains and rings.
-    pub(crate) fn stacks(&self) -> impl Iterator<Item = StackId> + '_ {
-        let chains = self.blocks.values().map(|block| StackId(block.stack));
-        chains.chain(self.rings.values().flatten().copied())
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = u32> + '_ {
+        let chains = self.blocks.values().map(|block| block.stack);
+        chains.chain(self.rings.values().flatten().map(|stack| stack.0))
     }
 
     /// Stacks of what a site's direct leaks lead to that other leaks lead back to; a few at most.

@@ -246,6 +246,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut 
         loss: Loss {
             events_lost: info.events_lost,
             unwinds_truncated: info.unwinds_truncated,
+            children_without_log: info.children_without_log,
             unmatched_frees: if fork_child { 0 } else { unmatched },
             inherited_frees: if fork_child { unmatched } else { 0 },
             missed_frees: totals.missed_frees,

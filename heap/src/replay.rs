@@ -208,9 +208,7 @@ impl Replay {
                 thread: event.thread,
                 time: event.time,
             }),
-            EventKind::Unmap => {
-                self.mappings.unmap(event.ptr, event.ptr.saturating_add(event.size));
-            }
+            EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
         self.timeline.event(event.time, self.live_bytes, self.live.len());
     }

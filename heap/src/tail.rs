@@ -137,9 +137,7 @@ impl TailReplay<'_> {
                 thread,
                 time,
             }),
-            Record::Unmap { address, len } => {
-                self.replay.mappings.unmap(address, address.saturating_add(len));
-            }
+            Record::Unmap { address, len } => self.replay.mappings.unmap_by(thread, address, len),
             // Its records have it already.
             Record::Time { .. } => {}
             Record::Blob { what, .. } => self.replay.facts.add(&Blob {

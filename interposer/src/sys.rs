@@ -267,6 +267,18 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
+/// Whether there surely is no file of that name.
+///
+/// # Safety
+/// `path` is a C string, or a bad address, which the kernel tells.
+pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = check(unsafe {
+        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+    });
+    matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
+}
+
 /// Signals that are blocked in a thread, as the kernel's set.
 pub struct Blocked(u64);
 
@@ -296,6 +308,14 @@ fn set_signals(how: i32, set: u64, before: &mut u64) {
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.
     unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
+}
+
+/// Name of this thread: 15 bytes and a NUL at most.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    name
 }
 
 /// Process id.

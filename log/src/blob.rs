@@ -22,6 +22,8 @@ pub enum BlobKind {
     Note = 7,
     /// The thread ended.
     ThreadEnd = 8,
+    /// Another thread's name changed: [`Thread`] without the kernel's id.
+    OtherName = 9,
     /// Suppressions that the program brings: a piece of their text, in order.
     Suppressions = 32,
     /// Options for leak checking that the program brings: a piece of their text, in order.
@@ -50,6 +52,7 @@ impl BlobKind {
             6 => BlobKind::Disagreement,
             7 => BlobKind::Note,
             8 => BlobKind::ThreadEnd,
+            9 => BlobKind::OtherName,
             32 => BlobKind::Suppressions,
             33 => BlobKind::CheckOptions,
             34 => BlobKind::Ignore,

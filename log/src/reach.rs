@@ -10,8 +10,9 @@
 //!     serial    difference to the one before (uint)
 //!     class     byte
 //!     parent    not for unreachable ones: root number << 1 | 1, or
-//!               zigzag(own serial − parent's) << 1                       (uint)
-//!     offset    of the pointer in the parent, words; if there is a parent (uint)
+//!               zigzag(parent's serial − that of the parent before) << 1 (uint)
+//!     word      place of the pointer in the parent, words, if there is a parent:
+//!               difference to the one before (int)
 //!     code      if the parent is a stack: the call that the frame is in,
 //!               difference to the one before (int); 0 after it: not known
 //!     table     0, or 1 + zigzag(virtual table − the one before)         (uint)
@@ -249,17 +250,22 @@ pub fn encode_blocks(count: usize, mut block: impl FnMut(usize) -> Reached, out:
         let reached = block(at);
         out.byte(reached.class as u8 | if reached.ring { RING } else { 0 });
     }
+    let mut last = 0u64;
     for at in 0..count {
-        let reached = block(at);
-        match reached.parent {
+        match block(at).parent {
             Parent::None => {}
             Parent::Root { root, .. } => out.uint(u64::from(root) << 1 | 1),
-            Parent::Block { serial, .. } => out.uint(zigzag(reached.serial.wrapping_sub(serial)) << 1),
+            Parent::Block { serial, .. } => {
+                out.uint(zigzag(serial.wrapping_sub(last)) << 1);
+                last = serial;
+            }
         }
     }
+    let mut last = 0u32;
     for at in 0..count {
         if let Parent::Root { word, .. } | Parent::Block { word, .. } = block(at).parent {
-            out.uint(u64::from(word));
+            out.int(i64::from(word) - i64::from(last));
+            last = word;
         }
     }
     let mut last = 0u64;
@@ -343,18 +349,21 @@ fn decode_blocks(input: &mut In<'_>) -> Option<std::vec::Vec<Reached>> {
         (block.class, block.ring) = (Class::from_raw(byte & !RING)?, byte & RING != 0);
     }
     let with_parent = |block: &&mut Reached| block.class != Class::Unreachable;
+    let mut last = 0u64;
     for block in blocks.iter_mut().filter(with_parent) {
         let value = input.uint()?;
         block.parent = if value & 1 == 1 {
             Parent::Root { root: u32::try_from(value >> 1).ok()?, word: 0, code: 0 }
         } else {
-            Parent::Block { serial: block.serial.wrapping_sub(unzigzag(value >> 1)), word: 0 }
+            last = last.wrapping_add(unzigzag(value >> 1));
+            Parent::Block { serial: last, word: 0 }
         };
     }
+    let mut last = 0i64;
     for block in blocks.iter_mut().filter(with_parent) {
-        let value = input.u32()?;
+        last = last.checked_add(input.int()?)?;
         if let Parent::Root { word, .. } | Parent::Block { word, .. } = &mut block.parent {
-            *word = value;
+            *word = u32::try_from(last).ok()?;
         }
     }
     let mut last = 0u64;

@@ -114,6 +114,12 @@ impl<'m> Index<'m> {
         self.table.get(granule as usize).map_or(0, |&block| block as usize)
     }
 
+    /// Asks for the table's entry.
+    #[inline(always)]
+    pub fn prefetch(&self, granule: u32) {
+        crate::search::prefetch(self.table.as_ptr().wrapping_add(granule as usize));
+    }
+
     /// The last block of a granule's that begins at or before the word, if it holds it.
     #[inline(always)]
     pub fn block(&self, blocks: &[Block], granule: u32, word: u64) -> Option<usize> {

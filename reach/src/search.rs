@@ -15,7 +15,7 @@ pub struct Arrays<'m> {
     /// Any content.
     pub queue: &'m mut [u32],
     /// Any content.
-    pub order: &'m mut [u32],
+    pub order: &'m mut [u64],
     /// Any content; a few hundred.
     pub regions: &'m mut [Region],
     /// Any content; [`Arrays::table_len`].
@@ -77,14 +77,19 @@ const SEEN: u8 = 16;
 /// First pass over the leaks: nothing before led to it.
 const FIRST: u8 = 32;
 /// A direct leak that other leaks lead back to.
-const RING: u8 = 64;
+const LED_BACK: u8 = 64;
 
 /// In a link: the parent is a root.
 const ROOT: u32 = 1 << 31;
 /// A search asks whether it is late after so many bytes.
 const PATIENCE: u64 = 16 << 20;
-/// Words that are looked up together, so that their cache misses overlap.
-const BATCH: usize = 32;
+/// Words that are being looked up at a time, so that their cache misses overlap: after
+/// so many later ones the table's entry is read, and after so many the block's.
+const RING: usize = 64;
+const LOOK: usize = 16;
+const LEAD: usize = 40;
+/// An entry of the order: the block's serial, and its place in these low bits.
+const PLACE_BITS: u32 = 29;
 /// Blocks whose memory is asked for ahead of reading it.
 const AHEAD: usize = 8;
 
@@ -104,7 +109,8 @@ pub struct Search<'m> {
     links: &'m mut [(u32, u32)],
     marks: &'m mut [u8],
     queue: &'m mut [u32],
-    order: &'m mut [u32],
+    order: &'m mut [u64],
+    waiting: Waiting,
     index: Index<'m>,
     head: usize,
     tail: usize,
@@ -114,29 +120,42 @@ pub struct Search<'m> {
     direct: usize,
 }
 
-/// The pointer that is being followed.
-#[derive(Clone, Copy)]
-struct Edge {
-    parent: u32,
-    word: u32,
+/// A word that may be a pointer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    value: u64,
     /// Where it stands; 0 if not in memory.
     address: u64,
+    parent: u32,
+    /// Its place in the parent, words.
+    word: u32,
+    granule: u32,
+}
+
+/// Candidates in the order in which they were found.
+#[derive(Debug)]
+struct Waiting {
+    items: [Candidate; RING],
+    pushed: usize,
+    looked: usize,
+    done: usize,
 }
 
 impl<'m> Search<'m> {
     /// Sorts the blocks and builds the index; `None` if there are no blocks, too many
-    /// (2^31), or the arrays' lengths do not fit.
+    /// (2^29), or the arrays' lengths do not fit.
     pub fn new(arrays: Arrays<'m>) -> Option<Search<'m>> {
         let Arrays { blocks, links, marks, queue, order, regions, table } = arrays;
         let count = blocks.len();
         let fits = [links.len(), marks.len(), queue.len(), order.len()].iter().all(|&len| len == count);
-        if !fits || count == 0 || count >= ROOT as usize {
+        if !fits || count == 0 || count >= 1 << PLACE_BITS {
             return None;
         }
-        blocks.sort_unstable();
+        blocks.sort_unstable_by_key(|block| block.address());
         let blocks: &[Block] = blocks;
         let index = Index::new(blocks, regions, table)?;
-        Some(Search { blocks, links, marks, queue, order, index, head: 0, tail: 0, scanned: 0, asked: 0, direct: usize::MAX })
+        let waiting = Waiting { items: [Candidate::default(); RING], pushed: 0, looked: 0, done: 0 };
+        Some(Search { blocks, links, marks, queue, order, waiting, index, head: 0, tail: 0, scanned: 0, asked: 0, direct: usize::MAX })
     }
 
     /// Bytes searched so far.
@@ -156,7 +175,13 @@ impl<'m> Search<'m> {
 
     /// Takes a value held by root `root` at place `word`, such as a register.
     pub fn value<M: Memory>(&mut self, memory: &M, root: u32, word: u32, value: u64) {
-        self.follow_one(memory, Edge { parent: ROOT | root, word, address: 0 }, value, Pass::Reach, RootRule::default());
+        if self.index.can_hold(value)
+            && let Some(granule) = self.index.granule(value, &mut 0)
+        {
+            let candidate = Candidate { value, address: 0, parent: ROOT | root, word, granule };
+            self.push_candidate(memory, candidate, Pass::Reach, RootRule::default());
+            self.settle(memory, Pass::Reach, RootRule::default());
+        }
     }
 
     /// Searches the words of a root from `start` to `end`. Places are counted from
@@ -176,6 +201,7 @@ impl<'m> Search<'m> {
                 // In parts, so that time is kept.
                 let stop = stop.min(at + PATIENCE);
                 self.range(memory, ROOT | root, origin, at, stop, Pass::Reach, rule);
+                self.settle(memory, Pass::Reach, rule);
                 self.patience(memory)?;
                 at = stop;
                 continue;
@@ -192,6 +218,7 @@ impl<'m> Search<'m> {
     /// the program made there.
     pub fn root_inside<M: Memory>(&mut self, memory: &M, root: u32, origin: u64, start: u64, end: u64) {
         self.range(memory, ROOT | root, origin, start.next_multiple_of(8), end & !7, Pass::Reach, RootRule::default());
+        self.settle(memory, Pass::Reach, RootRule::default());
     }
 
     /// After all roots: follows everything, then judges what was not reached.
@@ -213,11 +240,10 @@ impl<'m> Search<'m> {
     /// or be before it, and then it would have been seen from there); so do, in turn,
     /// those before it that it did not lead to. Second pass: in that order.
     fn leaks<M: Memory>(&mut self, memory: &M) -> Result<(), Stop> {
-        for (at, place) in self.order.iter_mut().enumerate() {
-            *place = at as u32;
+        for ((at, block), place) in (0u64..).zip(self.blocks).zip(self.order.iter_mut()) {
+            *place = block.serial() << PLACE_BITS | at;
         }
-        let blocks = self.blocks;
-        self.order.sort_unstable_by_key(|&at| blocks.get(at as usize).map_or(0, |block| block.serial()));
+        self.order.sort_unstable();
         for turn in 0..self.order.len() {
             let at = self.in_order(turn);
             if let Some(mark) = self.marks.get_mut(at)
@@ -240,13 +266,13 @@ impl<'m> Search<'m> {
     }
 
     fn in_order(&self, turn: usize) -> usize {
-        self.order.get(turn).map_or(0, |&at| at as usize)
+        self.order.get(turn).map_or(0, |&entry| place(entry))
     }
 
     /// The results by ascending serial, from the given place on; after
     /// [`Search::finish`].
     pub fn found(&self, turn: usize) -> Option<Found> {
-        let at = *self.order.get(turn)? as usize;
+        let at = place(*self.order.get(turn)?);
         let (block, mark, link) = (*self.blocks.get(at)?, *self.marks.get(at)?, *self.links.get(at)?);
         let class = Class::from_raw(mark & CLASS)?;
         let from = match link {
@@ -254,7 +280,7 @@ impl<'m> Search<'m> {
             (parent, word) if parent & ROOT != 0 => From::Root(parent & !ROOT, word),
             (parent, word) => From::Block(parent as usize, word),
         };
-        Some(Found { block, class, from, ring: mark & RING != 0 })
+        Some(Found { block, class, from, ring: mark & LED_BACK != 0 })
     }
 
     /// Blocks there are.
@@ -286,7 +312,13 @@ impl<'m> Search<'m> {
     }
 
     fn drain<M: Memory>(&mut self, memory: &M, pass: Pass) -> Result<(), Stop> {
-        while self.head < self.tail {
+        loop {
+            if self.head == self.tail {
+                self.settle(memory, pass, RootRule::default());
+                if self.head == self.tail {
+                    return Ok(());
+                }
+            }
             let at = self.queue.get(self.head).map_or(0, |&at| at as usize);
             if let Some(&soon) = self.queue.get(self.head + AHEAD)
                 && self.head + AHEAD < self.tail
@@ -306,7 +338,6 @@ impl<'m> Search<'m> {
                 }
             }
         }
-        Ok(())
     }
 
     fn patience<M: Memory>(&mut self, memory: &M) -> Result<(), Stop> {
@@ -325,64 +356,71 @@ impl<'m> Search<'m> {
             return;
         }
         self.scanned += end - start + 16;
-        // Most words are no pointers; those that may be are looked up in batches.
-        let mut batch = [(0u32, 0u32, 0u64); BATCH];
-        let mut waiting = 0;
         let mut guess = 0;
         let this = &mut *self;
         memory.words(start, end, |first, words| {
-            for (number, &value) in words.iter().enumerate() {
-                if !this.index.can_hold(value) {
-                    continue;
-                }
-                let Some(granule) = this.index.granule(value, &mut guess) else { continue };
-                let word = ((first - origin) / 8) as u32 + number as u32;
-                if let Some(slot) = batch.get_mut(waiting) {
-                    *slot = (granule, word, value);
-                    waiting += 1;
-                }
-                if waiting == BATCH {
-                    this.follow(memory, parent, origin, &batch, pass, rule);
-                    waiting = 0;
+            for (number, &value) in (0u64..).zip(words) {
+                // Most words are no pointers.
+                if this.index.can_hold(value)
+                    && let Some(granule) = this.index.granule(value, &mut guess)
+                {
+                    let address = first + number * 8;
+                    let word = ((address - origin) / 8) as u32;
+                    this.push_candidate(memory, Candidate { value, address, parent, word, granule }, pass, rule);
                 }
             }
         });
-        if let Some(rest) = batch.get(..waiting) {
-            self.follow(memory, parent, origin, rest, pass, rule);
-        }
     }
 
-    /// Looks up words that may be pointers.
     #[inline(always)]
-    fn follow<M: Memory>(&mut self, memory: &M, parent: u32, origin: u64, batch: &[(u32, u32, u64)], pass: Pass, rule: RootRule) {
-        if batch.len() > 2 {
-            // The blocks' entries, then the marks: two rounds of cache misses for all.
-            for &(granule, ..) in batch {
-                let at = self.index.entry(granule);
-                prefetch(self.blocks.as_ptr().wrapping_add(at));
-                prefetch(self.marks.as_ptr().wrapping_add(at));
-            }
+    fn push_candidate<M: Memory>(&mut self, memory: &M, candidate: Candidate, pass: Pass, rule: RootRule) {
+        self.index.prefetch(candidate.granule);
+        if let Some(slot) = self.waiting.items.get_mut(self.waiting.pushed % RING) {
+            *slot = candidate;
         }
-        for &(granule, word, value) in batch {
-            if let Some(at) = self.index.block(self.blocks, granule, value) {
-                let address = origin + u64::from(word) * 8;
-                self.led(memory, Edge { parent, word, address }, at, value, pass, rule);
-            }
+        self.waiting.pushed += 1;
+        if self.waiting.pushed - self.waiting.looked > LOOK {
+            self.look();
+        }
+        if self.waiting.pushed - self.waiting.done > LEAD {
+            self.lead(memory, pass, rule);
         }
     }
 
-    fn follow_one<M: Memory>(&mut self, memory: &M, edge: Edge, value: u64, pass: Pass, rule: RootRule) {
-        if self.index.can_hold(value)
-            && let Some(granule) = self.index.granule(value, &mut 0)
-            && let Some(at) = self.index.block(self.blocks, granule, value)
-        {
-            self.led(memory, edge, at, value, pass, rule);
+    /// The table's entry should be there by now: asks for what it names.
+    #[inline(always)]
+    fn look(&mut self) {
+        if let Some(candidate) = self.waiting.items.get(self.waiting.looked % RING) {
+            let at = self.index.entry(candidate.granule);
+            prefetch(self.blocks.as_ptr().wrapping_add(at));
+            prefetch(self.marks.as_ptr().wrapping_add(at));
+        }
+        self.waiting.looked += 1;
+    }
+
+    #[inline(always)]
+    fn lead<M: Memory>(&mut self, memory: &M, pass: Pass, rule: RootRule) {
+        let candidate = self.waiting.items.get(self.waiting.done % RING).copied().unwrap_or_default();
+        self.waiting.done += 1;
+        if let Some(at) = self.index.block(self.blocks, candidate.granule, candidate.value) {
+            self.led(memory, candidate, at, pass, rule);
+        }
+    }
+
+    /// Looks up all that wait.
+    fn settle<M: Memory>(&mut self, memory: &M, pass: Pass, rule: RootRule) {
+        while self.waiting.looked < self.waiting.pushed {
+            self.look();
+        }
+        while self.waiting.done < self.waiting.pushed {
+            self.lead(memory, pass, rule);
         }
     }
 
     /// A pointer to block `at` was found.
     #[inline(always)]
-    fn led<M: Memory>(&mut self, memory: &M, edge: Edge, at: usize, value: u64, pass: Pass, rule: RootRule) {
+    fn led<M: Memory>(&mut self, memory: &M, edge: Candidate, at: usize, pass: Pass, rule: RootRule) {
+        let value = edge.value;
         let Some(&mark) = self.marks.get(at) else { return };
         if mark & CLASS != 0 {
             // A pointer of its own to itself makes no ring: empty lists have one.
@@ -390,14 +428,17 @@ impl<'m> Search<'m> {
                 && edge.parent as usize != at
                 && let Some(mark) = self.marks.get_mut(at)
             {
-                *mark |= RING;
+                *mark |= LED_BACK;
             }
             return;
         }
         match pass {
             Pass::Reach => {
                 let Some(&block) = self.blocks.get(at) else { return };
-                if value == block.address() || interior::holds(memory, block, value) || is_thread_vector(memory, edge, block, value) {
+                if value == block.address()
+                    || interior::holds(memory, block, value)
+                    || is_thread_vector(memory, edge, block)
+                {
                     self.link(at, edge);
                     self.enter(at, Class::Reachable as u8);
                 } else if mark & INSIDE == 0 && !(rule.allocator && value + 8 >= block.end()) {
@@ -426,24 +467,29 @@ impl<'m> Search<'m> {
         }
     }
 
-    fn link(&mut self, at: usize, edge: Edge) {
+    fn link(&mut self, at: usize, edge: Candidate) {
         if let Some(link) = self.links.get_mut(at) {
             *link = (edge.parent, edge.word);
         }
     }
 }
 
+/// The place in an entry of the order.
+fn place(entry: u64) -> usize {
+    (entry & ((1 << PLACE_BITS) - 1)) as usize
+}
+
 /// Whether the pointer is the one of a thread's descriptor to the vector of the
 /// thread's variables, which glibc holds by its second entry (16 bytes each). The
 /// descriptor begins with its own address, the vector's, its own address.
-fn is_thread_vector(memory: &impl Memory, edge: Edge, block: Block, value: u64) -> bool {
+fn is_thread_vector(memory: &impl Memory, edge: Candidate, block: Block) -> bool {
     let descriptor = edge.address.wrapping_sub(8);
     let is_own = |address: u64| memory.word(address) == Some(descriptor);
-    edge.parent & ROOT != 0 && edge.address != 0 && value - block.address() == 16 && is_own(descriptor) && is_own(descriptor + 16)
+    edge.parent & ROOT != 0 && edge.address != 0 && edge.value - block.address() == 16 && is_own(descriptor) && is_own(descriptor + 16)
 }
 
 #[inline(always)]
-fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing, whatever the address.
     unsafe {

@@ -44,7 +44,7 @@ fn classes(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class, From)> {
     let count = blocks.len();
     let mut sorted = blocks.to_vec();
     let (mut links, mut marks) = (vec![(0, 0); count], vec![0; count]);
-    let (mut queue, mut order) = (vec![0; count], vec![0; count]);
+    let (mut queue, mut order) = (vec![0; count], vec![0u64; count]);
     let mut regions = vec![Region::default(); 4];
     let mut table = vec![0; Arrays::table_len(count, 4)];
     let mut search = Search::new(Arrays {

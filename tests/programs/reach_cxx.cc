@@ -13,10 +13,17 @@
 
 /* Containers allocate by themselves: every block made below one of these is of its
  * class. At least one is. */
-template <class F> FRAME auto unreachable_by(F make) { made[UNREACHABLE] = -1; return make(); }
-template <class F> FRAME auto indirect_by(F make) { made[INDIRECT] = -1; return make(); }
-template <class F> FRAME auto possible_by(F make) { made[POSSIBLE] = -1; return make(); }
-template <class F> FRAME auto reachable_by(F make) { made[REACHABLE] = -1; return make(); }
+#define MAKER_BY(name, what)                                                      \
+    template <class F> FRAME auto name(F make) {                                  \
+        made[what] = -1;                                                          \
+        auto result = make();                                                     \
+        __asm__ volatile("" : : : "memory"); /* no jump out of this frame */      \
+        return result;                                                            \
+    }
+MAKER_BY(unreachable_by, UNREACHABLE)
+MAKER_BY(indirect_by, INDIRECT)
+MAKER_BY(possible_by, POSSIBLE)
+MAKER_BY(reachable_by, REACHABLE)
 
 static void *global;
 

@@ -137,7 +137,7 @@ fn an_unwritable_directory_does_not_disturb_the_program() {
     let folder = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
         .expect("rights");
-    let (program, library) = readable_copies();
+    let (_copies, program, library) = readable_copies();
     let run = |temporary: &Path| {
         Command::new(&program)
             .arg("1000")
@@ -184,19 +184,18 @@ impl UidAndGid for Command {
 }
 
 /// Copies that every user may read, of the program and of libleak.
-fn readable_copies() -> (PathBuf, PathBuf) {
-    let folder = tempfile::tempdir().expect("a directory").keep();
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("rights");
+fn readable_copies() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("rights");
     let copy = |from: &Path| {
-        let to = folder.join(from.file_name().expect("a name"));
+        let to = folder.path().join(from.file_name().expect("a name"));
         std::fs::copy(from, &to).expect("a copy");
         std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o755)).expect("rights");
         to
     };
-    (
-        copy(&Program::new("plenty").build()),
-        copy(leak_tests::tools::library()),
-    )
+    let program = copy(&Program::new("plenty").build());
+    let library = copy(leak_tests::tools::library());
+    (folder, program, library)
 }
 
 #[test]

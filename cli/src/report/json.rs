@@ -105,6 +105,8 @@ struct Leaks {
     classes: ByClass,
     not_judged: Amount,
     processes: u64,
+    search_ns: u64,
+    searched_bytes: u64,
     remarks: Vec<String>,
 }
 
@@ -127,6 +129,7 @@ struct PathStep<'a> {
 struct LossAccount<'a> {
     events_lost: u64,
     unwinds_truncated: u64,
+    children_without_log: u64,
     unmatched_frees: u64,
     inherited_frees: u64,
     missed_frees: u64,
@@ -353,6 +356,7 @@ fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
+        children_without_log: loss.children_without_log,
         unmatched_frees: loss.unmatched_frees,
         inherited_frees: loss.inherited_frees,
         missed_frees: loss.missed_frees,
@@ -571,6 +575,8 @@ fn leaks(view: &View<'_>) -> Option<Leaks> {
         classes: by_class(&sums.classes),
         not_judged: sums.unjudged.into(),
         processes: sums.known,
+        search_ns: sums.ns,
+        searched_bytes: sums.scanned,
         remarks: sums.remarks,
     })
 }

@@ -128,6 +128,10 @@ pub struct Sums {
     pub unjudged: Tally,
     /// Processes of which it is known.
     pub known: u64,
+    /// Nanoseconds that the searches took, at the end of the processes.
+    pub ns: u64,
+    /// Bytes searched.
+    pub scanned: u64,
     /// Why it is not known of others, or what is uncertain, each in a line.
     pub remarks: Vec<String>,
 }
@@ -142,6 +146,10 @@ impl Sums {
                 sums.known += 1;
                 sums.classes.add(&reach.totals);
                 sums.unjudged.add(reach.unjudged);
+            }
+            if let Search::Made(summary) = reach.search {
+                sums.ns += summary.ns;
+                sums.scanned += summary.scanned;
             }
             let remark = remark(reach.search, profile);
             sums.remarks.extend(remark.map(|text| match profiles {
@@ -295,6 +303,12 @@ impl Chains {
     }
 }
 
+/// The class whose virtual table a variable is, by either way to write that.
+fn class_of_table(name: &str) -> Option<&str> {
+    let braced = name.strip_prefix("{vtable(").and_then(|rest| rest.strip_suffix(")}"));
+    braced.or_else(|| name.strip_prefix("vtable for "))
+}
+
 type Blame = (Option<String>, Option<String>, Option<u32>);
 
 fn named<'v>(
@@ -323,7 +337,7 @@ fn named<'v>(
             (named.kind, named.address, named.size, named.offset) = (Kind::Block, ptr, size.0, offset);
             (named.name, named.file, named.line) = blamed(number, Ok(stack)).unwrap_or_default();
             let table = variable(number, table).and_then(|(_, found)| found);
-            named.object = table.and_then(|found| found.name.strip_prefix("vtable for ")).map(str::to_owned);
+            named.object = table.and_then(|found| class_of_table(&found.name)).map(str::to_owned);
         }
         Step::Root { kind, tid, address, code } => {
             named.address = address;

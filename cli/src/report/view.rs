@@ -126,22 +126,6 @@ impl<'p> View<'p> {
         view
     }
 
-    /// Whether the next site in order is shown; counts it either way.
-    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
-        if !options.shows(figures) {
-            return false;
-        }
-        self.all.add(figures);
-        if bytes(figures, options.subject) < options.min_bytes {
-            self.small.add(figures);
-        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
-            self.late.add(figures);
-        } else {
-            return true;
-        }
-        false
-    }
-
     /// Leaves only what is of the wanted classes in a group; whether there is any.
     fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
         let reach = self.reach(group).unwrap_or_default();
@@ -207,6 +191,22 @@ impl<'p> View<'p> {
             module: Some(module),
             kind: FrameKind::Native,
         })
+    }
+
+    /// Whether the next site in order is shown; counts it either way.
+    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
+        if !options.shows(figures) {
+            return false;
+        }
+        self.all.add(figures);
+        if bytes(figures, options.subject) < options.min_bytes {
+            self.small.add(figures);
+        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
+            self.late.add(figures);
+        } else {
+            return true;
+        }
+        false
     }
 
     /// The sites, ready to be printed.

@@ -201,7 +201,7 @@ impl Live {
     #[cold]
     fn begin(&mut self) -> bool {
         // One mapping for all: short programs touch few pages.
-        let Some(fresh) = sys::map_touched(SHARDS * 16 << FIRST_BITS) else { return false };
+        let Some(fresh) = sys::map_touched((SHARDS * 16) << FIRST_BITS) else { return false };
         for (index, shard) in self.shards.iter_mut().enumerate() {
             // SAFETY: inside the mapping.
             *shard = Shard::of(unsafe { fresh.cast::<Entry>().add(index << FIRST_BITS) }, FIRST_BITS);

@@ -3,6 +3,7 @@
 
 pub mod allocate;
 pub mod cxx;
+pub mod exec;
 pub mod load;
 pub mod mapping;
 pub mod process;

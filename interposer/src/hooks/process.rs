@@ -1,4 +1,4 @@
-//! Ends and forks: `_exit`, `exec`, `fork`, and what would make our own system
+//! Ends and forks: `_exit`, `fork`, and what would make our own system
 //! calls deadly (system-call filters).
 
 use crate::arch::{clock, tls};
@@ -41,22 +41,6 @@ unsafe extern "C" fn before_quick_exit(status: i32, registers: *const u64) {
 }
 
 thunk_leaving!(quick_exit -> before_quick_exit, QUICK_EXIT);
-
-unsafe extern "C" fn before_exec() {
-    if originals::resolved() {
-        finish::finish(State::Exec, 0);
-    }
-}
-
-thunk_before!(execve -> before_exec, EXECVE);
-thunk_before!(execv -> before_exec, EXECV);
-thunk_before!(execvp -> before_exec, EXECVP);
-thunk_before!(execvpe -> before_exec, EXECVPE);
-thunk_before!(execl -> before_exec, EXECL);
-thunk_before!(execlp -> before_exec, EXECLP);
-thunk_before!(execle -> before_exec, EXECLE);
-thunk_before!(fexecve -> before_exec, FEXECVE);
-thunk_before!(execveat -> before_exec, EXECVEAT);
 
 /// Hook; see the table. The child is found by its wiped state, not here: raw
 /// clones must be found too. Only the moment is noted.

@@ -192,12 +192,7 @@ impl<B: Blocks> Planner<'_, B> {
         let on_main = map.is_some_and(|map| map.kind == Kind::Stack);
         if let Some(map) = map.filter(|_| !on_own && !on_main) {
             match blocks.after(sp).filter(|block| block.0 <= sp) {
-                // A stack that the program allocated.
-                Some((start, end)) => {
-                    let start = from.max(start).next_multiple_of(8);
-                    let root = Root { kind: RootKind::Stack as u8, tid, start, len: end.saturating_sub(start) };
-                    self.plans.push(Plan { root, allocator: false, inside: true });
-                }
+                Some((start, end)) => self.inside(from.max(start), end, tid),
                 None => self.know(from, stack_end(map, *blocks, sp), Rank::Live, RootKind::Stack, tid, false),
             }
         }
@@ -209,6 +204,10 @@ impl<B: Blocks> Planner<'_, B> {
                 true => from.max(low),
                 false => interrupted(maps, sp, low, top).unwrap_or(low),
             };
+            if let Some((_, end)) = blocks.after(top - 1).filter(|block| block.0 < top) {
+                self.inside(used, end, tid);
+                return;
+            }
             self.know(used, top, Rank::Live, RootKind::Stack, tid, false);
             self.know(top, stack_end(map, *blocks, top), Rank::Live, RootKind::ThreadLocal, tid, false);
             self.know(low, used, Rank::Dead, RootKind::Stack, tid, false);
@@ -223,6 +222,13 @@ impl<B: Blocks> Planner<'_, B> {
             self.know(used, map.end, Rank::Live, RootKind::Stack, tid, false);
             self.know(map.start, used, Rank::Dead, RootKind::Stack, tid, false);
         }
+    }
+
+    /// The live part of a stack that the program allocated.
+    fn inside(&mut self, start: u64, end: u64, tid: u32) {
+        let start = start.next_multiple_of(8);
+        let root = Root { kind: RootKind::Stack as u8, tid, start, len: end.saturating_sub(start) };
+        self.plans.push(Plan { root, allocator: false, inside: true });
     }
 
     /// Adds what is known and what is left of the mappings.

@@ -73,7 +73,7 @@ fn search(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool, scanned: &mut u64)
     let mut links = List::<(u32, u32)>::new(count).ok_or_else(none)?;
     let mut marks = List::<u8>::new(count).ok_or_else(none)?;
     let mut queue = List::<u32>::new(count).ok_or_else(none)?;
-    let mut order = List::<u32>::new(count).ok_or_else(none)?;
+    let mut order = List::<u64>::new(count).ok_or_else(none)?;
     let mut regions = List::<Region>::new(REGIONS).ok_or_else(none)?;
     let mut table = List::<u32>::new(Arrays::table_len(count, REGIONS)).ok_or_else(none)?;
     // SAFETY: zero bytes are valid numbers and regions.

@@ -152,6 +152,10 @@ impl Facts {
             BlobKind::ThreadName => {
                 self.threads.entry(blob.thread).or_default().name = blob.payload.to_vec();
             }
+            BlobKind::OtherName => {
+                let thread = Thread::decode(blob.payload)?;
+                self.threads.entry(thread.serial).or_default().name = thread.name.to_vec();
+            }
             BlobKind::Disagreement => {
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 decode_disagreement(blob.payload, |is_ours, address| {

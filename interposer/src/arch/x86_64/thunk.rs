@@ -108,6 +108,42 @@ macro_rules! thunk_before {
     };
 }
 
+/// `thunk_list!(name -> body)`: for `int name(const char *, const char *, …)`; calls
+/// `body(first, list)` with the arguments from the second on as they stand in
+/// memory: the five of registers are put before those on the stack.
+#[macro_export]
+macro_rules! thunk_list {
+    ($name:ident -> $body:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "pop r11", ".cfi_adjust_cfa_offset -8", ".cfi_register 16, 11",
+                "push r9", ".cfi_adjust_cfa_offset 8",
+                "push r8", ".cfi_adjust_cfa_offset 8",
+                "push rcx", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "mov rsi, rsp",
+                "push r11", ".cfi_adjust_cfa_offset 8", ".cfi_offset 16, -48",
+                "call {body}",
+                "pop r11", ".cfi_adjust_cfa_offset -8", ".cfi_register 16, 11",
+                "add rsp, 40", ".cfi_adjust_cfa_offset -40",
+                "push r11", ".cfi_adjust_cfa_offset 8", ".cfi_offset 16, -8",
+                "ret",
+                ".cfi_endproc",
+                body = sym $body,
+            )
+        }
+    };
+}
+
 /// `thunk_or!(name -> body, slot)`: calls `body(arg0, arg1, arg2, return_slot,
 /// caller_rbp)`; if it returns null, continues in the original as if the body
 /// had never run (the original may throw: no frame of ours is in the way).
