@@ -126,7 +126,7 @@ fn by_figures(reach: &SiteReach, left: u64, made: u64, threads: Option<u64>) -> 
     }
     if let Some(threads) = threads.filter(|&threads| threads > 1)
         && held == 0
-        && left % threads == 0
+        && left.is_multiple_of(threads)
         && left / threads <= PER_THREAD
     {
         return Some(Pattern::ThreadEnd {
