@@ -14,6 +14,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 
 /// Where the log goes.
 pub const LOG: &str = "LEAK_LOG";
+/// Whether frees are checked.
+pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -33,6 +35,10 @@ pub const VARIABLES: &[Variable] = &[
         help: "Compare every N-th captured stack with the one of an independent unwinder. The \
                report says how many were compared and how many differed. Slow; for distrust of \
                the recorder, not for daily use.",
+    },
+    Variable {
+        usage: "LEAK_CHECK_FREES=1",
+        help: "Hold every free against the allocation of its block, as leak run --check-frees.",
     },
     Variable {
         usage: "LEAK_DISABLE=1",

@@ -18,12 +18,14 @@
 #[macro_use]
 mod arch;
 mod bootstrap;
+mod check;
 mod collect;
 mod events;
 mod global;
 mod hooks;
 mod modules;
 mod originals;
+mod reach;
 mod stack_table;
 mod start;
 mod symbols;
@@ -39,5 +41,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    check::begin();
+    hooks::sanitizer::ask_program();
 }
 

@@ -396,7 +396,8 @@ fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
     }
 }
 
-fn decimal(out: &mut Out<'_>, value: u32) {
+/// Appends a number.
+pub fn decimal(out: &mut Out<'_>, value: u32) {
     let mut digits = [0u8; 10];
     let mut left = value;
     let mut count = 0;

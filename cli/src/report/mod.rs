@@ -1,17 +1,21 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod named;
 mod names;
 mod page;
 mod progress;
+mod reach;
 mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
@@ -32,6 +36,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -63,6 +68,8 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// The classes that count; all if there are none.
+    pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
     /// Whether sites that have none of the subject are left out.
@@ -95,6 +102,7 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
                 Subject::End => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
@@ -132,17 +140,27 @@ impl Options {
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    pub fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            kinds: None,
             sort: Sort::Bytes,
             only_present: true,
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }
@@ -163,7 +181,16 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    Ok(loaded.problems.is_empty())
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let mut well = loaded.problems.is_empty();
+    for profile in unknown.filter(|_| options.kinds.is_some()) {
+        eprintln!(
+            "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
+            profile.path.display()
+        );
+        well = false;
+    }
+    Ok(well)
 }
 
 /// Reads logs for a report; the bar appears only if that takes long.
@@ -205,6 +232,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -218,6 +246,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }
@@ -248,6 +277,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
     text::Page {
         processes: view.profiles.iter().map(process).collect(),
         sums: Sums::of(view.profiles),
+        reach: reach::Sums::of(view.profiles),
         peak_time: match view.profiles {
             [only] => Some(only.totals.peak_time),
             _ => None,

@@ -4,6 +4,7 @@ pub mod drain;
 pub mod file;
 pub mod finish;
 pub mod live;
+pub mod ranges;
 pub mod resume;
 pub mod scratch;
 

@@ -3,6 +3,7 @@
 //! What the allocator itself maps is not shown: those bytes are its blocks'.
 
 use crate::originals::{self, *};
+use crate::reach::known;
 use crate::{call, events, thunk, thunk_many};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -33,6 +34,8 @@ unsafe extern "C" fn mmap_body(
         let got = call!(MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize, address, len, prot, flags, fd, offset);
         if got != FAILED && !from_allocator(slot) {
             events::map(got as u64, len, prot, flags, slot, fp);
+        } else if got != FAILED {
+            known::note_allocator(got as u64, len);
         }
         got
     }

@@ -14,10 +14,12 @@
 mod append;
 mod commit;
 mod matching;
+mod view;
 
 pub use append::DATA_EXTENT;
 
 use super::live::{Block, Live};
+use super::ranges::Ranges;
 use super::scratch::Scratch;
 use crate::arch::clock;
 use crate::global::{Global, MAX_THREADS};
@@ -86,6 +88,8 @@ pub struct Drain {
     /// 0: not yet begun.
     goal: (u64, u64),
     live: Live,
+    /// The program's own mappings.
+    mappings: Ranges,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
