@@ -14,6 +14,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 
 /// Where the log goes.
 pub const LOG: &str = "LEAK_LOG";
+/// Whether frees are checked.
+pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -24,7 +26,8 @@ pub const VARIABLES: &[Variable] = &[
         help: "Where the log of each process goes. %p stands for the process id, %e for the \
                program's name, %% for a percent sign. A directory (made if it ends in /) means the \
                default names in it. A name that is taken gets a number. Default: %e.%p.leak in the current \
-               directory; if that cannot be written to, in $TMPDIR; else in /tmp. \
+               directory; if that cannot be written to, in $TMPDIR; else in /tmp. A fork \
+               child that may not write to PATTERN's directory does the same with its file name. \
                -o of leak run overrides it.",
     },
     Variable {
@@ -32,6 +35,10 @@ pub const VARIABLES: &[Variable] = &[
         help: "Compare every N-th captured stack with the one of an independent unwinder. The \
                report says how many were compared and how many differed. Slow; for distrust of \
                the recorder, not for daily use.",
+    },
+    Variable {
+        usage: "LEAK_CHECK_FREES=1",
+        help: "Hold every free against the allocation of its block, as leak run --check-frees.",
     },
     Variable {
         usage: "LEAK_DISABLE=1",

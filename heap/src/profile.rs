@@ -6,6 +6,8 @@ use crate::mappings::Mappings;
 use crate::memory::Memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
+use crate::patterns::BadFree;
+use crate::reach::Reach;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
@@ -74,7 +76,7 @@ pub struct Totals {
     pub reallocations: u64,
     /// Bytes asked for by allocations and reallocations.
     pub allocated_bytes: Bytes,
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub live_blocks: u64,
     /// Bytes live at the end.
     pub live_bytes: Bytes,
@@ -88,6 +90,25 @@ pub struct Totals {
     pub mappings: u64,
     /// Their bytes.
     pub mapped_bytes: Bytes,
+    /// Blocks live at the end that the program asked not to call leaks; not among `live_blocks`.
+    pub ignored_blocks: u64,
+    /// Their bytes; not among `live_bytes`.
+    pub ignored_bytes: Bytes,
+}
+
+/// What a program says to whoever checks it for leaks, through LeakSanitizer's interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Its suppressions (`__lsan_default_suppressions`), in LeakSanitizer's grammar.
+    pub suppressions: String,
+    /// Its options (`__lsan_default_options`).
+    pub options: String,
+    /// It is not to be checked (`__lsan_is_turned_off`).
+    pub off: bool,
+    /// When it asked whether it leaks.
+    pub asked: Vec<Nanos>,
+    /// How many of these questions nobody could answer.
+    pub unanswered: u64,
 }
 
 /// What the self-check of the unwinder found.
@@ -117,6 +138,8 @@ pub struct Loss {
     pub events_lost: u64,
     /// Captures whose stack ended before the outermost frame.
     pub unwinds_truncated: u64,
+    /// Fork children that could make no log.
+    pub children_without_log: u64,
     /// Frees of addresses that no recorded block had.
     pub unmatched_frees: u64,
     /// The same in a fork child, where such a block is the parent's.
@@ -148,7 +171,7 @@ pub struct Loss {
 /// The figures of a site, or of several merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub blocks: u64,
     /// Bytes live at the end.
     pub bytes: Bytes,
@@ -167,6 +190,10 @@ pub struct Figures {
     /// Ended blocks by lifetime: class `k` holds those below `4^(k + 6)` ticks
     /// of the log's clock ([`Clock`]), the last all longer ones.
     pub lifetimes: [u64; LIFETIMES],
+    /// Blocks live at the end that the program asked not to call leaks.
+    pub ignored_blocks: u64,
+    /// Their bytes.
+    pub ignored_bytes: Bytes,
 }
 
 impl Figures {
@@ -181,9 +208,11 @@ impl Figures {
         for (mine, theirs) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             add(mine, theirs);
         }
+        add(&mut self.ignored_blocks, other.ignored_blocks);
         self.bytes += other.bytes;
         self.allocated_bytes += other.allocated_bytes;
         self.peak_bytes += other.peak_bytes;
+        self.ignored_bytes += other.ignored_bytes;
     }
 }
 
@@ -230,6 +259,8 @@ pub struct Thread {
     pub tid: u32,
     /// Last known name; empty if none.
     pub name: String,
+    /// Whether it ended before the process.
+    pub ended: bool,
 }
 
 /// A point of the time line.
@@ -256,6 +287,8 @@ pub struct LiveBlock {
     pub thread: ThreadId,
     /// When.
     pub time: Nanos,
+    /// Whether the program asked not to call it a leak.
+    pub ignored: bool,
 }
 
 /// A mapping that was never removed.
@@ -321,6 +354,10 @@ pub struct Profile {
     pub totals: Totals,
     /// What is missing.
     pub loss: Loss,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: Checks,
+    /// Frees that were wrong, in order, as far as they were checked.
+    pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
     /// Threads, by serial number.
@@ -331,11 +368,15 @@ pub struct Profile {
     pub memory: Option<Memory>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
+    /// What led to the blocks that were left.
+    pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
     pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
     pub(crate) live: Live,
+    /// Serials of blocks that the program named.
+    pub(crate) ignored: FastMap<u64, ()>,
     pub(crate) mappings: Mappings,
     pub(crate) growth: Option<Record>,
 }
@@ -366,6 +407,11 @@ impl Profile {
         &self.modules[id.0 as usize]
     }
 
+    /// The module in which an address lies at the end of the run.
+    pub fn module_at(&self, address: u64) -> Option<ModuleId> {
+        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
+    }
+
     /// The thread with this serial number; `None` if the log does not name it.
     pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
         let index = self.threads.binary_search_by_key(&id, |thread| thread.id).ok()?;
@@ -374,7 +420,9 @@ impl Profile {
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
-        let mut stack = stack;
+        // A mark is no frame.
+        let marked = self.nodes.get(stack.0).filter(|node| node.kind == node_kind::IGNORED);
+        let mut stack = marked.map_or(stack, |node| StackId(if node.parent < stack.0 { node.parent } else { 0 }));
         std::iter::from_fn(move || {
             let (frame, outer) = self.frame(stack)?;
             stack = outer;
@@ -416,18 +464,22 @@ impl Profile {
         self.sites.retain(wanted);
         self.sites.shrink_to_fit();
         self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
-        self.nodes.keep(self.sites.iter().map(|site| site.stack.0));
+        let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
+        let sites = self.sites.iter().map(|site| site.stack).chain(frees);
+        self.nodes.keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless
     /// [`crate::Options::live_blocks`] was set.
     pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> + '_ {
-        self.live.iter().map(|(_, block)| LiveBlock {
+        self.live.iter().map(|(serial, block)| LiveBlock {
             ptr: block.ptr,
             size: Bytes(block.size),
             stack: StackId(block.stack),
             thread: ThreadId(block.thread),
             time: Nanos(self.clock.to_ns(block.time)),
+            ignored: self.ignored.contains_key(&serial)
+                || self.nodes.get(block.stack).is_some_and(|node| node.kind == node_kind::IGNORED),
         })
     }
 

@@ -139,7 +139,7 @@ pub unsafe fn map(address: u64, len: usize, prot: i32, flags: i32, slot: *const 
     }
 }
 
-/// Records that a range is about to be unmapped.
+/// Records that a range is about to be unmapped; of length 0: that this has failed.
 pub fn unmap(address: u64, len: usize) {
     let thread = thread::ready();
     if thread.is_null() {

@@ -28,6 +28,9 @@ pub enum Phase {
     Starting = 1,
     /// Every event is recorded.
     Recording = 2,
+    /// The log is whole and the program was to be replaced by `exec`; an event means
+    /// that this has failed, and goes on with the log.
+    Suspended = 4,
     /// Recording was refused or has ended; hooks only pass on.
     Dormant = 3,
 }
@@ -43,6 +46,8 @@ pub struct Global {
     pub drain_owner: AtomicUsize,
     /// Bumped when a drain ends; waiters for room sleep on it.
     pub drain_done: AtomicU32,
+    /// Number + 1 of the drain that stood still for too long.
+    pub stuck: AtomicU32,
     /// A system-call filter is in force: nothing but what is mapped may be used.
     pub filtered: AtomicU32,
     /// Threads that got no ring.
@@ -120,6 +125,7 @@ impl Global {
             0 => Phase::None,
             1 => Phase::Starting,
             2 => Phase::Recording,
+            4 => Phase::Suspended,
             _ => Phase::Dormant,
         }
     }
@@ -134,10 +140,10 @@ impl Global {
         self.phase.store(phase as u32, Release);
     }
 
-    /// Claims the start; true for exactly one caller.
-    pub fn claim_start(&self) -> bool {
+    /// Claims the start, or the going on; true for exactly one caller.
+    pub fn claim_start(&self, from: Phase) -> bool {
         self.phase
-            .compare_exchange(Phase::None as u32, Phase::Starting as u32, AcqRel, Acquire)
+            .compare_exchange(from as u32, Phase::Starting as u32, AcqRel, Acquire)
             .is_ok()
     }
 

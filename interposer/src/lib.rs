@@ -18,6 +18,7 @@
 #[macro_use]
 mod arch;
 mod bootstrap;
+mod check;
 mod collect;
 mod events;
 mod global;
@@ -25,6 +26,7 @@ mod hooks;
 mod memory;
 mod modules;
 mod originals;
+mod reach;
 mod stack_table;
 mod start;
 mod symbols;
@@ -40,5 +42,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    check::begin();
+    hooks::sanitizer::ask_program();
 }
 

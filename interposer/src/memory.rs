@@ -20,6 +20,7 @@
 use crate::arch::clock;
 use crate::collect::drain::Drain;
 use crate::global::Global;
+use crate::reach::own;
 use crate::sys::{self, Fd};
 use crate::thread;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -244,7 +245,7 @@ impl Survey<'_> {
 
     /// Whether most of it was mapped by the recorder.
     fn is_own(&self, start: u64, end: u64) -> bool {
-        sys::own_bytes(start, end) > end.saturating_sub(start) / 2
+        own::all().map(|(from, to)| end.min(to).saturating_sub(start.max(from))).sum::<u64>() > end.saturating_sub(start) / 2
     }
 
     fn is_stack(&self, start: u64, end: u64) -> bool {

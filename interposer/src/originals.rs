@@ -43,16 +43,19 @@ originals! {
     DELETE_SIZED_ALIGNED = "_ZdlPvmSt11align_val_t", DELETE_ARRAY_SIZED_ALIGNED = "_ZdaPvmSt11align_val_t",
     DELETE_ALIGNED_NOTHROW = "_ZdlPvSt11align_val_tRKSt9nothrow_t",
     DELETE_ARRAY_ALIGNED_NOTHROW = "_ZdaPvSt11align_val_tRKSt9nothrow_t",
-    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk",
+    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk", BRK = "brk",
     DLOPEN = "dlopen", DLMOPEN = "dlmopen", DLCLOSE = "dlclose",
     PTHREAD_CREATE = "pthread_create", PTHREAD_SETNAME = "pthread_setname_np",
     FORK = "fork",
-    EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe", EXECL = "execl",
-    EXECLP = "execlp", EXECLE = "execle", FEXECVE = "fexecve", EXECVEAT = "execveat",
+    EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe",
+    FEXECVE = "fexecve", EXECVEAT = "execveat",
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
-    QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
+    EXIT = "exit", QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
     FIND_OBJECT = "_dl_find_object", CPUID_LEAF = "__x86_get_cpuid_feature_leaf",
+    LSAN_DISABLE = "__lsan_disable", LSAN_ENABLE = "__lsan_enable", LSAN_IGNORE = "__lsan_ignore_object",
+    LSAN_REGISTER = "__lsan_register_root_region", LSAN_UNREGISTER = "__lsan_unregister_root_region",
+    LSAN_CHECK = "__lsan_do_leak_check", LSAN_CHECK_RECOVERABLE = "__lsan_do_recoverable_leak_check",
 }
 
 /// Resolves all originals; false while another thread (or this one, further out)

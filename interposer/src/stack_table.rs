@@ -145,6 +145,30 @@ impl StackTable {
         }
     }
 
+    /// Goes on after the nodes so far were put into blocks and their pages cut off:
+    /// they are not found again (equal ones are made anew), their ids stay theirs.
+    pub fn resume(&self, file: &LogFile) -> Result<(), StopReason> {
+        let base = self.nodes.load(Acquire);
+        let chunk = self.next.load(Relaxed) >> NODE_CHUNK_SHIFT;
+        let first = chunk * NODE_CHUNK;
+        if first + NODE_CHUNK > self.max_nodes.load(Relaxed) {
+            return Err(StopReason::Stacks);
+        }
+        let (table, bits) = self.table();
+        // SAFETY: our own region and table; no other thread records.
+        unsafe {
+            if first > 0 {
+                sys::replace_by_private(base.cast(), first as usize * 16).map_err(|_| StopReason::NoSpace)?;
+            }
+            let len = u64::from(NODE_CHUNK) * 16 + PAGE;
+            file.extend(ExtentKind::Nodes, chunk, len, base.add(first as usize).cast())?;
+            table.write_bytes(0, 1 << bits);
+        }
+        self.entries.store(0, Relaxed);
+        self.mapped.store(first + NODE_CHUNK, Release);
+        Ok(())
+    }
+
     /// Puts private pages in the place of the file's: the nodes are in blocks and
     /// the file is about to be cut. Threads that still run see an empty table.
     pub fn detach_file(&self) -> Result<(), sys::Errno> {

@@ -37,6 +37,8 @@ unsafe impl Sync for Parent {}
 
 static PARENT: Parent =
     Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+/// Header page of the parent's log, which a fork child shares.
+static PARENTS_HEADER: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether this image of the process has had a log: then a new one is a child's.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -91,6 +93,7 @@ fn remember_as_parent(global: &Global) {
     }
     PARENT.len.store(path.len() as u64, Relaxed);
     if let Some(header) = global.file.header() {
+        PARENTS_HEADER.store(core::ptr::from_ref(header).cast_mut(), Relaxed);
         for (to, from) in PARENT.id.iter().zip(&header.log_id) {
             to.store(from.load(Relaxed), Relaxed);
         }
@@ -105,7 +108,7 @@ pub fn begin(global: &'static Global) {
     }
     // A handler that left by longjmp would leave the start for ever half done.
     let signals = sys::block_signals();
-    if global.claim_start() {
+    if global.claim_start(Phase::None) {
         begin_claimed(global);
     }
     sys::restore_signals(&signals);
@@ -153,7 +156,7 @@ fn try_begin(global: &'static Global) -> bool {
     let drain = unsafe { &mut *global.drain.get() };
     let Some(mut room) = Room::map() else { return false };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
-    let begun = match create(global, &mut room, again, len) {
+    match create(global, &mut room, again, len) {
         Some((extent, fd)) => {
             drain.set_data(extent, FIRST_DATA_HEAD - HEADER_SIZE);
             let begun = begin_log(global, drain, &mut room, fd, tsc, again, address_space);
@@ -162,10 +165,14 @@ fn try_begin(global: &'static Global) -> bool {
         }
         None => {
             verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+            // SAFETY: the page of a parent's log, which is never unmapped, whatever
+            // has become of the parent and of the file's name.
+            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again) {
+                header.children_without_log.fetch_add(1, Relaxed);
+            }
             false
         }
-    };
-    begun
+    }
 }
 
 /// What the start works with. Not on the stack: the program's may be small.
@@ -293,23 +300,28 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
     let cwd = room.cwd;
     let name = room.exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
-    let pattern: &[u8] = if given.is_empty() { DEFAULT_PATTERN } else { given };
     // A child that has changed its directory writes beside its parent.
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
     let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
     let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
     let temporary = variable(b"TMPDIR");
-    let absolute = pattern.first() == Some(&b'/');
+    let absolute = given.first() == Some(&b'/');
     let dirs: [&[u8]; 4] = [
         if child && !beside.is_empty() { beside } else { cwd },
         cwd,
         if temporary.is_empty() { b"/tmp" } else { temporary },
         b"/tmp",
     ];
-    'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
-        let dir = if absolute { b"" } else { *dir };
-        // A directory means the default names in it.
+    // A child may have given up the rights to the place where its parent's log is.
+    let file = given.rsplit(|&b| b == b'/').next().unwrap_or(given);
+    let asked = absolute.then_some((b"".as_slice(), given));
+    let others = dirs.iter().skip(usize::from(absolute)).map(|&dir| (dir, if absolute { file } else { given }));
+    let mut was_directory = false;
+    'dirs: for (dir, given) in asked.into_iter().chain(others.filter(|_| !absolute || child)) {
+        // A directory means the default names in it, also where it cannot be used.
+        let given: &[u8] = if was_directory { b"" } else { given };
+        let pattern = if given.is_empty() { DEFAULT_PATTERN } else { given };
         let mut inside = false;
         if !given.is_empty() {
             let Some(len) = expand(room.path, dir, given, false, name, 0) else { continue };
@@ -323,6 +335,7 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
                 None if named_as_one => continue,
                 _ => {}
             }
+            was_directory = absolute && inside;
         }
         for attempt in 0..100u32 {
             let Some(len) = expand(room.path, dir, pattern, inside, name, attempt) else { continue 'dirs };
@@ -383,7 +396,8 @@ fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
     }
 }
 
-fn decimal(out: &mut Out<'_>, value: u32) {
+/// Appends a number.
+pub fn decimal(out: &mut Out<'_>, value: u32) {
     let mut digits = [0u8; 10];
     let mut left = value;
     let mut count = 0;

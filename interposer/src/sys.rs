@@ -6,8 +6,9 @@
 //! end ftruncate as well.
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
+use crate::reach::own;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A failed system call: the positive errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +56,9 @@ fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
             0,
         )
     };
-    let at = check(ret).ok()?;
-    let free = |own: &&[AtomicU64; 2]| own[0].compare_exchange(0, at as u64, Relaxed, Relaxed).is_ok();
-    if let Some([_, length]) = OWN.iter().find(free) {
-        length.store(len as u64, Relaxed);
-    }
-    Some(at as *mut u8)
-}
-
-/// What [`map_private`] has mapped: address and length, 0 for none. More than these
-/// are taken for the program's where memory is sampled.
-static OWN: [[AtomicU64; 2]; 1024] = [const { [AtomicU64::new(0), AtomicU64::new(0)] }; 1024];
-
-/// Bytes of `start..end` that [`map_private`] has mapped.
-pub fn own_bytes(start: u64, end: u64) -> u64 {
-    let ranges = OWN.iter().map(|[at, len]| (at.load(Relaxed), len.load(Relaxed))).filter(|(at, _)| *at != 0);
-    ranges.map(|(at, len)| end.min(at.saturating_add(len)).saturating_sub(start.max(at))).sum()
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
 }
 
 /// Makes the pages of a mapping be there (Linux 5.14; else nothing happens).
@@ -96,7 +84,9 @@ pub fn reserve(len: usize) -> Option<*mut u8> {
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
 }
 
 /// Shared pages of a file; `at` non-null: placed exactly there, over what was
@@ -118,7 +108,11 @@ pub unsafe fn map_file(fd: Fd, offset: u64, len: usize, at: *mut u8) -> Result<*
             offset as usize,
         )
     };
-    check(ret).map(|addr| addr as *mut u8)
+    let address = check(ret)?;
+    if fixed == 0 {
+        own::note(address as u64, len);
+    }
+    Ok(address as *mut u8)
 }
 
 /// Replaces mapped pages by private zeroed ones.
@@ -146,9 +140,7 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nothing uses the range any more.
 pub unsafe fn unmap(addr: *mut u8, len: usize) {
-    if let Some([at, _]) = OWN.iter().find(|[at, _]| at.load(Relaxed) == addr as u64) {
-        at.store(0, Relaxed);
-    }
+    own::forget(addr as u64);
     // SAFETY: by the caller's promise.
     unsafe { syscall2(libc::SYS_munmap, addr as usize, len) };
 }
@@ -282,6 +274,18 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
+/// Whether there surely is no file of that name.
+///
+/// # Safety
+/// `path` is a C string, or a bad address, which the kernel tells.
+pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = check(unsafe {
+        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+    });
+    matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
+}
+
 /// Signals that are blocked in a thread, as the kernel's set.
 pub struct Blocked(u64);
 
@@ -311,6 +315,14 @@ fn set_signals(how: i32, set: u64, before: &mut u64) {
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.
     unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
+}
+
+/// Name of this thread: 15 bytes and a NUL at most.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    name
 }
 
 /// Process id.
@@ -380,4 +392,71 @@ pub fn rlimit(resource: u32) -> u64 {
 pub fn stderr(text: &[u8]) {
     // SAFETY: the slice is readable; a failure is nobody's concern.
     unsafe { syscall3(libc::SYS_write, 2, text.as_ptr() as usize, text.len()) };
+}
+
+/// Reads a file from its start (`path` NUL-terminated) until it ends or `to` is full;
+/// the number of bytes, `None` if it cannot be read.
+pub fn read_file(path: &[u8], to: &mut [u8]) -> Option<usize> {
+    let fd = open(path, libc::O_RDONLY, 0).ok()?;
+    let mut len = 0;
+    while let Some(rest) = to.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: the rest of the buffer is writable.
+        let got = retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, rest.as_mut_ptr() as usize, rest.len()) });
+        match got {
+            Ok(0) => break,
+            Ok(got) => len += got,
+            Err(_) => {
+                close(fd);
+                return None;
+            }
+        }
+    }
+    close(fd);
+    Some(len)
+}
+
+/// Calls `each` with the names in a directory (`path` NUL-terminated).
+pub fn each_entry(path: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    let fd = open(path, libc::O_RDONLY | libc::O_DIRECTORY, 0).ok()?;
+    let mut buf = [0u8; 4096];
+    loop {
+        // SAFETY: the buffer is writable.
+        let got = check(unsafe { syscall3(libc::SYS_getdents64, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) });
+        let Some(mut rest) = got.ok().filter(|&got| got > 0).and_then(|got| buf.get(..got)) else { break };
+        // ino:8 off:8 length:2 type:1 name NUL
+        while let (Some(&[low, high]), Some(name)) = (rest.get(16..18), rest.get(19..)) {
+            each(name.split(|&byte| byte == 0).next().unwrap_or(&[]));
+            rest = rest.get(usize::from(u16::from_le_bytes([low, high]))..).unwrap_or(&[]);
+        }
+    }
+    close(fd);
+    Some(())
+}
+
+/// Memory that a process made by `fork` shares with this one; not touched until used.
+pub fn map_shared(len: usize) -> Option<*mut u8> {
+    // SAFETY: a fresh mapping disturbs nothing.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
+}
+
+/// Reads words at `offset`; how many, `None` on failure.
+pub fn pread(fd: Fd, to: &mut [u64], offset: u64) -> Option<usize> {
+    // SAFETY: the slice is writable.
+    let got = retry(|| unsafe {
+        syscall4(libc::SYS_pread64, fd.0 as usize, to.as_mut_ptr() as usize, core::mem::size_of_val(to), offset as usize)
+    });
+    Some(got.ok()? / 8)
 }

@@ -19,11 +19,11 @@ use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
 use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::layout::{ExtentKind, PAGE};
 use log_format::record::{self, kind};
-use log_format::ring::{Producer, RingHeader};
+use log_format::ring::{Line, Producer, RingHeader};
 use log_format::varint::Out;
 
 /// TLS mark: see the module.
@@ -44,6 +44,9 @@ const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.
 const DEEP_PATH: usize = 64 << 10;
 
+/// See [`ThreadState::extras_left`]: no thread captures so often.
+const NO_SELFCHECK: u64 = u64::MAX;
+
 /// A thread's state. Wiped in a fork child; all-zero bytes are "not attached".
 #[repr(C)]
 pub struct ThreadState {
@@ -55,8 +58,9 @@ pub struct ThreadState {
     pub data: *mut u64,
     /// Bytes of data − 1.
     pub mask: u64,
-    /// Captures until the next self-check; 0: off.
-    pub selfcheck_left: u64,
+    /// Captures until the next self-check. 0: nothing but the capture itself is to be
+    /// done; [`NO_SELFCHECK`]: something is, but no self-check.
+    pub extras_left: u64,
     /// Every record carries the exact time: the process has several threads.
     pub precise: AtomicBool,
     /// Records until the clock is read again.
@@ -77,6 +81,8 @@ pub struct ThreadState {
     pub index: u32,
     /// Kernel's thread id of the owner; 0 if unknown.
     pub tid: u32,
+    /// `pthread_self` of the owner.
+    pub handle: u64,
     /// Rounds of key destructors seen.
     rounds: u32,
     /// Known stack of the owner: `low..top`, 0 if unknown.
@@ -93,6 +99,12 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
+    /// Notes whether captures of this thread need more than the capture itself.
+    pub fn arm_extras(&mut self, global: &Global) {
+        let every = global.selfcheck_every.load(Relaxed);
+        self.extras_left = if every == 0 && tls::unchecked() != 0 { NO_SELFCHECK } else { every };
+    }
+
     /// What is known of the stack that contains `sp`.
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
@@ -140,6 +152,9 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     if global.phase() == Phase::None {
         start::begin(global);
     }
+    if global.phase() == Phase::Suspended {
+        collect::resume::resume(global);
+    }
     // Another thread may have been first.
     if global.phase() == Phase::Starting {
         start::wait(global);
@@ -147,7 +162,7 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     match global.phase() {
         Phase::Recording => {}
         Phase::Dormant => return null,
-        Phase::None | Phase::Starting => {
+        Phase::None | Phase::Starting | Phase::Suspended => {
             lost(global);
             return null;
         }
@@ -163,6 +178,11 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     }
     // SAFETY: this thread's state.
     unsafe {
+        if is_without_ring(thread) && !give_ring(global, thread) {
+            lost(global);
+            release_borrowed(thread);
+            return null;
+        }
         let room = if (*thread).producer.has_room() { Room::Yes } else { collect::make_room(global, thread) };
         if room == Room::Stuck {
             let other = move_on(global, thread);
@@ -213,7 +233,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
     (state.stack_low, state.stack_top) = own_stack_bounds();
     (state.ticks, state.ticks_left) = (1, 1);
     state.borrowed = borrowed;
-    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
+    state.arm_extras(global);
+    // SAFETY: no arguments.
+    state.handle = unsafe { libc::pthread_self() } as u64;
     let own: *mut ThreadState = state;
     for capture in &mut state.captures {
         capture.active = 0;
@@ -240,9 +262,12 @@ fn learn_precision(global: &Global, state: &ThreadState) {
 unsafe fn say_start(thread: *mut ThreadState) {
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);
+    let filtered = global::get().is_none_or(|g| g.filtered.load(Relaxed) != 0);
+    let name = if filtered { [0; 16] } else { sys::thread_name() };
+    let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
     // SAFETY: by the caller's promise.
     unsafe {
-        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name: b"" }.encode(&mut out);
+        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name }.encode(&mut out);
         blob(thread, BlobKind::ThreadStart, out.written());
     }
 }
@@ -363,13 +388,19 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         // SAFETY: published states stay mapped.
         let (owner, full) = unsafe {
             let state = &*thread;
-            (&state.owner, state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
+            let without = is_without_ring(thread);
+            (&state.owner, !without && state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
         };
         // One that was left full is not for a thread that wants to write.
         if full {
             continue;
         }
         if owner.load(Relaxed) == 0 && owner.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
+            // SAFETY: acquired: ours alone.
+            if unsafe { is_without_ring(thread) && !give_ring(global, thread) } {
+                owner.store(0, Release);
+                return core::ptr::null_mut();
+            }
             return thread;
         }
     }
@@ -431,6 +462,60 @@ unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u
         }
         thread
     }
+}
+
+/// What the ring of a state is whose own was given up with the end of the log: always
+/// empty.
+static NO_RING: RingHeader = RingHeader {
+    head: Line(AtomicU64::new(0)),
+    tail: Line(AtomicU64::new(0)),
+    capacity: AtomicU64::new(0),
+    id: AtomicU32::new(0),
+};
+
+unsafe fn is_without_ring(thread: *const ThreadState) -> bool {
+    // SAFETY: a published state.
+    unsafe { core::ptr::eq((*thread).ring, &NO_RING) }
+}
+
+/// Takes the rings of all states, whose pages the file has no more. No other thread
+/// records.
+pub fn drop_rings(global: &Global) {
+    for slot in global.states.iter().take(global.state_count.load(Acquire)) {
+        let thread = slot.load(Acquire);
+        // SAFETY: published states stay mapped; this is the only thread that uses any.
+        unsafe {
+            if thread.is_null() || is_without_ring(thread) {
+                continue;
+            }
+            (*thread).producer.close();
+            let extent = (*thread).ring.cast::<u8>().sub(64).cast_mut();
+            (*thread).ring = &NO_RING;
+            sys::unmap(extent, ((*thread).mask + 1 + PAGE) as usize);
+        }
+    }
+}
+
+/// Gives a state a new ring of the same number, in which its positions go on.
+unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
+    // SAFETY: the caller owns the state; the extent is fresh: header, ring header at
+    // 64, data on the next page.
+    unsafe {
+        let state = &mut *thread;
+        let len = state.mask + 1 + PAGE;
+        let Ok(extent) = global.file.extend(ExtentKind::Ring, state.index, len, core::ptr::null_mut()) else {
+            return false;
+        };
+        let ring = extent.add(64).cast::<RingHeader>();
+        let position = state.producer.position();
+        (*ring).head.0.store(position, Relaxed);
+        (*ring).tail.0.store(position, Relaxed);
+        (*ring).capacity.store(state.mask + 1, Relaxed);
+        (*ring).id.store(state.index, Relaxed);
+        state.data = extent.add(PAGE as usize).cast();
+        state.ring = ring;
+    }
+    true
 }
 
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
@@ -571,7 +656,7 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
             return false;
         }
-        if payload.len() > SMALL_BLOB && !global::get().is_some_and(|g| g.file.reserve_first().is_ok()) {
+        if payload.len() > SMALL_BLOB && global::get().is_none_or(|g| g.file.reserve_first().is_err()) {
             return false;
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);

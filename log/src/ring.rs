@@ -92,6 +92,11 @@ impl Producer {
         self.has_room()
     }
 
+    /// Position of the next record.
+    pub fn position(&self) -> u64 {
+        self.local_head.load(Relaxed)
+    }
+
     /// Takes all room away: the owner asks why before its next record.
     pub fn close(&self) {
         self.limit.store(0, Relaxed);

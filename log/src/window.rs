@@ -128,7 +128,8 @@ pub enum EventKind {
     UnmatchedFree = 7,
     /// A mapping was made. Fields: ptr, size, stack.
     Map = 8,
-    /// Addresses were unmapped. Fields: ptr, size.
+    /// Addresses were unmapped. Fields: ptr, size. Size 0: the last one of this
+    /// thread, which had this address, failed.
     Unmap = 9,
     /// A block from an earlier window was given to a reallocation that succeeded:
     /// it is gone (also if [`EventKind::Release`] said so before). Field: serial.

@@ -1,6 +1,7 @@
 /* One site of each kind, a million rounds, each with brief blocks besides.
  * growth_kinds KIND [killed]
- * leak:     site() keeps a block in every 2000th round.
+ * leak:     site() makes a block in every 2000th round and forgets it.
+ * keep:     the same, and remembers it.
  * pauses:   the same, but only in the middle third of the run.
  * realloc:  site() makes one block 16 bytes longer every 2000 rounds.
  * warm:     site() keeps 200 blocks in the first tenth of the run.
@@ -51,6 +52,11 @@ int main(int argc, char **argv) {
     for (int round = 0; round < ROUNDS; round++) {
         brief(30);
         if (strcmp(kind, "leak") == 0) {
+            if (round % 2000 == 0) {
+                site();
+                held[--count] = NULL;
+            }
+        } else if (strcmp(kind, "keep") == 0) {
             if (round % 2000 == 0) site();
         } else if (strcmp(kind, "pauses") == 0) {
             if (round % 2000 == 0 && round > ROUNDS / 3 && round < ROUNDS / 3 * 2) site();

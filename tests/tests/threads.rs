@@ -139,6 +139,21 @@ fn names_of_threads_are_in_the_log() {
 }
 
 #[test]
+fn names_that_others_gave_or_that_came_early_are_in_the_log() {
+    let report = Run::program("threads_named").checked().report();
+    let threads = report.0["process"]["threads"].as_array().expect("threads");
+    let mut names: Vec<&str> = threads
+        .iter()
+        .filter_map(|thread| thread["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["chief", "early", "later"]);
+    // A thread without a name of its own has the program's.
+    let report = Run::program("plenty").arg("10").checked().report();
+    assert_eq!(report.0["process"]["threads"][0]["name"], "plenty");
+}
+
+#[test]
 fn threads_on_the_smallest_stacks_survive() {
     let report = Run::program("small_stacks")
         .arg("100000")

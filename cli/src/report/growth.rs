@@ -63,8 +63,8 @@ pub fn sentence(growth: &Growth) -> String {
         Verdict::SteadyLeak | Verdict::GrowingContainer => {
             let end = match (growth.verdict, growth.by_realloc, growth.reachable) {
                 (Verdict::GrowingContainer, true, _) => "it is one container that grows by reallocation".to_owned(),
-                (Verdict::GrowingContainer, ..) => "its blocks are reachable: something keeps collecting them".to_owned(),
-                (_, _, Some(_)) => "nothing points to its blocks any more".to_owned(),
+                (Verdict::GrowingContainer, ..) => "most of its blocks are reachable: something keeps collecting them".to_owned(),
+                (_, _, Some(_)) => "nothing leads to most of its blocks any more".to_owned(),
                 (_, _, None) => {
                     "whether anything still points to its blocks is not known, so it may be a container that only grows".to_owned()
                 }

@@ -12,6 +12,8 @@ pub struct Loss {
     /// As in [`heap::Loss`].
     pub unwinds_truncated: u64,
     /// As in [`heap::Loss`].
+    pub children_without_log: u64,
+    /// As in [`heap::Loss`].
     pub unmatched_frees: u64,
     /// As in [`heap::Loss`].
     pub inherited_frees: u64,
@@ -69,6 +71,17 @@ impl Loss {
                     "process {}: a library was loaded with RTLD_DEEPBIND: its calls of malloc may bypass the hooks",
                     profile.process.pid
                 ));
+            }
+            if loss.children_without_log > 0 {
+                let children = match loss.children_without_log {
+                    1 => "a fork child".to_owned(),
+                    number => format!("{} fork children", count(number)),
+                };
+                all.note(format!(
+                    "process {}: {children} could make no log: what happened there is in no report",
+                    profile.process.pid
+                ));
+                all.children_without_log += loss.children_without_log;
             }
             for note in &loss.notes {
                 all.note(note.clone());

@@ -1,19 +1,23 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
 mod growth;
 mod hiding;
 mod json;
 mod load;
 mod loss;
 mod memory;
+mod named;
 mod names;
 mod page;
 mod progress;
+mod reach;
 mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
@@ -34,6 +38,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -67,6 +72,8 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// The classes that count; all if there are none.
+    pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
     /// Where warm-ups end, if it is about growth.
@@ -102,6 +109,7 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
                 Subject::End | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
@@ -142,18 +150,28 @@ impl Options {
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    pub fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            kinds: None,
             sort: Sort::Bytes,
             warm_up: None,
             only_present: true,
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }
@@ -174,7 +192,16 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    Ok(loaded.problems.is_empty())
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let mut well = loaded.problems.is_empty();
+    for profile in unknown.filter(|_| options.kinds.is_some()) {
+        eprintln!(
+            "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
+            profile.path.display()
+        );
+        well = false;
+    }
+    Ok(well)
 }
 
 /// Reads logs for a report; the bar appears only if that takes long.
@@ -216,6 +243,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -229,6 +257,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }
@@ -259,6 +288,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
     text::Page {
         processes: view.profiles.iter().map(process).collect(),
         sums: Sums::of(view.profiles),
+        reach: reach::Sums::of(view.profiles),
         peak_time: match view.profiles {
             [only] => Some(only.totals.peak_time),
             _ => None,

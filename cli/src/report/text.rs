@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use heap::{Figures, Nanos};
+use heap::{Class, Figures, Nanos};
 
 use super::Subject;
 use super::growth::{self, Verdicts};
 use super::page::{Site, Sums};
+use super::reach::{self, class_meaning, class_name};
 use super::source::Sources;
+use super::shorten;
 use super::stack;
 use super::view::Hidden;
 use crate::figures::{bytes, count, counted, duration, percent};
@@ -29,6 +31,8 @@ pub struct Page {
     pub processes: Vec<ProcessLine>,
     /// Their sums.
     pub sums: Sums,
+    /// What of it was reachable.
+    pub reach: reach::Sums,
     /// When the heap was largest, if it is one heap.
     pub peak_time: Option<Nanos>,
     /// The loss account; empty if nothing is lost.
@@ -98,6 +102,10 @@ pub fn print<'a>(
             writeln!(out, "     {}: {}", paint.strong(growth::heading(growth)), growth::sentence(growth))?;
             writeln!(out, "     {}", paint.faint(growth::bars(growth)))?;
         }
+        reached(out, &site, page, paint)?;
+        if let Some(pattern) = site.pattern {
+            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {
@@ -151,7 +159,7 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let sums = &page.sums;
     let anything = sums.allocations + sums.reallocations > 0;
     let line = |out: &mut dyn Write, name: &str, text: &dyn std::fmt::Display| {
-        writeln!(out, "{}{text}", paint.faint(format!("{name:<12}")))
+        writeln!(out, "{}{text}", paint.faint(format!("{name:<14}")))
     };
     if anything {
         let blocks = counted(sums.live_blocks, "block");
@@ -160,6 +168,26 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             "not freed",
             &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
         )?;
+        if page.reach.known > 0 && sums.live_blocks > 0 {
+            for class in Class::ALL {
+                let tally = page.reach.classes.of(class);
+                let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
+                let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
+                line(out, &format!("  {}", class_name(class)), &text)?;
+            }
+        }
+        for remark in &page.reach.remarks {
+            line(out, "", &paint.warning(remark))?;
+        }
+        if sums.ignored_blocks > 0 {
+            let blocks = counted(sums.ignored_blocks, "block");
+            let amount = bytes(sums.ignored_bytes);
+            line(
+                out,
+                "ignored",
+                &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"),
+            )?;
+        }
         let when = match page.peak_time {
             Some(time) => format!(", {} after the start", duration(time.0)),
             None => ", the sum of each process's own".to_owned(),
@@ -327,6 +355,37 @@ fn site_heading(
         text.push(format!("{} processes", count(site.processes)));
     }
     writeln!(out, "{:>3}. {}", number, text.join(", "))
+}
+
+/// The classes of a site's blocks, and what leads to one of them.
+fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> io::Result<()> {
+    let Some((reach, worst)) = site.reach.and_then(|reach| Some((reach, reach.classes.worst()?))) else {
+        return Ok(());
+    };
+    if page.subject != Subject::End {
+        return Ok(());
+    }
+    let present = Class::ALL.into_iter().filter(|&class| reach.classes.of(class).blocks > 0);
+    let mut text: Vec<String> = match present.clone().count() {
+        1 => vec![class_name(worst).to_owned()],
+        _ => present
+            .map(|class| format!("{} {}", count(reach.classes.of(class).blocks), class_name(class)))
+            .collect(),
+    };
+    if reach.retained.blocks > reach.classes.of(Class::Unreachable).blocks {
+        text.push(format!(
+            "with all that only they lead to {} in {}",
+            bytes(reach.retained.bytes.0),
+            counted(reach.retained.blocks, "block")
+        ));
+    }
+    writeln!(out, "     {}", text.join(", "))?;
+    if !site.path.is_empty() {
+        let by = if worst == Class::Indirect { "owned by" } else { "held by" };
+        let file = |path: &str| shorten::file(path, &page.here).into_owned();
+        writeln!(out, "     {}", paint.faint(format_args!("{by} {}", reach::chain(site.path, &file))))?;
+    }
+    Ok(())
 }
 
 /// Why there are no sites.

@@ -2,13 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Figures, FrameKind, Group, Growth, Profile, StackId, Truncation};
+use heap::{Class, Figures, FrameKind, Group, Growth, Profile, RawFrame, SiteReach, StackId, Truncation};
+
+use heap::patterns::{Pattern, counts_references};
 
 use super::growth::{self, Verdicts};
 use super::hiding;
 use super::memory;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
+use super::reach::{Chains, Named};
 use super::{Options, Subject};
 use crate::flags::{Format, Merge, Sort};
 
@@ -35,6 +38,8 @@ pub struct View<'p> {
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
+    /// What leads to a block of each group.
+    paths: Vec<Vec<Named>>,
 }
 
 /// A number of sites and what they come to.
@@ -82,11 +87,12 @@ impl<'p> View<'p> {
             merge: options.merge,
             mapped,
             labels: Vec::new(),
+            paths: Vec::new(),
         };
         match options.merge {
             _ if options.subject == Subject::Growing => view.growing_groups(names, options, progress),
             // Each stack is there once: no need to group a million of them to show ten.
-            Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
+            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
                 let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
                 sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
                 for site in sites {
@@ -97,6 +103,9 @@ impl<'p> View<'p> {
             }
             _ => {
                 let mut groups = view.all_groups(names, progress);
+                if let Some(kinds) = &options.kinds {
+                    groups.retain_mut(|group| view.keep(group, kinds));
+                }
                 groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
                 for group in groups {
                     if view.takes(&group.figures, options) {
@@ -110,6 +119,10 @@ impl<'p> View<'p> {
                 .groups
                 .iter()
                 .filter_map(first_site)
+                .flat_map(|(i, s)| {
+                    let ring = profiles[i].reach.ring(s).iter().copied();
+                    std::iter::once(s).chain(ring).map(move |stack| (i, stack))
+                })
                 .flat_map(|(i, s)| view.places(i, s))
                 .collect(),
             _ => Vec::new(),
@@ -119,6 +132,9 @@ impl<'p> View<'p> {
         });
         let pinned: Vec<Place> = pinning.flat_map(|(number, stack)| view.places(number, stack)).collect();
         names.look_up(wanted.into_iter().chain(pinned), progress);
+        if matches!(options.subject, Subject::End | Subject::Growing) {
+            view.find_paths(names, progress);
+        }
         view
     }
 
@@ -132,13 +148,17 @@ impl<'p> View<'p> {
     /// Judges all sites; those that grow come first, and in text alone.
     fn growing_groups(&mut self, names: &mut Names, options: &Options, progress: &(dyn Fn(usize) + Sync)) {
         let groups = self.all_groups(names, progress);
-        // Which blocks are reachable is not in the log.
-        let growths = heap::judge(self.profiles, &groups, |_| None);
+        let growths = heap::judge(self.profiles, &groups, |number| {
+            let classes = self.reach(&groups[number])?.classes;
+            let reachable = classes.of(Class::Reachable).blocks;
+            let all: u64 = Class::ALL.iter().map(|&class| classes.of(class).blocks).sum();
+            (all > 0).then_some(reachable * 2 > all)
+        });
         let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
         groups.sort_by_cached_key(|(group, growth)| {
             std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
         });
-        for (group, growth) in groups {
+        for (mut group, growth) in groups {
             let verdict = growth.as_ref().map(|growth| growth.verdict);
             if let Some(verdict) = verdict {
                 growth::tally(&mut self.verdicts, verdict);
@@ -147,7 +167,8 @@ impl<'p> View<'p> {
             if grows {
                 self.growing = (self.growing.0 + 1, self.growing.1 + group.figures.bytes.0);
             }
-            if (grows || options.format == Format::Json) && self.takes(&group.figures, options) {
+            let wanted = options.kinds.as_ref().is_none_or(|kinds| self.keep(&mut group, kinds));
+            if wanted && (grows || options.format == Format::Json) && self.takes(&group.figures, options) {
                 self.groups.push(group);
                 self.growths.push(growth);
             }
@@ -163,6 +184,73 @@ impl<'p> View<'p> {
     /// and standard libraries, among those that were looked up.
     pub fn blame<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> Option<Frame<'v>> {
         self.blamed(profile, stack, None, names)
+    }
+
+    /// Leaves only what is of the wanted classes in a group; whether there is any.
+    fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
+        let reach = self.reach(group).unwrap_or_default();
+        let mut kept = heap::Tally::default();
+        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
+        kept.blocks > 0
+    }
+
+    /// What is known of a group's blocks together.
+    fn reach(&self, group: &Group<u32>) -> Option<SiteReach> {
+        let sites = group
+            .sites
+            .iter()
+            .filter_map(|&(profile, stack)| self.profiles[profile].reach.site(stack));
+        sites.copied().reduce(|mut all, site| {
+            all.add(&site);
+            all
+        })
+    }
+
+    /// The site of a group that stands for it: the first one of its worst class.
+    fn sample(&self, group: &Group<u32>) -> Option<(usize, StackId)> {
+        let worst = |&(profile, stack): &(usize, StackId)| {
+            let site: &SiteReach = self.profiles[profile].reach.site(stack)?;
+            site.classes.worst()
+        };
+        let known = group
+            .sites
+            .iter()
+            .filter_map(|site| Some((worst(site)?, *site)));
+        known.min_by_key(|(class, _)| *class).map(|(_, site)| site)
+    }
+
+    fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
+        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let mut wanted: Vec<Place> = chains
+            .stacks()
+            .flat_map(|(profile, stack)| self.places(profile, stack))
+            .collect();
+        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        names.look_up(wanted.into_iter(), progress);
+        let names = &*names;
+        let blamed = |profile: usize, what: Result<StackId, u64>| {
+            let frame = match what {
+                Ok(stack) => self.blamed(profile, stack, None, names)?,
+                Err(code) => {
+                    let mut frames = Vec::new();
+                    push(&mut frames, code, self.place(profile, code - 1)?, names);
+                    *frames.last()?
+                }
+            };
+            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+        };
+        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+    }
+
+    /// The place of an address in a process, at its end.
+    fn place(&self, profile: usize, address: u64) -> Option<Place> {
+        let module = self.profiles[profile].module_at(address)?;
+        self.mapped[profile].place(&RawFrame {
+            address: address + 1,
+            module: Some(module),
+            kind: FrameKind::Native,
+        })
     }
 
     /// Whether the next site in order is shown; counts it either way.
@@ -197,7 +285,21 @@ impl<'p> View<'p> {
                 processes: processes.len() as u64,
                 frames,
                 cut,
+                reach: self.reach(group),
+                pattern: self.pattern(group, names),
+                path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
+        })
+    }
+
+    /// What a site looks like; of several, the one with most bytes.
+    fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
+        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
+            stacks.iter().any(|&stack| {
+                let (frames, _) = self.whole_stack(profile, stack, names);
+                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+            })
         })
     }
 
@@ -228,7 +330,7 @@ impl<'p> View<'p> {
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
-    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+    pub fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
         self.profiles[profile]
             .frames(stack)
@@ -236,7 +338,23 @@ impl<'p> View<'p> {
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(
+    pub fn stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let (mut frames, cut) = self.whole_stack(profile, stack, names);
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// The same with the allocator's frames.
+    pub fn whole_stack<'v>(
         &'v self,
         profile: usize,
         stack: StackId,
@@ -267,11 +385,6 @@ impl<'p> View<'p> {
             cut = None;
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames
-            .iter()
-            .take_while(|frame| hiding::is_allocator(frame))
-            .count();
-        frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
 

@@ -76,7 +76,7 @@ pub struct Growth {
     pub verdict: Verdict,
     /// How sure that is, 0 to 1. For growing sites 1 − `q`.
     pub confidence: f64,
-    /// Whether its blocks are reachable; `None` if that is not known.
+    /// Whether most of its blocks are reachable; `None` if that is not known.
     pub reachable: Option<bool>,
     /// Whether most of its survivors were made by reallocations.
     pub by_realloc: bool,

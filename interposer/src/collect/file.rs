@@ -18,6 +18,8 @@ pub const MAX_PATH: usize = 4096;
 pub struct LogFile {
     header: AtomicPtr<Header>,
     end: AtomicU64,
+    /// Where the last extent of a cut file begins.
+    last: AtomicU64,
     path: UnsafeCell<[u8; MAX_PATH]>,
     path_len: AtomicU64,
     /// Device and inode.
@@ -281,9 +283,30 @@ impl LogFile {
         mapped.map_err(|_| StopReason::NoSpace)
     }
 
-    /// Sets the end after the file was cut.
-    pub fn set_end(&self, end: u64) {
+    /// The file was cut at `end`, behind the extent that begins at `last`.
+    pub fn set_end(&self, last: u64, end: u64) {
+        self.last.store(last, Relaxed);
         self.end.store(end, Release);
+    }
+
+    /// Makes the last extent of a cut file longer by `len` bytes and maps it; returns
+    /// it and its length.
+    pub fn lengthen_last(&self, len: u64) -> Result<(*mut u8, u64), StopReason> {
+        self.not_filtered()?;
+        // All that is left of the first extents has room.
+        self.gap_count.store(0, Release);
+        let opened = self.open().map_err(|_| StopReason::Unreachable)?;
+        let (last, end) = (self.last.load(Relaxed), self.end.load(Relaxed));
+        let whole = end - last + len;
+        let mapped = reserve(opened.fd, end, len)
+            // SAFETY: no fixed place.
+            .and_then(|()| unsafe { sys::map_file(opened.fd, last, whole as usize, core::ptr::null_mut()) });
+        self.done(opened);
+        let base = mapped.map_err(|_| StopReason::NoSpace)?;
+        // SAFETY: a mapped extent.
+        unsafe { (*base.cast::<ExtentHeader>()).len.store(whole, Release) };
+        self.end.store(end + len, Release);
+        Ok((base, whole))
     }
 
     /// Writes a reading of both clocks where the reader looks for it.

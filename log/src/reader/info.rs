@@ -44,6 +44,8 @@ pub struct Info {
     pub flags: u64,
     /// Blocks in the file after a clean end; 0 if there was none.
     pub block_count: u64,
+    /// See [`Header`].
+    pub children_without_log: u64,
     /// Event clock to nanoseconds.
     pub clock: Clock,
 }
@@ -111,6 +113,7 @@ impl Info {
             node_count: u64_at(&page, offset_of!(Header, node_count)),
             flags: u64_at(&page, offset_of!(Header, flags)),
             block_count: u64_at(&page, offset_of!(Header, block_count)),
+            children_without_log: u64_at(&page, offset_of!(Header, children_without_log)),
             clock: Clock::read(&page),
         })
     }

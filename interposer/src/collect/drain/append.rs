@@ -11,7 +11,7 @@ use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, FIRST_DAT
 /// A block of at most this size is stored as it is until a larger one came, bytes.
 const SMALL: usize = 8 << 10;
 /// First DATA extent added, bytes; each further one is twice as large up to the last.
-const DATA_EXTENT: u64 = 256 << 10;
+pub const DATA_EXTENT: u64 = 256 << 10;
 /// Largest DATA extent, bytes.
 pub(super) const MAX_DATA_EXTENT: u64 = 16 << 20;
 
@@ -28,7 +28,7 @@ impl Drain {
         };
         let header = BlockHeader::new(kind, codec, self.seq, raw.len() as u32, stored);
         let stride = BlockHeader::stride(stored.len() as u32);
-        if self.used() + stride > self.data_len && self.next_data == 0 && !self.data.is_null() {
+        if self.used() + stride > self.data_len && self.data_len < FIRST_DATA_END - HEADER_SIZE && self.next_data == 0 {
             // The first extent has more than the room at its start.
             if let Err(reason) = global.file.reserve_first() {
                 global.stop(reason);
@@ -72,6 +72,22 @@ impl Drain {
         EXTENT_HEADER_SIZE + unsafe { (*self.data.cast::<ExtentHeader>()).used.load(Relaxed) }
     }
 
+    /// Lets go of the current extent: the file was cut behind it.
+    pub fn drop_data(&mut self) {
+        if self.next_data != 0 && !self.data.is_null() {
+            // SAFETY: the extent is complete. (The first one shares its mapping with
+            // the header and stays.)
+            unsafe { sys::unmap(self.data, self.data_len as usize) };
+        }
+        self.data = core::ptr::null_mut();
+    }
+
+    /// Goes on in the file's last extent, which was made longer again.
+    pub fn resume_data(&mut self, extent: *mut u8, len: u64) {
+        self.set_data(extent, len);
+        self.next_data = self.next_data.max(DATA_EXTENT);
+    }
+
     pub(super) fn extend(&mut self, global: &Global, len: u64) -> bool {
         // SAFETY: no fixed place.
         match unsafe { global.file.extend(ExtentKind::Data, 0, len, core::ptr::null_mut()) } {
@@ -100,6 +116,7 @@ impl Drain {
             return false;
         }
         let nodes = global.stacks.nodes();
+        let mut first = self.nodes_written.max(1);
         let Some(scratch) = sys::map_private(PART * 4 * 3) else { return false };
         // SAFETY: a fresh mapping; the two parts do not overlap.
         let (hash, order) = unsafe {
@@ -109,8 +126,7 @@ impl Drain {
             )
         };
         let mut ok = true;
-        let mut first = 1u32;
-        for part in nodes.get(1..).unwrap_or(&[]).chunks(PART) {
+        for part in nodes.get(first as usize..).unwrap_or(&[]).chunks(PART) {
             let out = self.scratch.out();
             // A small table for few nodes touches less memory.
             let size = (part.len() * 2).next_power_of_two().min(PART * 2);
@@ -124,6 +140,9 @@ impl Drain {
         }
         // SAFETY: not used any more.
         unsafe { sys::unmap(scratch, PART * 4 * 3) };
+        if ok {
+            self.nodes_written = first;
+        }
         ok
     }
 }

@@ -108,8 +108,24 @@ impl Drain {
         self.list_block(kind, ring.thread, time, ptr, block);
     }
 
-    /// If the block is some thread's last allocation: it is no longer.
+    /// If an older block is some thread's last allocation: it is no longer.
     pub(super) fn forget_last(&mut self, ptr: u64) -> bool {
+        if self.lasts_shift != 0 {
+            let mask = (1usize << (64 - self.lasts_shift)) - 1;
+            let mut at = self.place_of_last(ptr);
+            // SAFETY: the table is at most half full of numbers of rings.
+            unsafe {
+                while *self.lasts.add(at) != 0 {
+                    let last = &raw mut (*self.rings.add(*self.lasts.add(at) as usize - 1)).last_alloc;
+                    if *last == ptr {
+                        *last = 0;
+                        return true;
+                    }
+                    at = (at + 1) & mask;
+                }
+            }
+            return false;
+        }
         for index in 0..self.ring_count {
             // SAFETY: below `ring_count`.
             let last = unsafe { &mut (*self.rings.add(index)).last_alloc };
@@ -139,9 +155,19 @@ impl Drain {
             pending.what = 1;
             pending.slot = slot;
             pending.block.size = open.size;
+            let owner = open.ring as usize;
+            // SAFETY: the ring of an open slot is below `ring_count`; fields are read
+            // through one pointer at a time.
+            unsafe {
+                let last = &raw mut (*self.rings.add(owner)).last_alloc;
+                if *last == old {
+                    *last = 0;
+                }
+            }
         } else if let Some(block) = self.live.remove(old) {
             pending.what = 2;
             pending.block = block;
+            self.forget_last(old);
             // Only for taking the pass back; nothing is written for it.
             self.scratch.list(Listed {
                 order: u32::MAX,
@@ -155,7 +181,6 @@ impl Drain {
         if pending.what != 3 {
             self.live_blocks -= 1;
             self.live_bytes = self.live_bytes.wrapping_sub(pending.block.size);
-            self.forget_last(old);
         }
         if ring.pending_len as usize == MAX_PENDING {
             // The oldest was left by a longjmp.

@@ -14,8 +14,12 @@
 mod append;
 mod commit;
 mod matching;
+mod view;
+
+pub use append::DATA_EXTENT;
 
 use super::live::{Block, Live};
+use super::ranges::Ranges;
 use super::scratch::Scratch;
 use crate::arch::clock;
 use crate::global::{Global, MAX_THREADS};
@@ -28,6 +32,10 @@ use log_format::record::{self, Record, kind};
 use log_format::ring::{self, RingHeader};
 use log_format::window::{Tail, Totals};
 
+/// So few rings are looked at one by one.
+const FEW_RINGS: usize = 8;
+/// Entries of the index by last block.
+const LASTS: usize = 2 * MAX_THREADS;
 /// Bytes of the shortest record that makes a block.
 const LEAST_ALLOC: u64 = 16;
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
@@ -72,12 +80,16 @@ pub struct Drain {
     data: *mut u8,
     data_len: u64,
     next_data: u64,
+    /// Nodes below this id are in blocks.
+    nodes_written: u32,
     /// Order of the next block.
     seq: u64,
     /// Bytes in use of the extent and `seq` once the block at hand is in the file;
     /// 0: not yet begun.
     goal: (u64, u64),
     live: Live,
+    /// The program's own mappings.
+    mappings: Ranges,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
@@ -88,6 +100,10 @@ pub struct Drain {
     /// Rings with events in this pass.
     active: *mut u32,
     active_len: usize,
+    /// Rings + 1 by the block that each had made last when the window began.
+    lasts: *mut u32,
+    /// 64 − log2 of the entries of `lasts` in use; 0: few rings, none.
+    lasts_shift: u32,
     live_blocks: u64,
     live_bytes: u64,
     peak_bytes: u64,
@@ -134,12 +150,13 @@ impl Drain {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
             let tails = MAX_THREADS * size_of::<Tail>();
-            let Some(base) = sys::map_private(2 * array + tails + MAX_THREADS * 4) else { return false };
+            let Some(base) = sys::map_private(2 * array + tails + (MAX_THREADS + LASTS) * 4) else { return false };
             // SAFETY: inside the mapping.
             unsafe {
                 self.saved = base.add(array).cast();
                 self.tails = base.add(2 * array).cast();
                 self.active = base.add(2 * array + tails).cast();
+                self.lasts = self.active.add(MAX_THREADS);
             }
             // Last: a handler that leaves by longjmp may end this at any point.
             compiler_fence(SeqCst);
@@ -205,6 +222,7 @@ impl Drain {
     /// One window; false if nothing was left.
     fn window(&mut self, global: &'static Global, until: u64) -> bool {
         self.save();
+        self.index_lasts();
         self.live.settle();
         self.goal = (0, 0);
         self.before = (self.live_bytes, self.live_blocks);
@@ -271,6 +289,35 @@ impl Drain {
     fn save(&mut self) {
         // SAFETY: both arrays have `ring_count` places.
         unsafe { core::ptr::copy_nonoverlapping(self.rings, self.saved, self.ring_count) };
+    }
+
+    /// Makes the index by which an older block's ring is found.
+    fn index_lasts(&mut self) {
+        self.lasts_shift = 0;
+        if self.ring_count <= FEW_RINGS {
+            return;
+        }
+        let entries = (2 * self.ring_count).next_power_of_two();
+        self.lasts_shift = 64 - entries.trailing_zeros();
+        // SAFETY: `lasts` has LASTS places, at least twice the rings.
+        unsafe {
+            self.lasts.write_bytes(0, entries);
+            for index in 0..self.ring_count {
+                let last = (*self.rings.add(index)).last_alloc;
+                if last == 0 {
+                    continue;
+                }
+                let mut at = self.place_of_last(last);
+                while *self.lasts.add(at) != 0 {
+                    at = (at + 1) & (entries - 1);
+                }
+                *self.lasts.add(at) = index as u32 + 1;
+            }
+        }
+    }
+
+    fn place_of_last(&self, ptr: u64) -> usize {
+        ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.lasts_shift) as usize
     }
 
     /// Undoes a pass: rings, and blocks taken out of the live set. `whole`: the

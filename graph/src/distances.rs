@@ -1,0 +1,33 @@
+//! Distances: breadth first.
+
+use crate::{Edge, Graph, Node};
+
+/// The distance of a node that no walk has reached.
+pub const UNREACHED: i32 = -5;
+
+/// Walks breadth first from `starts`, whose distances the caller has set, and gives each node not
+/// yet reached ([`UNREACHED`]) its predecessor's distance + 1.
+///
+/// `follows` is asked once for each edge to a node not yet reached, in the order of the walk, and
+/// may keep state. A start that is listed twice is walked twice.
+pub fn breadth_first(
+    graph: &Graph,
+    starts: Vec<Node>,
+    distances: &mut [i32],
+    mut follows: impl FnMut(Node, Edge) -> bool,
+) {
+    let mut queue = starts;
+    let mut next = 0;
+    while next < queue.len() {
+        let node = queue[next];
+        next += 1;
+        let distance = distances[node as usize] + 1;
+        let edges = graph.of(node);
+        for (edge, &to) in edges.clone().zip(graph.targets(edges)) {
+            if distances[to as usize] == UNREACHED && follows(node, edge) {
+                distances[to as usize] = distance;
+                queue.push(to);
+            }
+        }
+    }
+}

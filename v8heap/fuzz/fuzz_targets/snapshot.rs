@@ -1,0 +1,23 @@
+//! Any bytes as a heap snapshot. What is not refused must have figures and classes, and what the
+//! root retains must be all there is. The seeds are small snapshots.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use v8heap::{Analysis, Classes, Scripts};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(snapshot) = v8heap::load_bytes(data.to_vec()) else {
+        return;
+    };
+    let sum = |snapshot: &v8heap::Snapshot| {
+        (0..snapshot.ids.len() as u32).fold(0u64, |sum, node| sum.saturating_add(snapshot.sizes.get(node)))
+    };
+    let before = sum(&snapshot);
+    let analysis = Analysis::new(snapshot, 1);
+    assert_eq!(before, sum(&analysis.snapshot));
+    assert_eq!(before, analysis.retained[analysis.snapshot.root as usize]);
+    let classes = Classes::new(&analysis, None);
+    let _ = classes.sums(&analysis);
+    let _ = Scripts::new(&analysis.snapshot);
+});

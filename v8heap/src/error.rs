@@ -1,0 +1,133 @@
+//! What is wrong with a file that is no heap snapshot, or not a whole one.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a snapshot cannot be read. Shows as one line: what, where, what to do.
+#[derive(Debug)]
+pub enum Error {
+    /// The system would not read the file.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The content is wrong.
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with the content of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// There is nothing in the file.
+    Empty,
+    /// The file does not begin as a snapshot does.
+    NotASnapshot,
+    /// The file ends too early.
+    CutShort {
+        /// The part it ends in.
+        part: &'static str,
+        /// Where.
+        byte: u64,
+    },
+    /// A byte that has no place there.
+    Malformed {
+        /// The part it is in.
+        part: &'static str,
+        /// Where.
+        byte: u64,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A part is missing.
+    Missing {
+        /// Its key.
+        part: &'static str,
+    },
+    /// The description of the fields is not usable.
+    Meta {
+        /// Why.
+        why: String,
+    },
+    /// Two parts contradict each other.
+    Contradiction {
+        /// How.
+        what: String,
+    },
+    /// More than the program can number.
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Empty => write!(
+                f,
+                "the file is empty; was the snapshot still being written, or the disk full?"
+            ),
+            Fault::NotASnapshot => write!(
+                f,
+                "not a V8 heap snapshot (those begin with {{\"snapshot\":); take one with \
+                 v8.writeHeapSnapshot(), node --heapsnapshot-signal, or DevTools"
+            ),
+            Fault::CutShort { part, byte } => write!(
+                f,
+                "ends inside of {part:?}, at byte {byte}: the snapshot was cut short; wait until it is written, \
+                 or take it again"
+            ),
+            Fault::Malformed {
+                part,
+                byte,
+                expected,
+            } => write!(
+                f,
+                "{part:?}, byte {byte}: {expected} expected; the file is damaged, take the snapshot again"
+            ),
+            Fault::Missing { part } => write!(
+                f,
+                "has no {part:?}: not a whole V8 heap snapshot; take it again"
+            ),
+            Fault::Meta { why } => write!(
+                f,
+                "\"snapshot\": {why}; the file is damaged, or of a V8 that this leak does not know"
+            ),
+            Fault::Contradiction { what } => {
+                write!(f, "{what}; the file is damaged, take the snapshot again")
+            }
+            Fault::TooLarge { what } => write!(
+                f,
+                "has 2^32 {what} or more, which is more than leak can number"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Read { path, error } => {
+                let text = error.to_string();
+                let plain = text.split(" (os error").next().unwrap_or_default();
+                write!(
+                    f,
+                    "{}: cannot be read ({})",
+                    path.display(),
+                    plain.to_lowercase()
+                )
+            }
+            Error::Content { path, fault } => write!(f, "{}: {fault}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,34 @@
+//! Heap snapshots of V8 (`.heapsnapshot`, from Node, Chrome, Electron).
+//!
+//! Three levels: [`load`] reads a file into columns, a [`Snapshot`]; [`Analysis`] computes what
+//! Chrome DevTools shows of each node, equal to it; the rest says what it means.
+//! The format has no specification: V8's `heap-snapshot-generator.cc` writes it, and what its
+//! numbers mean to people is in DevTools' `heap_snapshot_worker`.
+
+#![deny(missing_docs)]
+
+mod classes;
+mod detached;
+mod error;
+mod figures;
+mod load;
+mod meta;
+mod numbers;
+mod pairs;
+mod scripts;
+mod sections;
+mod shallow;
+mod shapes;
+mod snapshot;
+mod source;
+mod strings;
+
+pub use classes::{Change, Children, Class, Classes, Sums, compare};
+pub use error::{Error, Fault};
+pub use figures::{Analysis, SYSTEM_DISTANCE};
+pub use load::{load, load_bytes};
+pub use meta::{EdgeKinds, NodeKinds};
+pub use scripts::Scripts;
+pub use shapes::Definition;
+pub use snapshot::{Location, Sizes, Snapshot, detachedness};
+pub use strings::Strings;

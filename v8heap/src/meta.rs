@@ -1,0 +1,237 @@
+//! The header: what the fields of a row are called, and what its numbers mean.
+//!
+//! V8 adds fields and types from version to version, so everything is looked up by name; what is
+//! not known is skipped.
+
+use serde::Deserialize;
+
+use crate::error::Fault;
+use crate::numbers::MAX_FIELDS;
+
+/// The value of `snapshot` in the file.
+#[derive(Debug, Deserialize)]
+struct Header {
+    meta: RawMeta,
+    node_count: Option<u64>,
+    edge_count: Option<u64>,
+    #[serde(default)]
+    root_index: u64,
+    #[serde(default)]
+    extra_native_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawMeta {
+    node_fields: Vec<String>,
+    node_types: Vec<Types>,
+    edge_fields: Vec<String>,
+    edge_types: Vec<Types>,
+    #[serde(default)]
+    location_fields: Vec<String>,
+}
+
+/// The types of a field: the names of an enumeration, or one name such as `number`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Types {
+    Names(Vec<String>),
+    Plain(serde::de::IgnoredAny),
+}
+
+/// Where the fields are in a row of a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeFields {
+    pub(crate) count: usize,
+    pub(crate) kind: usize,
+    pub(crate) name: usize,
+    pub(crate) id: usize,
+    pub(crate) self_size: usize,
+    pub(crate) edge_count: usize,
+    pub(crate) detachedness: Option<usize>,
+}
+
+/// Where the fields are in a row of an edge.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EdgeFields {
+    pub(crate) count: usize,
+    pub(crate) kind: usize,
+    pub(crate) name: usize,
+    pub(crate) to: usize,
+}
+
+/// Where the fields are in a row of a location.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocationFields {
+    pub(crate) count: usize,
+    pub(crate) object: usize,
+    pub(crate) script: usize,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// The types of nodes that have a meaning here; [`NodeKinds::NONE`] if this V8 has none such.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names are V8's")]
+pub struct NodeKinds {
+    pub hidden: u8,
+    pub array: u8,
+    pub string: u8,
+    pub object: u8,
+    pub code: u8,
+    pub closure: u8,
+    pub regexp: u8,
+    pub number: u8,
+    pub native: u8,
+    pub synthetic: u8,
+    pub concatenated: u8,
+    pub sliced: u8,
+}
+
+impl NodeKinds {
+    /// Of no node.
+    pub const NONE: u8 = u8::MAX;
+}
+
+/// The types of edges that have a meaning here.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names are V8's")]
+pub struct EdgeKinds {
+    pub context: u8,
+    pub element: u8,
+    pub property: u8,
+    pub internal: u8,
+    pub hidden: u8,
+    pub shortcut: u8,
+    pub weak: u8,
+}
+
+/// All of the header.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    pub(crate) node: NodeFields,
+    pub(crate) edge: EdgeFields,
+    pub(crate) location: Option<LocationFields>,
+    pub(crate) node_types: Vec<String>,
+    pub(crate) edge_types: Vec<String>,
+    pub(crate) node_kinds: NodeKinds,
+    pub(crate) edge_kinds: EdgeKinds,
+    pub(crate) node_count: Option<u64>,
+    pub(crate) edge_count: Option<u64>,
+    pub(crate) root: u64,
+    pub(crate) extra_native_bytes: u64,
+}
+
+fn place(fields: &[String], name: &str) -> Option<usize> {
+    fields.iter().position(|field| field == name)
+}
+
+fn needed(fields: &[String], list: &str, name: &str) -> Result<usize, Fault> {
+    place(fields, name).ok_or_else(|| Fault::Meta {
+        why: format!("{list} has no {name:?}"),
+    })
+}
+
+fn names(types: Vec<Types>, field: usize, list: &str) -> Result<Vec<String>, Fault> {
+    match types.into_iter().nth(field) {
+        Some(Types::Names(names)) if names.len() < usize::from(NodeKinds::NONE) => Ok(names),
+        _ => Err(Fault::Meta {
+            why: format!("{list} has no names of types"),
+        }),
+    }
+}
+
+fn kind(types: &[String], name: &str) -> u8 {
+    place(types, name).map_or(NodeKinds::NONE, |place| place as u8)
+}
+
+impl Meta {
+    pub(crate) fn parse(json: &[u8]) -> Result<Meta, Fault> {
+        let header: Header = serde_json::from_slice(json).map_err(|error| {
+            let text = error.to_string();
+            let why = text.split(" at line").next().unwrap_or_default().to_owned();
+            Fault::Meta { why }
+        })?;
+        let raw = header.meta;
+        for (list, fields) in [
+            ("node_fields", &raw.node_fields),
+            ("edge_fields", &raw.edge_fields),
+            ("location_fields", &raw.location_fields),
+        ] {
+            if fields.len() > MAX_FIELDS {
+                return Err(Fault::Meta {
+                    why: format!("{list} has {} fields", fields.len()),
+                });
+            }
+        }
+        let fields = &raw.node_fields;
+        let node = NodeFields {
+            count: fields.len(),
+            kind: needed(fields, "node_fields", "type")?,
+            name: needed(fields, "node_fields", "name")?,
+            id: needed(fields, "node_fields", "id")?,
+            self_size: needed(fields, "node_fields", "self_size")?,
+            edge_count: needed(fields, "node_fields", "edge_count")?,
+            detachedness: place(fields, "detachedness"),
+        };
+        let fields = &raw.edge_fields;
+        let edge = EdgeFields {
+            count: fields.len(),
+            kind: needed(fields, "edge_fields", "type")?,
+            name: needed(fields, "edge_fields", "name_or_index")?,
+            to: needed(fields, "edge_fields", "to_node")?,
+        };
+        let fields = &raw.location_fields;
+        let location = (|| {
+            Some(LocationFields {
+                count: fields.len(),
+                object: place(fields, "object_index")?,
+                script: place(fields, "script_id")?,
+                line: place(fields, "line")?,
+                column: place(fields, "column")?,
+            })
+        })();
+        let node_types = names(raw.node_types, node.kind, "node_types")?;
+        let edge_types = names(raw.edge_types, edge.kind, "edge_types")?;
+        if !header.root_index.is_multiple_of(node.count as u64) {
+            return Err(Fault::Meta {
+                why: format!("root_index is {}", header.root_index),
+            });
+        }
+        let nodes = |name| kind(&node_types, name);
+        let edges = |name| kind(&edge_types, name);
+        Ok(Meta {
+            node_kinds: NodeKinds {
+                hidden: nodes("hidden"),
+                array: nodes("array"),
+                string: nodes("string"),
+                object: nodes("object"),
+                code: nodes("code"),
+                closure: nodes("closure"),
+                regexp: nodes("regexp"),
+                number: nodes("number"),
+                native: nodes("native"),
+                synthetic: nodes("synthetic"),
+                concatenated: nodes("concatenated string"),
+                sliced: nodes("sliced string"),
+            },
+            edge_kinds: EdgeKinds {
+                context: edges("context"),
+                element: edges("element"),
+                property: edges("property"),
+                internal: edges("internal"),
+                hidden: edges("hidden"),
+                shortcut: edges("shortcut"),
+                weak: edges("weak"),
+            },
+            node,
+            edge,
+            location,
+            node_types,
+            edge_types,
+            node_count: header.node_count,
+            edge_count: header.edge_count,
+            root: header.root_index / node.count as u64,
+            extra_native_bytes: header.extra_native_bytes,
+        })
+    }
+}

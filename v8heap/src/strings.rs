@@ -1,0 +1,204 @@
+//! The string table: kept as it is written in the file, decoded when a string is asked for.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::error::Fault;
+use crate::source::Source;
+
+/// All strings of a snapshot, by number.
+#[derive(Debug, Default)]
+pub struct Strings {
+    /// Their JSON, without quotation marks, one behind the other.
+    blob: Vec<u8>,
+    /// Where each begins, and where the last one ends.
+    starts: Vec<u64>,
+}
+
+impl Strings {
+    /// From the inside of the array; `range` goes on to the end of the file.
+    pub(crate) fn parse(source: &Source, range: Range<usize>) -> Result<Strings, Fault> {
+        const PART: &str = "strings";
+        const RELEASE: usize = 16 << 20;
+        let bytes = source.bytes();
+        let cut = || Fault::CutShort {
+            part: PART,
+            byte: bytes.len() as u64,
+        };
+        let wrong = |at: usize, expected| Fault::Malformed {
+            part: PART,
+            byte: at as u64,
+            expected,
+        };
+        let mut blob = Vec::with_capacity(range.len());
+        let mut starts = vec![0];
+        let mut released = range.start;
+        let mut at = range.start;
+        let space = |mut at: usize| {
+            while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
+                at += 1;
+            }
+            at
+        };
+        at = space(at);
+        if bytes.get(at) == Some(&b']') {
+            return Ok(Strings { blob, starts });
+        }
+        loop {
+            match bytes.get(at) {
+                Some(b'"') => at += 1,
+                Some(_) => return Err(wrong(at, "a string")),
+                None => return Err(cut()),
+            }
+            let start = at;
+            loop {
+                let rest = bytes.get(at..).unwrap_or_default();
+                at += memchr::memchr2(b'"', b'\\', rest).ok_or_else(cut)?;
+                if bytes[at] == b'"' {
+                    break;
+                }
+                at += 2;
+            }
+            blob.extend_from_slice(&bytes[start..at]);
+            starts.push(blob.len() as u64);
+            at = space(at + 1);
+            match bytes.get(at) {
+                Some(b',') => at = space(at + 1),
+                Some(b']') => break,
+                Some(_) => return Err(wrong(at, "a comma")),
+                None => return Err(cut()),
+            }
+            if at - released > RELEASE {
+                source.release(released..at);
+                released = at;
+            }
+        }
+        if bytes.get(space(at + 1)).is_none() {
+            return Err(cut());
+        }
+        source.release(released..at);
+        blob.shrink_to_fit();
+        Ok(Strings { blob, starts })
+    }
+
+    /// Adds a string as it would be written in the file.
+    pub(crate) fn add(&mut self, raw: &[u8]) -> u32 {
+        self.blob.extend_from_slice(raw);
+        self.starts.push(self.blob.len() as u64);
+        self.len() as u32 - 1
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A string as it is written in the file, with escapes. Two strings are equal if these are:
+    /// V8 writes each string in one way only.
+    #[inline]
+    pub fn raw(&self, number: u32) -> &[u8] {
+        let number = number as usize;
+        match self.starts.get(number..number + 2) {
+            Some(&[start, end]) => &self.blob[start as usize..end as usize],
+            _ => b"",
+        }
+    }
+
+    /// A string.
+    pub fn get(&self, number: u32) -> Cow<'_, str> {
+        let raw = self.raw(number);
+        if !raw.contains(&b'\\') {
+            return String::from_utf8_lossy(raw);
+        }
+        Cow::Owned(unescape(raw))
+    }
+
+    /// The number of a string that is written without escapes.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        (0..self.len() as u32).find(|&number| self.raw(number) == text.as_bytes())
+    }
+}
+
+/// Decodes the escapes of JSON; halves of surrogate pairs become U+FFFD.
+fn unescape(raw: &[u8]) -> String {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    let unit = |hex: &[u8]| {
+        std::str::from_utf8(hex.get(..4)?)
+            .ok()
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+    };
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        text.extend_from_slice(&rest[..at]);
+        let escape = rest.get(at + 1).copied().unwrap_or(b'\\');
+        rest = rest.get(at + 2..).unwrap_or_default();
+        let mut code = match escape {
+            b'n' => 0x0a,
+            b't' => 0x09,
+            b'r' => 0x0d,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'u' => {
+                let code = unit(rest).unwrap_or(0xfffd);
+                rest = rest.get(4..).unwrap_or_default();
+                code
+            }
+            other => u32::from(other),
+        };
+        if (0xd800..0xdc00).contains(&code) && rest.starts_with(b"\\u") {
+            if let Some(low) = unit(&rest[2..]).filter(|low| (0xdc00..0xe000).contains(low)) {
+                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                rest = &rest[6..];
+            }
+        }
+        let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    text.extend_from_slice(rest);
+    String::from_utf8(text)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Strings, Fault> {
+        Strings::parse(&Source::Read(text.as_bytes().to_vec()), 0..text.len())
+    }
+
+    #[test]
+    fn strings_are_decoded_as_json_says() {
+        let strings = parse(
+            "\"\",\n\"a\\\"b\\\\\", \"\\u00e9\\n\\/\" ,\"\\ud83d\\ude00\\ud83dx\",\"\u{e9}\"]}",
+        )
+        .expect("well formed");
+        let all: Vec<_> = (0..5).map(|i| strings.get(i).into_owned()).collect();
+        assert_eq!(
+            all,
+            ["", "a\"b\\", "\u{e9}\n/", "\u{1f600}\u{fffd}x", "\u{e9}"]
+        );
+        assert_eq!((strings.len(), strings.raw(99)), (5, &b""[..]));
+        assert!(parse("]}").expect("none").is_empty());
+    }
+
+    #[test]
+    fn a_table_without_an_end_is_cut_short() {
+        for text in ["", "\"a", "\"a\"", "\"a\\\"", "\"a\",", "\"a\"]", "\"\\"] {
+            assert!(matches!(parse(text), Err(Fault::CutShort { .. })), "{text}");
+        }
+        assert!(matches!(
+            parse("7]}"),
+            Err(Fault::Malformed { byte: 0, .. })
+        ));
+        assert!(matches!(
+            parse("\"a\" 7]}"),
+            Err(Fault::Malformed { byte: 4, .. })
+        ));
+    }
+}
