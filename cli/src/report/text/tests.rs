@@ -66,6 +66,8 @@ fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
         processes: 1,
         frames,
         cut: None,
+        reach: None,
+        path: &[],
     }
 }
 
