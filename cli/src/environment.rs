@@ -14,6 +14,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 
 /// Where the log goes.
 pub const LOG: &str = "LEAK_LOG";
+/// Whether frees are checked.
+pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -38,6 +40,10 @@ pub const VARIABLES: &[Variable] = &[
         usage: "LEAK_REACH=0",
         help: "Do not search at the end of the process for what can still be reached. (The search \
                takes about a second for each gigabyte of the heap, a minute at most.)",
+    },
+    Variable {
+        usage: "LEAK_CHECK_FREES=1",
+        help: "Hold every free against the allocation of its block, as leak run --check-frees.",
     },
     Variable {
         usage: "LEAK_DISABLE=1",

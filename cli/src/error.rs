@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use heap::gate::GateError;
+
 use crate::run::{Untraceable, Unwritable};
 
 /// What the system said, without the number of the error.
@@ -56,6 +58,15 @@ pub enum Error {
     Snapshot(v8heap::Error),
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// Suppressions or a baseline cannot be used.
+    Gate(GateError),
+    /// The gate asks for classes that a log does not have.
+    NotClassified {
+        /// The log.
+        log: PathBuf,
+    },
+    /// Nothing to judge.
+    NoLog,
 }
 
 impl fmt::Display for Error {
@@ -111,7 +122,24 @@ impl fmt::Display for Error {
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",
                 reason(error)
             ),
+            Error::Gate(error) => error.fmt(f),
+            Error::NotClassified { log } => write!(
+                f,
+                "{}: does not say what points to a block at the end, so nothing is known to be unreachable; \
+                 use --fail-on any",
+                log.display()
+            ),
+            Error::NoLog => write!(
+                f,
+                "no log that could be judged; run the program with leak run, or give its logs"
+            ),
         }
+    }
+}
+
+impl From<GateError> for Error {
+    fn from(error: GateError) -> Error {
+        Error::Gate(error)
     }
 }
 

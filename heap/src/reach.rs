@@ -4,6 +4,7 @@
 //! Here that is joined with the blocks: sums by site, what each direct leak drags
 //! along, and for each site one block's chain of pointers.
 
+use crate::ignored::Ignored;
 use crate::live::{FastMap, Live};
 use crate::units::{Bytes, StackId};
 use log_format::reach::{Class, Outcome, Parent, Part, Reached, Root, RootKind, Summary};
@@ -63,6 +64,10 @@ pub struct SiteReach {
     /// Its direct leaks with everything that only they lead to. What several lead to
     /// counts for one of them.
     pub retained: Tally,
+    /// Its direct leaks that other leaks lead back to.
+    pub rings: u64,
+    /// Class of the block that was made last.
+    pub(crate) last: Option<Class>,
     /// The block whose chain is shown: one of the worst class, with a shortest chain.
     sample: Option<u32>,
 }
@@ -72,6 +77,7 @@ impl SiteReach {
     pub fn add(&mut self, other: &SiteReach) {
         self.classes.add(&other.classes);
         self.retained.add(other.retained);
+        self.rings += other.rings;
     }
 }
 
@@ -107,6 +113,9 @@ pub enum Step {
     Skipped(u64),
 }
 
+/// Stacks kept of what a ring leads to.
+const RING_MEMBERS: usize = 16;
+
 /// Most blocks of a chain that are told one by one.
 const TOLD: usize = 12;
 
@@ -130,6 +139,8 @@ pub struct Reach {
     /// Live blocks without a class: made or freed while the search began.
     pub unjudged: Tally,
     sites: FastMap<u32, SiteReach>,
+    /// Stacks of what the direct leaks in rings lead to, by theirs.
+    rings: FastMap<u32, Vec<StackId>>,
     roots: Vec<Root>,
     table: Table,
     /// The blocks that stand in samples' chains.
@@ -146,6 +157,8 @@ struct Table {
     tables: Vec<u64>,
     /// By block, for those that a stack leads to.
     codes: FastMap<u32, u64>,
+    /// Direct leaks that other leaks lead back to, by block.
+    rings: FastMap<u32, ()>,
     /// Serials of parents, until all blocks are known.
     unresolved: Vec<(u32, u64)>,
 }
@@ -162,6 +175,7 @@ impl Default for Reach {
             totals: Classes::default(),
             unjudged: Tally::default(),
             sites: FastMap::default(),
+            rings: FastMap::default(),
             roots: Vec::new(),
             table: Table::default(),
             blocks: FastMap::default(),
@@ -178,11 +192,6 @@ impl Reach {
     /// What is known of a site's blocks.
     pub fn site(&self, stack: StackId) -> Option<&SiteReach> {
         self.sites.get(&stack.0)
-    }
-
-    /// The stacks of the blocks that stand in chains.
-    pub(crate) fn stacks(&self) -> impl Iterator<Item = u32> + '_ {
-        self.blocks.values().map(|block| block.stack)
     }
 
     /// The chain that leads to one block of a site: from a root, or, for an indirect
@@ -233,8 +242,19 @@ impl Reach {
         steps
     }
 
+    /// Stacks of the blocks that stand in chains and rings.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = u32> + '_ {
+        let chains = self.blocks.values().map(|block| block.stack);
+        chains.chain(self.rings.values().flatten().map(|stack| stack.0))
+    }
+
+    /// Stacks of what a site's direct leaks lead to that other leaks lead back to; a few at most.
+    pub fn ring(&self, stack: StackId) -> &[StackId] {
+        self.rings.get(&stack.0).map_or(&[], Vec::as_slice)
+    }
+
     /// Joins the recorder's result with the live blocks.
-    pub(crate) fn new(parts: Vec<Part>, live: &Live) -> Reach {
+    pub(crate) fn new(parts: Vec<Part>, live: &Live, ignored: &Ignored) -> Reach {
         let mut reach = Reach::default();
         let mut table = Table::default();
         for part in parts {
@@ -250,13 +270,28 @@ impl Reach {
         table.resolve();
         let owners = table.ends();
         let depths = table.depths();
-        for (at, &serial) in (0u32..).zip(&table.serials) {
+        for at in 0..table.serials.len() as u32 {
+            let serial = table.serials[at as usize];
             let Some(block) = live.get(serial) else { continue };
-            let class = table.classes[at as usize];
+            if ignored.has(serial, block.stack) {
+                continue;
+            }
+            let owner = table.serials.get(owners[at as usize] as usize);
+            let owner = owner.and_then(|&serial| Some((serial, live.get(serial)?)));
+            let class = match table.classes[at as usize] {
+                // What an ignored block leads to is the program's business as well.
+                Class::Indirect if owner.is_some_and(|(serial, block)| ignored.has(serial, block.stack)) => {
+                    table.classes[at as usize] = Class::Reachable;
+                    Class::Reachable
+                }
+                class => class,
+            };
             let tally = Tally::block(block.size);
             let site = reach.sites.entry(block.stack).or_default();
             reach.totals.0[class as usize - 1].add(tally);
             site.classes.0[class as usize - 1].add(tally);
+            site.last = Some(class);
+            site.rings += u64::from(table.rings.contains_key(&at));
             let better = site.sample.is_none_or(|sample| {
                 let rank = |at: u32| (table.classes[at as usize], depths[at as usize]);
                 rank(at) < rank(sample)
@@ -265,14 +300,19 @@ impl Reach {
                 site.sample = Some(at);
             }
             if matches!(class, Class::Unreachable | Class::Indirect)
-                && let Some(owner) = table.serials.get(owners[at as usize] as usize)
-                && let Some(owner) = live.get(*owner)
+                && let Some((_, owner)) = owner
             {
+                if table.rings.contains_key(&owners[at as usize]) {
+                    let members = reach.rings.entry(owner.stack).or_default();
+                    if members.len() < RING_MEMBERS && !members.contains(&StackId(block.stack)) {
+                        members.push(StackId(block.stack));
+                    }
+                }
                 reach.sites.entry(owner.stack).or_default().retained.add(tally);
             }
         }
         for (serial, block) in live.iter() {
-            if table.find(serial).is_none() {
+            if table.find(serial).is_none() && !ignored.has(serial, block.stack) {
                 reach.unjudged.add(Tally::block(block.size));
             }
         }
@@ -304,6 +344,9 @@ impl Table {
             return;
         }
         let at = self.serials.len() as u32;
+        if block.ring {
+            self.rings.insert(at, ());
+        }
         self.serials.push(block.serial);
         self.classes.push(block.class);
         self.tables.push(block.table);

@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 /// Events that are decoded before the first of them is played.
 const BATCH: usize = 64;
 
+/// Addresses kept of frees that match no block.
+const MAX_UNMATCHED: usize = 4096;
+
 fn is_made(event: &Event) -> bool {
     matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc)
 }
@@ -54,6 +57,8 @@ pub(crate) struct Replay {
     pub tails: BTreeMap<u32, Tail>,
     pub next_serial: u64,
     pub last_time: u64,
+    /// Addresses of the first frees of what no block has.
+    pub unmatched_frees: Vec<u64>,
     /// Events that name a block that is not there.
     pub unknown_blocks: u64,
     pub head_mismatches: u64,
@@ -77,6 +82,7 @@ impl Replay {
             tails: BTreeMap::new(),
             next_serial: 1,
             last_time: 0,
+            unmatched_frees: Vec::new(),
             unknown_blocks: 0,
             head_mismatches: 0,
             damage,
@@ -194,7 +200,7 @@ impl Replay {
                     self.unknown_blocks += 1;
                 }
             }
-            EventKind::UnmatchedFree => {}
+            EventKind::UnmatchedFree => self.unmatched(event.ptr),
             EventKind::Map => self.mappings.map(Range {
                 start: event.ptr,
                 end: event.ptr.saturating_add(event.size),
@@ -205,6 +211,13 @@ impl Replay {
             EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
         self.timeline.event(event.time, self.live_bytes, self.live.len());
+    }
+
+    /// A free of what no block has.
+    pub fn unmatched(&mut self, ptr: u64) {
+        if self.unmatched_frees.len() < MAX_UNMATCHED {
+            self.unmatched_frees.push(ptr);
+        }
     }
 
     /// A block was made.

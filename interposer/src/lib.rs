@@ -18,6 +18,7 @@
 #[macro_use]
 mod arch;
 mod bootstrap;
+mod check;
 mod collect;
 mod events;
 mod global;
@@ -40,5 +41,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    check::begin();
+    hooks::sanitizer::ask_program();
 }
 

@@ -186,7 +186,12 @@ pub struct Reached {
     pub parent: Parent,
     /// Address of the virtual table that it begins with, 0 if none.
     pub table: u64,
+    /// A direct leak that other leaks lead back to.
+    pub ring: bool,
 }
+
+/// Stands by the class of a block of [`Reached::ring`].
+const RING: u8 = 8;
 
 /// Blocks per part, at most.
 pub const PART: usize = 32 << 10;
@@ -242,7 +247,8 @@ pub fn encode_blocks(count: usize, mut block: impl FnMut(usize) -> Reached, out:
         last = serial;
     }
     for at in 0..count {
-        out.byte(block(at).class as u8);
+        let reached = block(at);
+        out.byte(reached.class as u8 | if reached.ring { RING } else { 0 });
     }
     let mut last = 0u64;
     for at in 0..count {
@@ -336,10 +342,11 @@ fn decode_blocks(input: &mut In<'_>) -> Option<std::vec::Vec<Reached>> {
     let mut serial = 0u64;
     for _ in 0..count {
         serial = serial.wrapping_add(input.uint()?);
-        blocks.push(Reached { serial, class: Class::Unreachable, parent: Parent::None, table: 0 });
+        blocks.push(Reached { serial, class: Class::Unreachable, parent: Parent::None, table: 0, ring: false });
     }
     for block in &mut blocks {
-        block.class = Class::from_raw(input.byte()?)?;
+        let byte = input.byte()?;
+        (block.class, block.ring) = (Class::from_raw(byte & !RING)?, byte & RING != 0);
     }
     let with_parent = |block: &&mut Reached| block.class != Class::Unreachable;
     let mut last = 0u64;
@@ -391,7 +398,8 @@ mod tests {
         (0u64..1 << 40, 1u8..5, parent, prop_oneof![Just(0u64), any::<u64>()]).prop_map(|(serial, class, parent, table)| {
             let class = Class::from_raw(class).unwrap_or(Class::Reachable);
             let parent = if class == Class::Unreachable { Parent::None } else { parent };
-            Reached { serial, class, parent, table: table >> 2 }
+            let ring = class == Class::Unreachable && serial & 1 != 0;
+            Reached { serial, class, parent, table: table >> 2, ring }
         })
     }
 

@@ -64,6 +64,8 @@ pub struct Found {
     pub class: Class,
     /// What led to it; blocks by their place in address order ([`Search::block`]).
     pub from: From,
+    /// A direct leak that other leaks lead back to.
+    pub ring: bool,
 }
 
 // A mark: the class in the low bits, and flags.
@@ -74,6 +76,8 @@ const INSIDE: u8 = 8;
 const SEEN: u8 = 16;
 /// First pass over the leaks: nothing before led to it.
 const FIRST: u8 = 32;
+/// A direct leak that other leaks lead back to.
+const LED_BACK: u8 = 64;
 
 /// In a link: the parent is a root.
 const ROOT: u32 = 1 << 31;
@@ -112,6 +116,8 @@ pub struct Search<'m> {
     tail: usize,
     scanned: u64,
     asked: u64,
+    /// The direct leak whose search is under way.
+    direct: usize,
 }
 
 /// A word that may be a pointer.
@@ -149,7 +155,7 @@ impl<'m> Search<'m> {
         let blocks: &[Block] = blocks;
         let index = Index::new(blocks, regions, table)?;
         let waiting = Waiting { items: [Candidate::default(); RING], pushed: 0, looked: 0, done: 0 };
-        Some(Search { blocks, links, marks, queue, order, waiting, index, head: 0, tail: 0, scanned: 0, asked: 0 })
+        Some(Search { blocks, links, marks, queue, order, waiting, index, head: 0, tail: 0, scanned: 0, asked: 0, direct: usize::MAX })
     }
 
     /// Bytes searched so far.
@@ -252,6 +258,7 @@ impl<'m> Search<'m> {
             let at = self.in_order(turn);
             if self.marks.get(at).is_some_and(|mark| mark & CLASS == 0 && mark & FIRST != 0) {
                 self.enter(at, Class::Unreachable as u8);
+                self.direct = at;
                 self.drain(memory, Pass::Leaks)?;
             }
         }
@@ -273,7 +280,7 @@ impl<'m> Search<'m> {
             (parent, word) if parent & ROOT != 0 => From::Root(parent & !ROOT, word),
             (parent, word) => From::Block(parent as usize, word),
         };
-        Some(Found { block, class, from })
+        Some(Found { block, class, from, ring: mark & LED_BACK != 0 })
     }
 
     /// Blocks there are.
@@ -416,6 +423,13 @@ impl<'m> Search<'m> {
         let value = edge.value;
         let Some(&mark) = self.marks.get(at) else { return };
         if mark & CLASS != 0 {
+            // A pointer of its own to itself makes no ring: empty lists have one.
+            if at == self.direct
+                && edge.parent as usize != at
+                && let Some(mark) = self.marks.get_mut(at)
+            {
+                *mark |= LED_BACK;
+            }
             return;
         }
         match pass {

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
+use heap::patterns::Wrong;
 use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -33,6 +34,7 @@ struct Report<'a> {
     leaks: Option<Leaks>,
     loss: LossAccount<'a>,
     modules: Vec<Module>,
+    bad_frees: Vec<BadFree<'a>>,
     sites: Sites<'a>,
 }
 
@@ -78,6 +80,8 @@ struct Totals {
     temporary: u64,
     mappings: u64,
     mapped_bytes: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     sites: u64,
 }
 
@@ -177,6 +181,8 @@ struct Site<'a> {
     peak_blocks: u64,
     peak_bytes: u64,
     temporary: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     threads: u64,
     stacks: u64,
     processes: u64,
@@ -185,8 +191,34 @@ struct Site<'a> {
     retained_blocks: u64,
     retained_bytes: u64,
     path: Vec<PathStep<'a>>,
+    pattern: Option<JsonPattern>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonPattern {
+    kind: &'static str,
+    description: String,
+    advice: &'static str,
+}
+
+#[derive(Serialize)]
+struct BadFree<'a> {
+    kind: &'static str,
+    pid: u32,
+    thread: u32,
+    time_ns: u64,
+    address: u64,
+    size: Option<u64>,
+    given_size: Option<u64>,
+    made_by: Option<&'static str>,
+    freed_by: &'static str,
+    description: String,
+    advice: &'static str,
+    freed_here: Vec<JsonFrame<'a>>,
+    freed_before: Vec<JsonFrame<'a>>,
+    made: Vec<JsonFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -286,6 +318,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
+        bad_frees: bad_frees(view, names),
         sites: Sites { view, names },
     }
 }
@@ -312,6 +345,8 @@ fn totals(view: &View<'_>) -> Totals {
             .iter()
             .map(|profile| profile.totals.mapped_bytes.0)
             .sum(),
+        ignored_blocks: sums.ignored_blocks,
+        ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
     }
 }
@@ -434,6 +469,36 @@ fn stop(reason: StopReason) -> &'static str {
     }
 }
 
+fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
+    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
+        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
+    });
+    all.map(|(number, pid, free)| {
+        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let known = free.wrong != Wrong::Unmatched;
+        BadFree {
+            kind: free.wrong.name(),
+            pid,
+            thread: free.thread.0,
+            time_ns: free.time.0,
+            address: free.ptr,
+            size: known.then_some(free.size.0),
+            given_size: match free.wrong {
+                Wrong::Size { given } => Some(given.0),
+                _ => None,
+            },
+            made_by: known.then(|| free.made_by.makes()),
+            freed_by: free.freed_by.frees(),
+            description: free.to_string(),
+            advice: free.advice(),
+            freed_here: frames(free.here),
+            freed_before: frames(free.freed),
+            made: frames(free.made),
+        }
+    })
+    .collect()
+}
+
 impl<'a> From<page::Site<'a>> for Site<'a> {
     fn from(site: page::Site<'a>) -> Site<'a> {
         let figures = &site.figures;
@@ -446,6 +511,8 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             peak_blocks: figures.peak_blocks,
             peak_bytes: figures.peak_bytes.0,
             temporary: figures.temporary,
+            ignored_blocks: figures.ignored_blocks,
+            ignored_bytes: figures.ignored_bytes.0,
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
@@ -454,6 +521,11 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
             retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
             path: site.path.iter().map(PathStep::from).collect(),
+            pattern: site.pattern.map(|pattern| JsonPattern {
+                kind: pattern.name(),
+                description: pattern.to_string(),
+                advice: pattern.advice(),
+            }),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }

@@ -1,10 +1,12 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod named;
 mod names;
 mod page;
 mod progress;
@@ -13,6 +15,7 @@ mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
@@ -33,6 +36,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -136,8 +140,17 @@ impl Options {
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    pub fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
@@ -147,7 +160,7 @@ impl Options {
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }
@@ -219,6 +232,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -232,6 +246,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use heap::patterns::Pattern;
 use heap::{Figures, Profile, SiteReach};
 
 use super::reach::Named;
@@ -49,6 +50,8 @@ pub struct Site<'a> {
     pub cut: Option<&'static str>,
     /// What its blocks' classes are, if that is known.
     pub reach: Option<SiteReach>,
+    /// What it looks like, where there is evidence.
+    pub pattern: Option<Pattern>,
     /// What leads to one of its blocks.
     pub path: &'a [Named],
 }
@@ -72,6 +75,10 @@ pub struct Sums {
     pub peak_bytes: u64,
     /// As in [`heap::Totals`].
     pub temporary: u64,
+    /// As in [`heap::Totals`].
+    pub ignored_blocks: u64,
+    /// Bytes.
+    pub ignored_bytes: u64,
 }
 
 impl Sums {
@@ -87,6 +94,8 @@ impl Sums {
             sums.live_bytes += totals.live_bytes.0;
             sums.peak_bytes += totals.peak_bytes.0;
             sums.temporary += totals.temporary;
+            sums.ignored_blocks += totals.ignored_blocks;
+            sums.ignored_bytes += totals.ignored_bytes.0;
         }
         sums
     }

@@ -94,6 +94,9 @@ pub fn print<'a>(
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
         reached(out, &site, page, paint)?;
+        if let Some(pattern) = site.pattern {
+            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {
@@ -166,6 +169,15 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         let asked = page.subject == Subject::End && sums.live_blocks > 0;
         for remark in page.reach.remarks.iter().filter(|_| asked) {
             line(out, "", &paint.warning(remark))?;
+        }
+        if sums.ignored_blocks > 0 {
+            let blocks = counted(sums.ignored_blocks, "block");
+            let amount = bytes(sums.ignored_bytes);
+            line(
+                out,
+                "ignored",
+                &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"),
+            )?;
         }
         let when = match page.peak_time {
             Some(time) => format!(", {} after the start", duration(time.0)),

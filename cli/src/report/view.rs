@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use heap::{Class, Figures, FrameKind, Group, Profile, RawFrame, SiteReach, StackId, Truncation};
 
+use heap::patterns::{Pattern, counts_references};
+
 use super::hiding;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
@@ -109,6 +111,10 @@ impl<'p> View<'p> {
                 .groups
                 .iter()
                 .filter_map(first_site)
+                .flat_map(|(i, s)| {
+                    let ring = profiles[i].reach.ring(s).iter().copied();
+                    std::iter::once(s).chain(ring).map(move |stack| (i, stack))
+                })
                 .flat_map(|(i, s)| view.places(i, s))
                 .collect(),
             _ => Vec::new(),
@@ -219,8 +225,20 @@ impl<'p> View<'p> {
                 frames,
                 cut,
                 reach: self.reach(group),
+                pattern: self.pattern(group, names),
                 path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
+        })
+    }
+
+    /// What a site looks like; of several, the one with most bytes.
+    fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
+        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
+            stacks.iter().any(|&stack| {
+                let (frames, _) = self.whole_stack(profile, stack, names);
+                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+            })
         })
     }
 
@@ -251,7 +269,7 @@ impl<'p> View<'p> {
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
-    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+    pub fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
         self.profiles[profile]
             .frames(stack)
@@ -259,7 +277,23 @@ impl<'p> View<'p> {
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(
+    pub fn stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let (mut frames, cut) = self.whole_stack(profile, stack, names);
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// The same with the allocator's frames.
+    pub fn whole_stack<'v>(
         &'v self,
         profile: usize,
         stack: StackId,
@@ -290,11 +324,6 @@ impl<'p> View<'p> {
             cut = None;
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames
-            .iter()
-            .take_while(|frame| hiding::is_allocator(frame))
-            .count();
-        frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
 

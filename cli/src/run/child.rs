@@ -56,6 +56,7 @@ pub fn run(
     args: &[OsString],
     library: &Path,
     log: &OsStr,
+    check_frees: bool,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
     let mut command = Command::new(program);
@@ -67,6 +68,9 @@ pub fn run(
                 Ok(())
             });
         }
+    }
+    if check_frees {
+        command.env(crate::environment::CHECK_FREES, "1");
     }
     let mut child = command
         .arg0(name)

@@ -36,6 +36,7 @@ pub fn watch_exit() {
 /// # Safety
 /// `slot` and `fp` are its.
 pub unsafe extern "C" fn at_exit(status: i32, slot: *const u64, fp: u64) {
+    crate::hooks::sanitizer::ask_whether_off();
     // SAFETY: the caller's; a state that belongs to this thread.
     unsafe { reach::leave::handler(slot, fp, own_state()) };
     finish(State::Exited, status);

@@ -316,7 +316,7 @@ fn stack_end<B: Blocks>(map: &Map, blocks: &B, top: u64) -> u64 {
 fn is_arena(map: &Map) -> bool {
     const ARENA: u64 = 64 << 20;
     // SAFETY: a readable mapping of whole pages.
-    map.start % ARENA == 0 && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
+    map.read && map.start % ARENA == 0 && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
 }
 
 /// If a signal handler runs on the stack at `sp` (an alternate one): the stack pointer

@@ -190,7 +190,7 @@ impl Writer<'_, '_> {
                 turn += 1;
             }
             let list = part.all();
-            let blank = Reached { serial: 0, class: form::Class::Reachable, parent: form::Parent::None, table: 0 };
+            let blank = Reached { serial: 0, class: form::Class::Reachable, parent: form::Parent::None, table: 0, ring: false };
             let mut out = Out::new(buffer);
             form::encode_blocks(list.len(), |at| list.get(at).copied().unwrap_or(blank), &mut out);
             say(&out)?;
@@ -211,7 +211,7 @@ impl Writer<'_, '_> {
         };
         let block = found.block;
         let table = if block.size() >= 8 { interior::virtual_table(self.memory, block.address()) } else { 0 };
-        Some(Reached { serial: self.serial(block), class: found.class, parent, table })
+        Some(Reached { serial: self.serial(block), class: found.class, parent, table, ring: found.ring })
     }
 
     /// A return address into the function whose frame holds a word of a stack: the

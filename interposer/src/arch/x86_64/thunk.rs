@@ -205,8 +205,31 @@ pub unsafe extern "C" fn run_thread(item: *mut core::ffi::c_void) -> *mut core::
     )
 }
 
+/// Captures the stack of its caller, which may be this library's own: reports leave
+/// such frames out.
+///
+/// # Safety
+/// `thread` is this thread's state.
+#[unsafe(naked)]
+pub unsafe extern "C" fn capture_here(thread: *mut crate::thread::ThreadState) -> u32 {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "mov rsi, rsp",
+        "mov rdx, rbp",
+        "jmp {body}",
+        ".cfi_endproc",
+        body = sym capture_from,
+    )
+}
+
+unsafe extern "C" fn capture_from(thread: *mut crate::thread::ThreadState, slot: *const u64, fp: u64) -> u32 {
+    // SAFETY: `capture_here` passes on where its return address stands.
+    unsafe { crate::unwind::capture(thread, slot, fp) }
+}
+
 /// `thunk_found!(name -> find)`: jumps to the function whose address
-/// `find(arg0, arg1)` returns, with the first two arguments as they were.
+/// `find(arg0, arg1, arg2)` returns, with these arguments as they were.
 #[macro_export]
 macro_rules! thunk_found {
     ($name:ident -> $find:path) => {
@@ -217,9 +240,9 @@ macro_rules! thunk_found {
                 "endbr64",
                 "push rdi", ".cfi_adjust_cfa_offset 8",
                 "push rsi", ".cfi_adjust_cfa_offset 8",
-                "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
                 "call {find}",
-                "add rsp, 8", ".cfi_adjust_cfa_offset -8",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
                 "pop rsi", ".cfi_adjust_cfa_offset -8",
                 "pop rdi", ".cfi_adjust_cfa_offset -8",
                 "jmp rax",
