@@ -10,7 +10,7 @@ use super::known;
 use super::maps::{Kind, Map, Maps};
 use super::own;
 use super::threads::{ALL, REGISTERS, Thread};
-use crate::{bootstrap, sys};
+use crate::bootstrap;
 use log_format::reach::{Root, RootKind};
 
 /// Most roots.
@@ -111,6 +111,8 @@ pub struct Scene<'a, B> {
     pub threads: &'a [Thread],
     /// Mappings of the program's own: start and end.
     pub program: &'a [(u64, u64)],
+    /// Id of the process, and of its main thread.
+    pub pid: u32,
     /// Blocks may be held by memory whose blocks are not known (those that a fork child
     /// inherited): the rest of the allocator's memory counts too.
     pub careful: bool,
@@ -211,7 +213,7 @@ impl<B: Blocks> Planner<'_, B> {
             self.know(used, top, Rank::Live, RootKind::Stack, tid, false);
             self.know(top, stack_end(map, *blocks, top), Rank::Live, RootKind::ThreadLocal, tid, false);
             self.know(low, used, Rank::Dead, RootKind::Stack, tid, false);
-        } else if (on_main || tid == sys::getpid())
+        } else if (on_main || tid == self.scene.pid)
             && let Some(map) = maps.maps.all().iter().find(|map| map.kind == Kind::Stack)
         {
             let used = match on_main {
