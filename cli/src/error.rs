@@ -56,6 +56,13 @@ pub enum Error {
     },
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// There is no snapshot of a running process.
+    Live {
+        /// The process.
+        pid: i32,
+        /// Why.
+        problem: crate::snapshot::Problem,
+    },
     /// Standard output cannot be written to.
     Output(io::Error),
     /// Suppressions or a baseline cannot be used.
@@ -74,6 +81,7 @@ impl fmt::Display for Error {
         match self {
             Error::Untraceable(why) => why.fmt(f),
             Error::Unwritable(why) => why.fmt(f),
+            Error::Live { pid, problem } => write!(f, "process {pid}: {problem}"),
             Error::NoLibrary { places } => {
                 write!(f, "libleak.so: not found (looked at")?;
                 for (i, place) in places.iter().enumerate() {

@@ -11,6 +11,7 @@ use heap::gate::FailOn;
 use crate::environment;
 use crate::figures;
 use crate::heap::flags::HeapFlags;
+use crate::snapshot::SnapshotFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ pub enum Command {
     Run(RunFlags),
     Report(ReportFlags),
     Check(CheckFlags),
+    Snapshot(SnapshotFlags),
     Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]

@@ -23,6 +23,8 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "std")]
+pub mod append;
 pub mod blob;
 pub mod block;
 #[cfg(feature = "std")]

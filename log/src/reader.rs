@@ -150,6 +150,11 @@ impl Log {
         self.source.len
     }
 
+    /// The sequence number after that of the last block.
+    pub fn next_seq(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.seq.saturating_add(1))
+    }
+
     /// What the header page says.
     pub fn info(&self) -> &Info {
         &self.info

@@ -170,11 +170,10 @@ impl Sums {
 /// What is to be said of a process's search, if anything.
 fn remark(search: Search, profile: &Profile) -> Option<String> {
     match search {
-        Search::None => Some(match profile.process.ending {
-            heap::Ending::Killed => "what was still reachable is not known: the process was killed or still runs".to_owned(),
-            heap::Ending::Exec => return None,
-            _ => "what was still reachable is not known: recording had ended before the process did".to_owned(),
-        }),
+        Search::None if profile.process.ending == heap::Ending::Killed => {
+            Some("what was still reachable is not known: the process was killed or still runs".to_owned())
+        }
+        Search::None => None,
         Search::Made(summary) => of_summary(&summary),
     }
 }

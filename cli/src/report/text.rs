@@ -159,7 +159,7 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let sums = &page.sums;
     let anything = sums.allocations + sums.reallocations > 0;
     let line = |out: &mut dyn Write, name: &str, text: &dyn std::fmt::Display| {
-        writeln!(out, "{}{text}", paint.faint(format!("{name:<14}")))
+        writeln!(out, "{}{text}", paint.faint(format!("{name:<12}")))
     };
     if anything {
         let blocks = counted(sums.live_blocks, "block");
@@ -173,10 +173,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
                 let tally = page.reach.classes.of(class);
                 let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
                 let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
-                line(out, &format!("  {}", class_name(class)), &text)?;
+                line(out, class_name(class), &text)?;
             }
         }
-        for remark in &page.reach.remarks {
+        let asked = page.subject == Subject::End && sums.live_blocks > 0;
+        for remark in page.reach.remarks.iter().filter(|_| asked) {
             line(out, "", &paint.warning(remark))?;
         }
         if sums.ignored_blocks > 0 {

@@ -71,6 +71,8 @@ pub struct Maps {
     pub data: List<Segment>,
     /// Where modules are: start and end.
     pub modules: List<(u64, u64)>,
+    /// Bytes that the thread-local variables of all modules take, at most.
+    pub thread_local: u64,
     /// What the kernel wrote. Kept, because its own mapping is in the list and must
     /// not be gone when that is used.
     _text: List<u8>,
@@ -87,7 +89,7 @@ impl Maps {
         // SAFETY: bytes.
         let lines = unsafe { text.room() }.get(..len)?.split(|&byte| byte == b'\n');
         lines.filter_map(parse).for_each(|map| list.push(map));
-        let mut maps = Maps { maps: list, data, modules, _text: text };
+        let mut maps = Maps { maps: list, data, modules, thread_local: 0, _text: text };
         if maps.maps.all().is_empty() {
             return None;
         }
@@ -142,6 +144,8 @@ impl Maps {
             return;
         }
         self.modules.push((map.start, end));
+        let variables = headers.iter().filter(|header| header.p_type == libc::PT_TLS);
+        self.thread_local += variables.map(|header| header.p_memsz + header.p_align).sum::<u64>();
         let own = (map.start..end).contains(&(parse as *const () as u64));
         for header in loads().filter(|header| header.p_flags & libc::PF_W != 0 && !own) {
             let start = bias.wrapping_add(header.p_vaddr);

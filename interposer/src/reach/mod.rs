@@ -21,6 +21,7 @@ mod memory;
 mod present;
 mod roots;
 mod run;
+mod snapshot;
 mod stop;
 mod threads;
 
@@ -90,6 +91,7 @@ fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u
         live: drain.live(),
         next_serial: drain.next_serial(),
         program: drain.program(),
+        pid: sys::getpid(),
         leaver,
         threads: threads.all(),
         careful,

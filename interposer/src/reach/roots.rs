@@ -10,7 +10,7 @@ use super::known;
 use super::maps::{Kind, Map, Maps};
 use super::own;
 use super::threads::{ALL, REGISTERS, Thread};
-use crate::{bootstrap, sys};
+use crate::bootstrap;
 use log_format::reach::{Root, RootKind};
 
 /// Most roots.
@@ -111,6 +111,8 @@ pub struct Scene<'a, B> {
     pub threads: &'a [Thread],
     /// Mappings of the program's own: start and end.
     pub program: &'a [(u64, u64)],
+    /// Id of the process, and of its main thread.
+    pub pid: u32,
     /// Blocks may be held by memory whose blocks are not known (those that a fork child
     /// inherited): the rest of the allocator's memory counts too.
     pub careful: bool,
@@ -172,6 +174,16 @@ impl<B: Blocks> Planner<'_, B> {
             // earlier may tell.
             self.stack(thread.tid, thread.sp, thread.sp.saturating_sub(RED_ZONE), thread.known != ALL);
         }
+        // The main thread's variables and descriptor are in a mapping of the loader's, of
+        // which the kernel makes one with its neighbours.
+        let others = threads.iter().map(|thread| (thread.tid, thread.descriptor));
+        for (tid, at) in core::iter::once((leaver.tid, leaver.descriptor)).chain(others) {
+            if let Some(map) = maps.at(at).filter(|_| at != 0) {
+                let start = at.saturating_sub(maps.thread_local + TLS_SLACK).max(map.start);
+                let end = (at + DESCRIPTOR).min(map.end);
+                self.know(start, end, Rank::Live, RootKind::ThreadLocal, tid, false);
+            }
+        }
         // Ended threads' stacks are kept by libc for later ones.
         for number in 0..self.stacks.all().len() {
             let Some(Stack { low, top, tid }) = self.stacks.all().get(number).copied() else { break };
@@ -211,7 +223,7 @@ impl<B: Blocks> Planner<'_, B> {
             self.know(used, top, Rank::Live, RootKind::Stack, tid, false);
             self.know(top, stack_end(map, *blocks, top), Rank::Live, RootKind::ThreadLocal, tid, false);
             self.know(low, used, Rank::Dead, RootKind::Stack, tid, false);
-        } else if (on_main || tid == sys::getpid())
+        } else if (on_main || tid == self.scene.pid)
             && let Some(map) = maps.maps.all().iter().find(|map| map.kind == Kind::Stack)
         {
             let used = match on_main {
@@ -297,6 +309,11 @@ impl<B: Blocks> Planner<'_, B> {
         }
     }
 }
+
+/// Bytes of a thread's descriptor, at most, and what may lie between it and the
+/// variables before it.
+const DESCRIPTOR: u64 = 4096;
+const TLS_SLACK: u64 = 256;
 
 /// What lies above the place that is known as a stack's top: libc's first frame, the
 /// thread's variables and its descriptor, at least, bytes.

@@ -27,6 +27,8 @@ pub struct Job<'a> {
     pub next_serial: u64,
     /// The program's own mappings.
     pub program: &'a [(u64, u64)],
+    /// The process's id (a copy has another).
+    pub pid: u32,
     /// The thread that ends the process.
     pub leaver: Leaver,
     /// The others.
@@ -96,6 +98,7 @@ fn search(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool, scanned: &mut u64)
         leaver: &job.leaver,
         threads: job.threads,
         program: job.program,
+        pid: job.pid,
         careful: job.careful,
     };
     let plans = roots::plan(&scene).ok_or_else(none)?;
