@@ -81,6 +81,16 @@ fn suppressions_that_the_program_brings_hold() {
 }
 
 #[test]
+fn suppressions_that_no_one_exports_are_read_from_the_file() {
+    for flags in [["-O0", "-Wl,--no-export-dynamic"], ["-no-pie", "-Wl,--no-export-dynamic"]] {
+        let program = leak_tests::Program::new("checked").flags(flags).build();
+        let outcome = Run::executable(program).arg("agreed").under_leak();
+        let (verdict, status) = verdict(&outcome);
+        assert_eq!((verdict["check"]["suppressed"]["bytes"].as_u64(), status), (Some(100), 0), "{flags:?}");
+    }
+}
+
+#[test]
 fn a_program_that_turns_checking_off_is_not_judged() {
     let (verdict, status) = verdict(&checked("off"));
     assert_eq!((bytes(&verdict).0, status), (0, 0));
