@@ -185,3 +185,13 @@ fn without_a_search_nothing_is_said_about_unreachable_blocks() {
     assert_eq!((run.status.code(), run.stderr.lines().count()), (Some(2), 1), "{}", run.stderr);
     assert!(run.stderr.contains("--fail-on any"), "{}", run.stderr);
 }
+
+#[test]
+fn a_site_that_kept_growing_counts_as_growing() {
+    let judged = |run: Run| run.by_leak_run(&["-q", "--fail-on", "growing"]);
+    let grows = judged(Run::program("grows").arg("x"));
+    assert_eq!(grows.status.code(), Some(23), "{}", grows.stderr);
+    assert!(grows.stderr.contains("FAILED: 1 leak, 812 KiB in 4,000 blocks"), "{}", grows.stderr);
+    let steady = judged(Run::program("grows"));
+    assert_eq!(steady.status.code(), Some(0), "{}", steady.stderr);
+}

@@ -98,7 +98,7 @@ impl Options {
 /// `leak check`: judges logs and gives the exit status.
 pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     let gate = Gate::prepare(options.clone())?;
-    let loaded = report::load(logs, &report::Options::whole());
+    let loaded = report::load(logs, &report::Options::judged(gate.needs_growth()));
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
@@ -139,6 +139,11 @@ impl Gate {
             suppressions,
             baseline,
         })
+    }
+
+    /// Whether the logs must be read for growth.
+    pub fn needs_growth(&self) -> bool {
+        self.options.policy.needs_growth()
     }
 
     /// Judges the processes of a run (there is one at least), and writes what was asked for. Returns the exit
