@@ -204,8 +204,9 @@ pub struct CheckFlags {
 /// What both ways to judge a run share.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GateFlags {
-    /// Which leaks count: unreachable (what nothing points to, and what only that points to) or any
-    /// (everything that was not freed). With :bytes=N,blocks=N so much in all is put up with.
+    /// Which leaks count: unreachable (what nothing points to, and what only that points to), any
+    /// (everything that was not freed) or growing (what sites hold that kept growing). With
+    /// :bytes=N,blocks=N so much in all is put up with.
     ///
     /// Default: unreachable. leak run judges only if this or another option of the gate is given.
     #[arg(long, value_name = "WHAT[:bytes=N,blocks=N]", help_heading = GATE)]

@@ -156,8 +156,16 @@ impl Options {
         }
     }
 
+    /// What a verdict is about.
+    pub fn judged(growing: bool) -> Options {
+        Options {
+            warm_up: growing.then_some(WarmUp::Detected),
+            ..Options::whole()
+        }
+    }
+
     /// Everything that was not freed.
-    pub fn whole() -> Options {
+    fn whole() -> Options {
         Options {
             format: Format::Text,
             top: None,

@@ -148,12 +148,7 @@ impl<'p> View<'p> {
     /// Judges all sites; those that grow come first, and in text alone.
     fn growing_groups(&mut self, names: &mut Names, options: &Options, progress: &(dyn Fn(usize) + Sync)) {
         let groups = self.all_groups(names, progress);
-        let growths = heap::judge(self.profiles, &groups, |number| {
-            let classes = self.reach(&groups[number])?.classes;
-            let reachable = classes.of(Class::Reachable).blocks;
-            let all: u64 = Class::ALL.iter().map(|&class| classes.of(class).blocks).sum();
-            (all > 0).then_some(reachable * 2 > all)
-        });
+        let growths = self.judge(&groups);
         let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
         groups.sort_by_cached_key(|(group, growth)| {
             std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
@@ -173,6 +168,16 @@ impl<'p> View<'p> {
                 self.growths.push(growth);
             }
         }
+    }
+
+    /// How groups grew.
+    pub fn judge(&self, groups: &[Group<u32>]) -> Vec<Option<Growth>> {
+        heap::judge(self.profiles, groups, |number| {
+            let classes = self.reach(&groups[number])?.classes;
+            let reachable = classes.of(Class::Reachable).blocks;
+            let all: u64 = Class::ALL.iter().map(|&class| classes.of(class).blocks).sum();
+            (all > 0).then_some(reachable * 2 > all)
+        })
     }
 
     /// The sites that grow, if that was asked for, and their live bytes.
