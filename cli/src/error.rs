@@ -47,6 +47,20 @@ pub enum Error {
     },
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// A snapshot has no object of this id.
+    NoSuchObject {
+        /// The snapshot.
+        file: PathBuf,
+        /// The id.
+        id: u32,
+    },
+    /// A question or a bound is not understood.
+    Query {
+        /// It.
+        text: String,
+        /// Why.
+        why: String,
+    },
     /// Standard output cannot be written to.
     Output(io::Error),
 }
@@ -94,6 +108,12 @@ impl fmt::Display for Error {
                 )
             }
             Error::Snapshot(why) => why.fmt(f),
+            Error::NoSuchObject { file, id } => write!(
+                f,
+                "{}: has no object @{id}; ids are those of the same process's snapshots",
+                file.display()
+            ),
+            Error::Query { text, why } => write!(f, "{text:?}: {why}"),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",
