@@ -82,7 +82,14 @@ impl Ways {
     /// The way to a node.
     pub fn to(&self, snapshot: &Snapshot, scripts: &Scripts, node: Node) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
-        let way = self.paths.to(node);
+        let mut way = self.paths.to(node);
+        // How a module is found says nothing; that it is one does.
+        if let Some(at) = way
+            .iter()
+            .rposition(|&(from, _)| file_of_module(snapshot, from).is_some())
+        {
+            way.drain(..at);
+        }
         let start = way.first().map_or(node, |&(from, _)| from);
         steps.push(Step {
             by: String::new(),
@@ -159,6 +166,16 @@ fn by(snapshot: &Snapshot, edge: Edge) -> Option<String> {
     })
 }
 
+/// The file of a CommonJS module.
+fn file_of_module(snapshot: &Snapshot, node: Node) -> Option<String> {
+    if snapshot.kinds[node as usize] != snapshot.kind.object || snapshot.name(node) != "Module" {
+        return None;
+    }
+    let file = snapshot.follow(node, snapshot.edge_kind.property, "filename")?;
+    (snapshot.kinds[file as usize] == snapshot.kind.string)
+        .then(|| snapshot.name(file).into_owned())
+}
+
 /// What a node is, in a few words.
 pub fn what(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
     let kind = snapshot.kinds[node as usize];
@@ -184,6 +201,9 @@ pub fn what(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
         let text: String = name.chars().take(40).collect();
         let more = if text.len() < name.len() { "…" } else { "" };
         return format!("{text:?}{more}");
+    }
+    if let Some(file) = file_of_module(snapshot, node) {
+        return format!("module {file}");
     }
     if name.is_empty() {
         return format!("({})", snapshot.node_types[usize::from(kind)]);

@@ -119,7 +119,7 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
     let place = leak
         .place
         .as_ref()
-        .map_or(String::new(), |place| format!(" from {place}"));
+        .map_or(String::new(), |place| format!(", by {place}"));
     let rate = rate(leak.growth(), span)
         .map_or(String::new(), |rate| format!(", {} a minute", bytes(rate)));
     writeln!(out, "\n{number}. {}{place}", leak.what)?;

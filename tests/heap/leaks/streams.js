@@ -4,7 +4,7 @@ let server;
 const ready = new Promise(resolve => {
   server = net.createServer(socket => socket.on('data', () => {})).listen(0, '127.0.0.1', resolve);
 });
-async function open() { // HERE
+async function open() {
   await ready;
   await new Promise(resolve => net.connect(server.address().port, '127.0.0.1', resolve));
 }

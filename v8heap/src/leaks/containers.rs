@@ -182,10 +182,19 @@ fn holder(view: &View, node: Node) -> Holder {
     } else {
         (format!("{class}.{name}"), None, None)
     };
-    let modules = (name == "_cache" || name == "cache")
-        && entries(snapshot, node)
+    // All caches of the loader grow with the modules.
+    let modules = match name.as_str() {
+        "relativeResolveCache"
+        | "_pathCache"
+        | "realpathCache"
+        | "statCache"
+        | "cjsParseCache"
+        | "packageJSONCache" => true,
+        "_cache" | "cache" | "children" => entries(snapshot, node)
             .take(20)
-            .any(|edge| snapshot.name(snapshot.graph.to(edge)) == "Module");
+            .any(|edge| snapshot.name(snapshot.graph.to(edge)) == "Module"),
+        _ => false,
+    };
     let pattern = if console {
         Some(Pattern::Console)
     } else if modules {
@@ -290,10 +299,17 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
     let last = counts.last().copied().unwrap_or_default();
     let (pattern, what, place) = if let Some((event, emitter)) = emitter(view, node) {
         let of = snapshot.name(emitter);
-        let place = function.or_else(|| view.functions.adder(None, None));
+        // The listener stands where it is added, if it is no function with a place of its own.
+        let from = function.as_ref().map_or(String::new(), |(_, location)| {
+            format!(" from {}", view.scripts.place(*location))
+        });
+        let around = function
+            .as_ref()
+            .and_then(|(_, location)| view.functions.around(*location));
+        let place = around.or(function);
         (
             Pattern::Listeners,
-            format!("emitter '{event}' of {of} has {last} listeners"),
+            format!("emitter '{event}' of {of} has {last} listeners{from}"),
             place,
         )
     } else {

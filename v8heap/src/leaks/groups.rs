@@ -68,22 +68,57 @@ const STREAMS: [&str; 24] = [
     "Interface",
 ];
 
+/// The groups of a snapshot, and the one of each node.
+pub(super) struct Grouped {
+    pub(super) sums: Groups,
+    /// By node: 1 + the place in `all`, or 0.
+    of: Vec<u32>,
+    all: Vec<Group>,
+}
+
+/// How many dominators above a node are looked at for one of the same group: the links of a list
+/// must not be counted again and again.
+const NESTED: usize = 4;
+
 /// All groups of a snapshot.
-pub(super) fn groups(analysis: &Analysis) -> Groups {
+pub(super) fn groups(analysis: &Analysis) -> Grouped {
     let snapshot = &analysis.snapshot;
     let names = Names::new(snapshot);
-    let mut groups = Groups::default();
-    for node in 0..snapshot.graph.nodes() as Node {
-        if let Some(group) = group(snapshot, &names, node) {
-            let sum = groups.entry(group).or_default();
-            sum.count += 1;
-            sum.retained += analysis.retained[node as usize];
-            if sum.count == 1 || snapshot.ids[node as usize] > snapshot.ids[sum.newest as usize] {
-                sum.newest = node;
-            }
+    let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
+    let mut all = Vec::new();
+    let of: Vec<u32> = (0..snapshot.graph.nodes() as Node)
+        .map(|node| {
+            let Some(group) = group(snapshot, &names, node) else {
+                return 0;
+            };
+            *numbers.entry(group.clone()).or_insert_with(|| {
+                all.push(group);
+                all.len() as u32
+            })
+        })
+        .collect();
+    let mut sums = vec![Sum::default(); all.len()];
+    for (node, &number) in of.iter().enumerate() {
+        if number == 0 {
+            continue;
+        }
+        let sum = &mut sums[number as usize - 1];
+        sum.count += 1;
+        if sum.count == 1 || snapshot.ids[node] > snapshot.ids[sum.newest as usize] {
+            sum.newest = node as Node;
+        }
+        let parents = &analysis.dominators.parent;
+        let above =
+            std::iter::successors(Some(parents[node]), |&above| Some(parents[above as usize]));
+        if !above.take(NESTED).any(|above| of[above as usize] == number) {
+            sum.retained += analysis.retained[node];
         }
     }
-    groups
+    Grouped {
+        sums: all.iter().cloned().zip(sums).collect(),
+        of,
+        all,
+    }
 }
 
 /// The numbers of names that are asked for often.
@@ -165,14 +200,21 @@ fn waiter(snapshot: &Snapshot, reaction: Node) -> Option<Location> {
         for edge in snapshot.graph.of(node) {
             let to = snapshot.graph.to(edge);
             let name = snapshot.edge_name(edge);
-            let inner = snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal
-                || snapshot.kind_of_edge(edge) == snapshot.edge_kind.context;
-            if !inner
-                || matches!(
-                    &*name,
-                    "map" | "native_context" | "shared" | "code" | "feedback_cell" | "scope_info"
-                )
-            {
+            let of = snapshot.kind_of_edge(edge);
+            let kind = &snapshot.edge_kind;
+            let inner = of == kind.internal || of == kind.context || of == kind.hidden;
+            // Not out into everything.
+            let away = matches!(
+                &*name,
+                "map"
+                    | "native_context"
+                    | "shared"
+                    | "code"
+                    | "feedback_cell"
+                    | "scope_info"
+                    | "global_proxy_object"
+            ) || snapshot.name(to).starts_with("system / NativeContext");
+            if !inner || away {
                 continue;
             }
             if snapshot.kinds[to as usize] == snapshot.kind.closure
@@ -189,12 +231,15 @@ fn waiter(snapshot: &Snapshot, reaction: Node) -> Option<Location> {
 }
 
 /// The groups that grow, but for what containers that grow hold.
-pub(super) fn leaks(view: &View, owners: &[Node], measures: &[Measures]) -> Vec<Leak> {
-    let Some((last, earlier)) = measures.split_last() else {
-        return Vec::new();
-    };
+pub(super) fn leaks(
+    view: &View,
+    owners: &[Node],
+    last: &Grouped,
+    measures: &[Measures],
+) -> Vec<Leak> {
+    let earlier = measures;
     let mut found: Vec<(&Group, Sum, Vec<u64>, Vec<u64>)> = Vec::new();
-    for (group, &sum) in &last.groups {
+    for (group, &sum) in &last.sums {
         let of = |measures: &Measures| measures.groups.get(group).copied().unwrap_or_default();
         let counts: Vec<u64> = earlier
             .iter()
@@ -214,10 +259,16 @@ pub(super) fn leaks(view: &View, owners: &[Node], measures: &[Measures]) -> Vec<
     found.sort_by_key(|(group, sum, ..)| (rank(group), std::cmp::Reverse(sum.retained)));
     let mut explained = Explained::new(view.analysis, owners);
     let mut leaks = Vec::new();
-    let names = Names::new(&view.analysis.snapshot);
     for (wanted, sum, counts, retained) in found {
-        let members: Vec<Node> = (0..view.analysis.snapshot.graph.nodes() as Node)
-            .filter(|&node| group(&view.analysis.snapshot, &names, node).as_ref() == Some(wanted))
+        let number = last
+            .all
+            .iter()
+            .position(|group| group == wanted)
+            .map_or(0, |at| at as u32 + 1);
+        let members: Vec<Node> = (0..)
+            .zip(&last.of)
+            .filter(|&(_, &of)| of == number)
+            .map(|(node, _)| node)
             .collect();
         let new: Vec<Node> = members
             .iter()
@@ -320,7 +371,10 @@ fn describe(
             format!("{count} promises never settled"),
             user(location).map(|location| (function_name(snapshot, location), location)),
         ),
-        Group::Streams(class) => (Pattern::Streams, format!("{count} × {class}"), None),
+        Group::Streams(class) => {
+            let place = callback(&inside(view, node));
+            (Pattern::Streams, format!("{count} × {class}"), place)
+        }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
         Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
         Group::Closures(location) => {
@@ -369,6 +423,33 @@ fn describe(
         is: is.to_owned(),
         cure: cure.to_owned(),
     })
+}
+
+/// A function of the user's that an object has, by way of properties and elements: a listener.
+fn inside(view: &View, node: Node) -> Option<Location> {
+    let snapshot = &view.analysis.snapshot;
+    let mut list = vec![node];
+    let mut next = 0;
+    while next < list.len() && list.len() < 400 {
+        let node = list[next];
+        next += 1;
+        for edge in snapshot.graph.of(node) {
+            let to = snapshot.graph.to(edge);
+            let of = snapshot.kind_of_edge(edge);
+            let own = of == snapshot.edge_kind.property || of == snapshot.edge_kind.element;
+            if !own || snapshot.edge_name(edge) == "__proto__" || list.contains(&to) {
+                continue;
+            }
+            let location = snapshot
+                .location(to)
+                .filter(|&location| !view.scripts.is_internal(location));
+            if location.is_some() && snapshot.kinds[to as usize] == snapshot.kind.closure {
+                return location;
+            }
+            list.push(to);
+        }
+    }
+    None
 }
 
 /// The name of the function that stands there.

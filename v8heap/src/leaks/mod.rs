@@ -104,7 +104,7 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
         measures.push(Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &wanted),
-            groups: groups::groups(&analysis),
+            groups: groups::groups(&analysis).sums,
         });
         if known.is_empty() {
             known = analysis.snapshot.ids;
@@ -117,8 +117,9 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
             .iter()
             .map(|candidate| Some((candidate.entries, last.retained[candidate.node as usize])))
             .collect(),
-        groups: groups::groups(&last),
+        groups: groups::Groups::default(),
     });
+    let grouped = groups::groups(&last);
     let scripts = Scripts::new(&last.snapshot);
     let view = View {
         functions: Functions::new(&last.snapshot, &scripts),
@@ -130,13 +131,29 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
     let mut all = containers::leaks(&view, &candidates, &measures);
     let owners: Vec<Node> = all.iter().map(|(node, _)| *node).collect();
     let mut all: Vec<Leak> = all.drain(..).map(|(_, leak)| leak).collect();
-    all.extend(groups::leaks(&view, &owners, &measures));
+    let before = &measures[..measures.len() - 1];
+    all.extend(groups::leaks(&view, &owners, &grouped, before));
+    one_cache(&mut all);
     all.sort_by_key(|leak| std::cmp::Reverse(leak.growth()));
     Ok(Leaks {
         all,
         totals: measures.iter().map(|measures| measures.total).collect(),
         span: span(&files[0], last_file),
     })
+}
+
+/// The caches of modules grow together: one leak, that of `require.cache` if it is among them.
+fn one_cache(all: &mut Vec<Leak>) {
+    let modules = |leak: &&Leak| leak.pattern == Pattern::Modules;
+    let Some(best) = all
+        .iter()
+        .filter(modules)
+        .max_by_key(|leak| (leak.what.contains("._cache "), leak.growth()))
+    else {
+        return;
+    };
+    let id = best.id;
+    all.retain(|leak| leak.pattern != Pattern::Modules || leak.id == id);
 }
 
 /// What is looked at when leaks are described: the last snapshot.
