@@ -1,7 +1,7 @@
 //! The functions of the user's own code, and what their byte code names: which of them adds to a
 //! container is not in a snapshot, but which of them call `push` and know its name is.
 
-use graph::{Edge, Node};
+use graph::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::scripts::Scripts;
@@ -115,33 +115,36 @@ impl Functions {
     }
 }
 
-/// The strings that a function's byte code names.
+/// What lies between a function and the strings of its code, in one version of V8 or another.
+const CODE: [&str; 6] = [
+    "system / BytecodeArray",
+    "(constant pool)",
+    "system / InterpreterData",
+    "system / BytecodeWrapper",
+    "(code for ",
+    "(instruction stream for ",
+];
+
+/// The strings that a function's code names.
 fn words(snapshot: &Snapshot, shared: Node) -> FxHashSet<u32> {
     let mut words = FxHashSet::default();
-    let mut list: Vec<(Node, u32)> = vec![(shared, 0)];
-    while let Some((node, depth)) = list.pop() {
+    let mut list = vec![shared];
+    let mut next = 0;
+    while next < list.len() && next < 64 {
+        let node = list[next];
+        next += 1;
         for edge in snapshot.graph.of(node) {
             let to = snapshot.graph.to(edge);
             let kind = snapshot.kinds[to as usize];
             if kind == snapshot.kind.string {
                 words.insert(snapshot.names[to as usize]);
-            } else if depth < 3 && kind == snapshot.kind.code && !outwards(snapshot, edge) {
+            } else if kind == snapshot.kind.code && !list.contains(&to) {
                 let name = snapshot.name(to);
-                if name.contains("BytecodeArray")
-                    || name.contains("constant pool")
-                    || name.contains("InterpreterData")
-                {
-                    list.push((to, depth + 1));
+                if CODE.iter().any(|code| name.starts_with(code)) {
+                    list.push(to);
                 }
             }
         }
     }
     words
-}
-
-fn outwards(snapshot: &Snapshot, edge: Edge) -> bool {
-    matches!(
-        &*snapshot.edge_name(edge),
-        "script" | "script_or_debug_info" | "outer_scope_info"
-    )
 }

@@ -172,7 +172,7 @@ fn holder(view: &View, node: Node) -> Holder {
         .has_string_name(edge)
         .then(|| snapshot.edge_names[edge as usize]);
     let class = snapshot.name(from);
-    let is_global = class == "global" || class.starts_with("Window") || class == "globalThis";
+    let is_global = class.starts_with("global") || class.starts_with("Window");
     let (shown, context, pattern) = if snapshot.kind_of_edge(edge) == kind.context {
         (format!("variable {name}"), Some(from), None)
     } else if snapshot.kinds[from as usize] == snapshot.kind.closure {
