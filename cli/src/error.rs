@@ -54,6 +54,8 @@ pub enum Error {
         /// The id.
         id: u32,
     },
+    /// A job that has no HTML page.
+    NoPage(&'static str),
     /// A question or a bound is not understood.
     Query {
         /// It.
@@ -112,6 +114,10 @@ impl fmt::Display for Error {
                 f,
                 "{}: has no object @{id}; ids are those of the same process's snapshots",
                 file.display()
+            ),
+            Error::NoPage(job) => write!(
+                f,
+                "leak heap {job} has no HTML page; leak heap FILE and leak heap diff have one"
             ),
             Error::Query { text, why } => write!(f, "{text:?}: {why}"),
             Error::Output(error) => write!(

@@ -140,7 +140,11 @@ fn words(snapshot: &Snapshot, shared: Node) -> FxHashSet<u32> {
                 words.insert(snapshot.names[to as usize]);
             } else if kind == snapshot.kind.code && !list.contains(&to) {
                 let name = snapshot.name(to);
-                if CODE.iter().any(|code| name.starts_with(code)) {
+                let data = matches!(
+                    &*snapshot.edge_name(edge),
+                    "function_data" | "interpreter_data"
+                );
+                if data || CODE.iter().any(|code| name.starts_with(code)) {
                     list.push(to);
                 }
             }

@@ -132,4 +132,6 @@ pub enum HeapFormat {
     Text,
     /// For programs: everything, with exact figures.
     Json,
+    /// One page that needs no network: a snapshot, or a diff.
+    Html,
 }

@@ -18,7 +18,7 @@ pub fn leaks(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Re
     let top = shown(flags, 10);
     match flags.format {
         HeapFormat::Json => json(files, &found, top, out),
-        HeapFormat::Text => text(files, &found, top, out),
+        _ => text(files, &found, top, out),
     }
     .map_err(Error::Output)
 }

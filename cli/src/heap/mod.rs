@@ -6,6 +6,7 @@ mod dups;
 pub mod flags;
 mod leaks;
 mod nodes;
+mod page;
 mod table;
 mod why;
 
@@ -24,6 +25,7 @@ const EXCEEDED: u8 = 1;
 pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let out_of = &mut out;
+    no_page(&flags.job)?;
     match &flags.job {
         Some(HeapCommand::Diff { files, output }) => diff::diff(files, output, out_of)?,
         Some(HeapCommand::Leaks { files, output }) => leaks::leaks(files, output, out_of)?,
@@ -60,6 +62,22 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     }
     out.flush().map_err(Error::Output)?;
     Ok(0)
+}
+
+/// Only a snapshot and a diff have a page.
+fn no_page(job: &Option<HeapCommand>) -> Result<(), Error> {
+    let (name, output) = match job {
+        Some(HeapCommand::Leaks { output, .. }) => ("leaks", output),
+        Some(HeapCommand::Why { output, .. }) => ("why", output),
+        Some(HeapCommand::Dups { output, .. }) => ("dups", output),
+        Some(HeapCommand::Query { output, .. }) => ("query", output),
+        Some(HeapCommand::Assert { output, .. }) => ("assert", output),
+        Some(HeapCommand::Diff { .. }) | None => return Ok(()),
+    };
+    match output.format {
+        HeapFormat::Html => Err(Error::NoPage(name)),
+        _ => Ok(()),
+    }
 }
 
 fn read(file: &Path, flags: &OutputFlags) -> Result<Analysis, Error> {
