@@ -1,7 +1,7 @@
 //! A report as one HTML file that needs nothing else: a treemap of the dominator tree, the table of
 //! classes (with what changed, if there is an earlier snapshot), and why the largest objects are kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -72,9 +72,10 @@ pub fn write(
     };
     let sums = classes.sums(analysis);
     let none = v8heap::Sums::default();
+    let known: HashSet<&Class> = classes.all.iter().collect();
     let gone = changes
         .keys()
-        .filter(|class| !classes.all.contains(class))
+        .filter(|class| !known.contains(class))
         .map(|class| (class, none));
     let rows: Vec<Value> = classes
         .all

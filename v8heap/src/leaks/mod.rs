@@ -90,7 +90,7 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
             span: None,
         });
     };
-    let last = Analysis::of_file(last_file, threads)?;
+    let last = Analysis::without_distances(last_file, threads)?;
     let candidates = containers::candidates(&last);
     let wanted = candidates
         .iter()
@@ -100,7 +100,7 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
     let mut measures = Vec::new();
     let mut known: Vec<u32> = Vec::new();
     for file in earlier {
-        let analysis = Analysis::of_file(file, threads)?;
+        let analysis = Analysis::without_distances(file, threads)?;
         measures.push(Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &wanted),
