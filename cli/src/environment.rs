@@ -14,6 +14,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 
 /// Where the log goes.
 pub const LOG: &str = "LEAK_LOG";
+/// Whether frees are checked.
+pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -22,8 +24,10 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         usage: "LEAK_LOG=PATTERN",
         help: "Where the log of each process goes. %p stands for the process id, %e for the \
-               program's name, %% for a percent sign. Default: %e.%p.leak in the current \
-               directory; if that cannot be written to, in $TMPDIR; else in /tmp. \
+               program's name, %% for a percent sign. A directory (made if it ends in /) means the \
+               default names in it. A name that is taken gets a number. Default: %e.%p.leak in the current \
+               directory; if that cannot be written to, in $TMPDIR; else in /tmp. A fork \
+               child that may not write to PATTERN's directory does the same with its file name. \
                -o of leak run overrides it.",
     },
     Variable {
@@ -31,6 +35,10 @@ pub const VARIABLES: &[Variable] = &[
         help: "Compare every N-th captured stack with the one of an independent unwinder. The \
                report says how many were compared and how many differed. Slow; for distrust of \
                the recorder, not for daily use.",
+    },
+    Variable {
+        usage: "LEAK_CHECK_FREES=1",
+        help: "Hold every free against the allocation of its block, as leak run --check-frees.",
     },
     Variable {
         usage: "LEAK_DISABLE=1",
@@ -44,7 +52,9 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         usage: "LEAK_LIB=FILE",
         help: "The libleak.so that leak run preloads. Default: the one beside the leak command, \
-               else the one in ../lib from there.",
+               else the one in ../lib from there. If its path has a space, a colon or a dollar \
+               sign, which LD_PRELOAD cannot hold, a link in $TMPDIR/leak-UID (or /tmp) stands \
+               for it.",
     },
 ];
 

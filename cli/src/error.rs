@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use heap::gate::GateError;
+
 use crate::run::{Untraceable, Unwritable};
 
 /// What the system said, without the number of the error.
@@ -29,7 +31,14 @@ pub enum Error {
         /// Where it was looked for.
         places: Vec<PathBuf>,
     },
-    /// `LD_PRELOAD` cannot hold its path.
+    /// What stands for `libleak.so` cannot be loaded into a program.
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or what the system said.
+        why: String,
+    },
+    /// `LD_PRELOAD` cannot hold its path, and no link to it could be made.
     LibraryPath(PathBuf),
     /// The system would not start the program.
     Start {
@@ -65,6 +74,15 @@ pub enum Error {
     },
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// Suppressions or a baseline cannot be used.
+    Gate(GateError),
+    /// The gate asks for classes that a log does not have.
+    NotClassified {
+        /// The log.
+        log: PathBuf,
+    },
+    /// Nothing to judge.
+    NoLog,
 }
 
 impl fmt::Display for Error {
@@ -81,8 +99,13 @@ impl fmt::Display for Error {
             }
             Error::LibraryPath(path) => write!(
                 f,
-                "{}: LD_PRELOAD cannot hold a path with a space or colon; \
-                 make a link elsewhere and set LEAK_LIB to it",
+                "{}: LD_PRELOAD cannot hold a path with a space, a colon or a dollar sign, and no link \
+                 could be made in $TMPDIR or /tmp; make one elsewhere and set LEAK_LIB to it",
+                path.display()
+            ),
+            Error::NotALibrary { path, why } => write!(
+                f,
+                "{}: cannot be preloaded ({why}); set LEAK_LIB to the libleak.so of this leak, or unset it",
                 path.display()
             ),
             Error::Start { program, error } => {
@@ -125,7 +148,24 @@ impl fmt::Display for Error {
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",
                 reason(error)
             ),
+            Error::Gate(error) => error.fmt(f),
+            Error::NotClassified { log } => write!(
+                f,
+                "{}: does not say what points to a block at the end, so nothing is known to be unreachable; \
+                 use --fail-on any",
+                log.display()
+            ),
+            Error::NoLog => write!(
+                f,
+                "no log that could be judged; run the program with leak run, or give its logs"
+            ),
         }
+    }
+}
+
+impl From<GateError> for Error {
+    fn from(error: GateError) -> Error {
+        Error::Gate(error)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `leak`: find out what a program never frees.
 //!
-//! One command, four jobs: [`run`] starts a program with the recorder preloaded, [`report`]
-//! says what its logs mean, [`heap`] reads heap snapshots of JavaScript, [`generate`] writes man pages and completions. Flags are parsed
+//! One command, five jobs: [`run`] starts a program with the recorder preloaded, [`report`]
+//! says what its logs mean, [`gate`] judges them, [`heap`] reads heap snapshots of JavaScript,
+//! [`generate`] writes man pages and completions. Flags are parsed
 //! ([`flags`]) and then validated (`Options` of each job); everything that is computed is
 //! computed by the crates behind it.
 
@@ -9,11 +10,13 @@ mod environment;
 mod error;
 mod figures;
 mod flags;
+mod gate;
 mod generate;
 mod heap;
 mod paint;
 mod report;
 mod run;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -26,7 +29,23 @@ use crate::flags::{Command, Flags};
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    match perform(Flags::parse().command) {
+    std::panic::set_hook(Box::new(|panic| {
+        if !symbolizer::handles_panics() {
+            let what = panic.to_string().replace('\n', " ");
+            eprintln!("leak: internal error: {what}; please report it, with the log if you can");
+        }
+    }));
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => match usage::line(&error, std::env::args_os()) {
+            Some(line) => {
+                eprintln!("leak: {line}");
+                return ExitCode::from(BAD_INPUT);
+            }
+            None => error.exit(),
+        },
+    };
+    match perform(flags.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("leak: {error}");
@@ -42,6 +61,7 @@ fn perform(command: Command) -> Result<u8, Error> {
             let well = report::report(&flags.logs, &report::Options::from(&flags))?;
             Ok(if well { 0 } else { BAD_INPUT })
         }
+        Command::Check(flags) => gate::check(&flags.logs, &gate::Options::from(&flags)),
         Command::Heap(flags) => heap::heap(&flags),
         Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
     }

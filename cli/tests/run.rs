@@ -1,78 +1,15 @@
-//! `leak run`: what it refuses and what it passes on. The recorder itself is tested elsewhere;
-//! here a library that does nothing stands for it.
+//! `leak run`: which programs it refuses, and what it passes on. The recorder itself is tested
+//! elsewhere; here a library that does nothing stands for it.
+
+mod running;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-/// Small programs, compiled once.
-static PROGRAMS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a directory");
-    fs::write(dir.path().join("main.c"), "int main(void) { return 0; }\n").expect("written");
-    assert!(
-        compile(dir.path(), "libdummy.so", &["-shared"]),
-        "a C compiler is needed"
-    );
-    assert!(compile(dir.path(), "plain", &[]));
-    dir
-});
-
-fn compile(dir: &Path, name: &str, flags: &[&str]) -> bool {
-    let done = Command::new("cc")
-        .current_dir(dir)
-        .args(flags)
-        .args(["-o", name, "main.c"])
-        .output();
-    done.is_ok_and(|done| done.status.success())
-}
-
-/// A program made with further flags, in a directory of the test's own; `None` if the compiler
-/// has not what it takes.
-fn program(dir: &tempfile::TempDir, flags: &[&str]) -> Option<PathBuf> {
-    fs::write(dir.path().join("main.c"), "int main(void) { return 0; }\n").expect("written");
-    let made = compile(dir.path(), "program", flags);
-    if !made {
-        eprintln!("skipped: cc {flags:?} does not work here");
-    }
-    made.then(|| dir.path().join("program"))
-}
-
-fn leak(dir: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("leak"));
-    command
-        .current_dir(dir)
-        .arg("run")
-        .env("LEAK_LIB", PROGRAMS.path().join("libdummy.so"));
-    for name in ["LD_PRELOAD", "LEAK_LOG", "LEAK_DISABLE", "TMPDIR"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs, which must be refused: nothing on stdout, one line on stderr, status 2.
-fn refusal(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("leak starts");
-    let stderr = text(&stderr);
-    assert_eq!(
-        (status.code(), text(&stdout), stderr.lines().count()),
-        (Some(2), String::new(), 1),
-        "{stderr}"
-    );
-    assert!(stderr.starts_with("leak: "), "{stderr}");
-    stderr
-}
+use running::{PROGRAMS, leak, program, refusal, text};
 
 fn refused(program: &Path) -> String {
     let dir = tempfile::tempdir().expect("a directory");
@@ -139,8 +76,7 @@ fn a_program_of_another_kind_is_refused() {
 #[test]
 fn a_program_for_musl_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let program =
-        program(&dir, &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]).expect("cc works");
+    let program = program(&dir, &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]).expect("cc works");
     assert!(refused(&program).contains("musl"));
 }
 
@@ -191,8 +127,7 @@ fn a_set_user_id_program_is_refused_unless_it_changes_nothing() {
 fn a_scripts_interpreter_is_what_counts() {
     let dir = tempfile::tempdir().expect("a directory");
     assert!(
-        refused(&script(&dir, "#!/no/such/interpreter\n"))
-            .contains("/no/such/interpreter: no such file")
+        refused(&script(&dir, "#!/no/such/interpreter\n")).contains("/no/such/interpreter: no such file")
     );
     if let Some(program) = program(&dir, &["-static"]) {
         let line = format!("#! {} -x\n", program.display());
@@ -209,83 +144,6 @@ fn a_scripts_interpreter_is_what_counts() {
         Some(5)
     );
     assert!(refused(&script(&dir, "exit 5\n")).contains("without a #! line"));
-}
-
-#[test]
-fn an_output_that_cannot_be_written_is_refused() {
-    let dir = tempfile::tempdir().expect("a directory");
-    fs::write(dir.path().join("file"), "").expect("written");
-    let with = |output: &str| {
-        refusal(
-            leak(dir.path())
-                .args(["-o", output, "--"])
-                .arg(PROGRAMS.path().join("plain")),
-        )
-    };
-    assert!(with("missing/%p").contains("missing: not a directory"));
-    assert!(with("file/").contains("file: not a directory"));
-    assert!(with("file/%p.leak").contains("file: not a directory"));
-    if !root() {
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).expect("mode");
-        assert!(with("%p.leak").contains("permission denied"));
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("mode");
-    }
-}
-
-#[test]
-fn a_missing_library_is_told_with_the_places() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let plain = PROGRAMS.path().join("plain");
-    assert!(
-        refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", "/no/lib.so")).contains("/no/lib.so")
-    );
-    let said = refusal(
-        leak(dir.path())
-            .arg(&plain)
-            .env("LEAK_LIB", "")
-            .env("PATH", "/usr/bin"),
-    );
-    assert!(
-        said.contains("libleak.so: not found") && said.contains("/lib/libleak.so"),
-        "{said}"
-    );
-    let odd = dir.path().join("a b.so");
-    fs::copy(PROGRAMS.path().join("libdummy.so"), &odd).expect("copied");
-    assert!(refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", &odd)).contains("space or colon"));
-}
-
-#[test]
-fn the_program_gets_the_library_first_and_an_absolute_log() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let run = leak(dir.path())
-        .env("LD_PRELOAD", "libm.so.6")
-        .args([
-            "-q",
-            "-o",
-            "logs/",
-            "--",
-            "sh",
-            "-c",
-            "echo $LD_PRELOAD; echo $LEAK_LOG",
-        ])
-        .output()
-        .expect("runs");
-    let here = dir.path().canonicalize().expect("exists");
-    let library = PROGRAMS.path().join("libdummy.so");
-    let expected = format!(
-        "{}:libm.so.6\n{}/logs/%e.%p.leak\n",
-        library.display(),
-        here.display()
-    );
-    assert_eq!(text(&run.stdout), expected);
-    assert!(dir.path().join("logs").is_dir());
-
-    let run = leak(dir.path())
-        .env("LEAK_LOG", "x.%p")
-        .args(["-q", "sh", "-c", "echo $LEAK_LOG"])
-        .output()
-        .expect("runs");
-    assert_eq!(text(&run.stdout), format!("{}/x.%p\n", here.display()));
 }
 
 #[test]
@@ -322,34 +180,12 @@ fn arguments_and_standard_streams_are_the_programs() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("runs");
-    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n")
-        .expect("written");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n").expect("written");
     let output = child.wait_with_output().expect("ends");
     assert_eq!(
         (text(&output.stdout), text(&output.stderr)),
         ("-o --top\ninput\n".to_owned(), "done\n".to_owned())
     );
-}
-
-#[test]
-fn a_signal_to_leak_reaches_the_program() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let script = "trap 'exit 7' TERM; echo ready > ready; while :; do sleep 0.05; done";
-    let mut child = leak(dir.path())
-        .args(["-q", "sh", "-c", script])
-        .spawn()
-        .expect("runs");
-    let begun = Instant::now();
-    while !dir.path().join("ready").exists() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "the program did not start"
-        );
-        std::thread::yield_now();
-    }
-    // SAFETY: the child has not been waited for.
-    unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
-    assert_eq!(child.wait().expect("ends").code(), Some(7));
 }
 
 #[test]
@@ -403,9 +239,6 @@ fn man_pages_and_completions_are_made() {
         "fish/vendor_completions.d/leak.fish",
     ] {
         let text = fs::read_to_string(dir.path().join(file)).expect(file);
-        assert!(
-            text.contains("report") && !text.contains("generate"),
-            "{file}"
-        );
+        assert!(text.contains("report") && !text.contains("generate"), "{file}");
     }
 }

@@ -3,8 +3,11 @@
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
+use crate::patterns::BadFree;
+use crate::reach::Reach;
 use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
-use log_format::layout::{Node, StopReason, node_kind, truncation};
+use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
 use log_format::window::LIFETIMES;
 use std::ffi::OsString;
@@ -71,7 +74,7 @@ pub struct Totals {
     pub reallocations: u64,
     /// Bytes asked for by allocations and reallocations.
     pub allocated_bytes: Bytes,
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub live_blocks: u64,
     /// Bytes live at the end.
     pub live_bytes: Bytes,
@@ -85,6 +88,25 @@ pub struct Totals {
     pub mappings: u64,
     /// Their bytes.
     pub mapped_bytes: Bytes,
+    /// Blocks live at the end that the program asked not to call leaks; not among `live_blocks`.
+    pub ignored_blocks: u64,
+    /// Their bytes; not among `live_bytes`.
+    pub ignored_bytes: Bytes,
+}
+
+/// What a program says to whoever checks it for leaks, through LeakSanitizer's interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Its suppressions (`__lsan_default_suppressions`), in LeakSanitizer's grammar.
+    pub suppressions: String,
+    /// Its options (`__lsan_default_options`).
+    pub options: String,
+    /// It is not to be checked (`__lsan_is_turned_off`).
+    pub off: bool,
+    /// When it asked whether it leaks.
+    pub asked: Vec<Nanos>,
+    /// How many of these questions nobody could answer.
+    pub unanswered: u64,
 }
 
 /// What the self-check of the unwinder found.
@@ -114,6 +136,8 @@ pub struct Loss {
     pub events_lost: u64,
     /// Captures whose stack ended before the outermost frame.
     pub unwinds_truncated: u64,
+    /// Fork children that could make no log.
+    pub children_without_log: u64,
     /// Frees of addresses that no recorded block had.
     pub unmatched_frees: u64,
     /// The same in a fork child, where such a block is the parent's.
@@ -145,7 +169,7 @@ pub struct Loss {
 /// The figures of a site, or of several merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub blocks: u64,
     /// Bytes live at the end.
     pub bytes: Bytes,
@@ -164,6 +188,10 @@ pub struct Figures {
     /// Ended blocks by lifetime: class `k` holds those below `4^(k + 6)` ticks
     /// of the log's clock ([`Clock`]), the last all longer ones.
     pub lifetimes: [u64; LIFETIMES],
+    /// Blocks live at the end that the program asked not to call leaks.
+    pub ignored_blocks: u64,
+    /// Their bytes.
+    pub ignored_bytes: Bytes,
 }
 
 impl Figures {
@@ -178,9 +206,11 @@ impl Figures {
         for (mine, theirs) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             add(mine, theirs);
         }
+        add(&mut self.ignored_blocks, other.ignored_blocks);
         self.bytes += other.bytes;
         self.allocated_bytes += other.allocated_bytes;
         self.peak_bytes += other.peak_bytes;
+        self.ignored_bytes += other.ignored_bytes;
     }
 }
 
@@ -227,6 +257,8 @@ pub struct Thread {
     pub tid: u32,
     /// Last known name; empty if none.
     pub name: String,
+    /// Whether it ended before the process.
+    pub ended: bool,
 }
 
 /// A point of the time line.
@@ -253,6 +285,8 @@ pub struct LiveBlock {
     pub thread: ThreadId,
     /// When.
     pub time: Nanos,
+    /// Whether the program asked not to call it a leak.
+    pub ignored: bool,
 }
 
 /// A mapping that was never removed.
@@ -318,6 +352,10 @@ pub struct Profile {
     pub totals: Totals,
     /// What is missing.
     pub loss: Loss,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: Checks,
+    /// Frees that were wrong, in order, as far as they were checked.
+    pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
     /// Threads, by serial number.
@@ -326,11 +364,15 @@ pub struct Profile {
     pub timeline: Vec<Point>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
+    /// What led to the blocks that were left.
+    pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
     pub(crate) live: Live,
+    /// Serials of blocks that the program named.
+    pub(crate) ignored: FastMap<u64, ()>,
     pub(crate) mappings: Mappings,
 }
 
@@ -354,53 +396,79 @@ impl Profile {
         &self.modules[id.0 as usize]
     }
 
+    /// The module in which an address lies at the end of the run.
+    pub fn module_at(&self, address: u64) -> Option<ModuleId> {
+        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
+    }
+
     /// The thread with this serial number; `None` if the log does not name it.
     pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
-        let index = self
-            .threads
-            .binary_search_by_key(&id, |thread| thread.id)
-            .ok()?;
+        let index = self.threads.binary_search_by_key(&id, |thread| thread.id).ok()?;
         self.threads.get(index)
     }
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
-        let mut id = stack.0;
+        // A mark is no frame.
+        let marked = self.nodes.get(stack.0).filter(|node| node.kind == node_kind::IGNORED);
+        let mut stack = marked.map_or(stack, |node| StackId(if node.parent < stack.0 { node.parent } else { 0 }));
         std::iter::from_fn(move || {
-            let node = *self.nodes.get(id as usize).filter(|_| id != 0)?;
-            let module = (node.kind == node_kind::NATIVE)
-                .then(|| self.module_map.find(&self.modules, node.payload, id))
-                .flatten();
-            let kind = match node.kind {
-                node_kind::NATIVE => FrameKind::Native,
-                node_kind::EMPTY => FrameKind::Empty,
-                node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
-                    truncation::NO_RULE => Truncation::NoRule,
-                    truncation::OUT_OF_STACK => Truncation::OutOfStack,
-                    truncation::TOO_DEEP => Truncation::TooDeep,
-                    other => Truncation::Other(other),
-                }),
-                other => FrameKind::Unknown(other),
-            };
-            // A parent is always older; anything else is damage and would loop.
-            id = if node.parent < id { node.parent } else { 0 };
-            Some(RawFrame {
-                address: node.payload,
-                module,
-                kind,
-            })
+            let (frame, outer) = self.frame(stack)?;
+            stack = outer;
+            Some(frame)
         })
+    }
+
+    /// The innermost frame of a stack, and the stack outside of it. Stacks share their outer
+    /// parts, and a stack is always younger than what is outside of it.
+    pub fn frame(&self, stack: StackId) -> Option<(RawFrame, StackId)> {
+        let id = stack.0;
+        let node = self.nodes.get(id).filter(|_| id != 0)?;
+        let module = (node.kind == node_kind::NATIVE)
+            .then(|| self.module_map.find(&self.modules, node.payload, id))
+            .flatten();
+        let kind = match node.kind {
+            node_kind::NATIVE => FrameKind::Native,
+            node_kind::EMPTY => FrameKind::Empty,
+            node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
+                truncation::NO_RULE => Truncation::NoRule,
+                truncation::OUT_OF_STACK => Truncation::OutOfStack,
+                truncation::TOO_DEEP => Truncation::TooDeep,
+                other => Truncation::Other(other),
+            }),
+            other => FrameKind::Unknown(other),
+        };
+        // Anything else is damage and would loop.
+        let outer = StackId(if node.parent < id { node.parent } else { 0 });
+        let frame = RawFrame {
+            address: node.payload,
+            module,
+            kind,
+        };
+        Some((frame, outer))
+    }
+
+    /// Forgets all sites but those that are wanted, and their stacks. The totals stay.
+    pub(crate) fn keep_sites(&mut self, wanted: &dyn Fn(&Site) -> bool) {
+        self.sites.retain(wanted);
+        self.sites.shrink_to_fit();
+        self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
+        let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
+        let sites = self.sites.iter().map(|site| site.stack).chain(frees);
+        self.nodes.keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless
     /// [`crate::Options::live_blocks`] was set.
     pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> + '_ {
-        self.live.iter().map(|(_, block)| LiveBlock {
+        self.live.iter().map(|(serial, block)| LiveBlock {
             ptr: block.ptr,
             size: Bytes(block.size),
             stack: StackId(block.stack),
             thread: ThreadId(block.thread),
             time: Nanos(self.clock.to_ns(block.time)),
+            ignored: self.ignored.contains_key(&serial)
+                || self.nodes.get(block.stack).is_some_and(|node| node.kind == node_kind::IGNORED),
         })
     }
 

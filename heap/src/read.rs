@@ -1,15 +1,19 @@
 //! From a path to a [`Profile`].
 
+use crate::ignored::Ignored;
 use crate::modules::ModuleMap;
+use crate::nodes::Nodes;
+use crate::patterns::bad_frees;
 use crate::profile::{
-    Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
+    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
+use crate::reach::Reach;
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
 use log_format::error::{DamageList, Error};
 use log_format::layout::{State, flag};
-use log_format::reader::{Clock, Facts, Info, Item, Log};
+use log_format::reader::{CheckFacts, Clock, Facts, Info, Item, Log};
 use log_format::window::Tail;
 use std::ffi::OsString;
 use std::fmt;
@@ -31,12 +35,18 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Whether a site is wanted.
+pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
+
 /// What a replay should do besides.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Sites for which this is false are forgotten as soon as their log is played, so that
+    /// many logs fit into memory. The totals count them all the same.
+    pub keep: Option<KeepSite<'a>>,
     /// Told how far each log is played.
     pub progress: Option<OnProgress<'a>>,
 }
@@ -45,6 +55,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
     }
@@ -95,10 +106,16 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
+    let ignored = Ignored::find(&replay.facts.checks.ignored, &nodes, &replay.live);
+    let reach = Reach::new(log.reach(), &replay.live, &ignored);
     let mut damage = log.damage().clone();
     damage.append(&replay.damage);
-    let mut profile = assemble(path, log.info(), replay, damage);
-    profile.nodes = nodes;
+    let mut profile = assemble(path, log.info(), replay, ignored, damage);
+    profile.nodes = Nodes::All(nodes);
+    profile.reach = reach;
+    if let Some(wanted) = options.keep {
+        profile.keep_sites(wanted);
+    }
     if !options.live_blocks {
         profile.live = Default::default();
     }
@@ -108,9 +125,7 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
 /// Plays several logs, as many at a time as there are processors; the results
 /// are in the order of the paths.
 pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
-    let workers = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(paths.len());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| replay(path, options)).collect();
     }
@@ -170,25 +185,18 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList) -> Profile {
+fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut damage: DamageList) -> Profile {
     let facts = std::mem::take(&mut replay.facts);
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
-    let end = if info.end_ticks == 0 {
-        replay.last_time
-    } else {
-        info.end_ticks
-    };
+    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
     let modules = modules(&facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
-    let timeline =
-        replay
-            .timeline
-            .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let sites = sites(replay.sites.finish(), &live);
-    let site_of = (0u32..)
-        .zip(&sites)
-        .map(|(number, site)| (site.stack.0, number))
-        .collect();
+    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
+        (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
+    });
+    let sites = sites(replay.sites.finish(), &live, &ignored);
+    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
     if !damage.is_empty() {
@@ -206,10 +214,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         }
     }
     if facts.broken > 0 {
-        damage.add(format!(
-            "remarks on the process that cannot be decoded: {}",
-            facts.broken
-        ));
+        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);
@@ -222,17 +227,26 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
             frees: totals.frees,
             reallocations: totals.reallocations,
             allocated_bytes: Bytes(totals.allocated_bytes),
-            live_blocks: live.len(),
-            live_bytes: Bytes(replay.live_bytes),
+            live_blocks: live.len().wrapping_sub(ignored_sum.0),
+            live_bytes: Bytes(replay.live_bytes.wrapping_sub(ignored_sum.1)),
             peak_bytes: Bytes(replay.peak_bytes),
             peak_time: ns(replay.peak_time),
             temporary: totals.temporary,
             mappings: replay.mappings.iter().count() as u64,
             mapped_bytes: replay.mappings.iter().map(|m| Bytes(m.end - m.start)).sum(),
+            ignored_blocks: ignored_sum.0,
+            ignored_bytes: Bytes(ignored_sum.1),
         },
+        checks: checks(&facts.checks, &info.clock),
+        bad_frees: bad_frees(
+            &facts.bad_frees,
+            if fork_child { &[] } else { &replay.unmatched_frees },
+            &info.clock,
+        ),
         loss: Loss {
             events_lost: info.events_lost,
             unwinds_truncated: info.unwinds_truncated,
+            children_without_log: info.children_without_log,
             unmatched_frees: if fork_child { 0 } else { unmatched },
             inherited_frees: if fork_child { unmatched } else { 0 },
             missed_frees: totals.missed_frees,
@@ -269,10 +283,12 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
             })
             .collect(),
         clock: info.clock,
+        reach: Reach::default(),
         sites,
         site_of,
-        nodes: Vec::new(),
+        nodes: Nodes::All(Vec::new()),
         live,
+        ignored: ignored.named,
         mappings: replay.mappings,
     }
 }
@@ -324,26 +340,47 @@ fn threads(facts: &Facts) -> Vec<Thread> {
         id: ThreadId(serial),
         tid: fact.tid,
         name: String::from_utf8_lossy(&fact.name).into_owned(),
+        ended: fact.ended,
     });
     threads.collect()
 }
 
+fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Checks {
+        suppressions: text(&facts.suppressions),
+        options: text(&facts.options),
+        off: facts.off,
+        asked: facts.asked.iter().map(|&(time, _)| Nanos(clock.to_ns(time))).collect(),
+        unanswered: facts.asked.iter().filter(|(_, check)| check.lost.is_none()).count() as u64,
+    }
+}
+
 /// The sites in the order of a report, with the threads of their live blocks.
-fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live) -> Vec<Site> {
+fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored: &Ignored) -> Vec<Site> {
     let mut sites: Vec<Site> = states
         .into_iter()
-        .map(|state| Site {
-            stack: StackId(state.stack),
-            figures: state.figures,
-            threads: Vec::new(),
+        .map(|state| {
+            let mut figures = state.figures;
+            if let Some(&(blocks, bytes)) = ignored.by_stack.get(&state.stack) {
+                (figures.ignored_blocks, figures.ignored_bytes) = (blocks, Bytes(bytes));
+                figures.blocks = figures.blocks.wrapping_sub(blocks);
+                figures.bytes = Bytes(figures.bytes.0.wrapping_sub(bytes));
+            }
+            Site {
+                stack: StackId(state.stack),
+                figures,
+                threads: Vec::new(),
+            }
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
-    let number_of: crate::live::FastMap<u32, u32> = (0u32..)
-        .zip(&sites)
-        .map(|(number, site)| (site.stack.0, number))
-        .collect();
-    for (_, block) in live.iter() {
+    let number_of: crate::live::FastMap<u32, u32> =
+        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    for (serial, block) in live.iter() {
+        if ignored.named.contains_key(&serial) {
+            continue;
+        }
         let Some(&number) = number_of.get(&block.stack) else {
             continue;
         };

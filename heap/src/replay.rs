@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 /// Events that are decoded before the first of them is played.
 const BATCH: usize = 64;
 
+/// Addresses kept of frees that match no block.
+const MAX_UNMATCHED: usize = 4096;
+
 fn is_made(event: &Event) -> bool {
     matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc)
 }
@@ -54,6 +57,8 @@ pub(crate) struct Replay {
     pub tails: BTreeMap<u32, Tail>,
     pub next_serial: u64,
     pub last_time: u64,
+    /// Addresses of the first frees of what no block has.
+    pub unmatched_frees: Vec<u64>,
     /// Events that name a block that is not there.
     pub unknown_blocks: u64,
     pub head_mismatches: u64,
@@ -77,6 +82,7 @@ impl Replay {
             tails: BTreeMap::new(),
             next_serial: 1,
             last_time: 0,
+            unmatched_frees: Vec::new(),
             unknown_blocks: 0,
             head_mismatches: 0,
             damage,
@@ -111,9 +117,7 @@ impl Replay {
             for event in &batch {
                 match event.kind {
                     EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
-                    EventKind::ReallocAlloc => {
-                        seen.reallocations = seen.reallocations.wrapping_add(1)
-                    }
+                    EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
                     _ => {}
                 }
                 if is_made(event) {
@@ -130,8 +134,7 @@ impl Replay {
         }
         add_totals(&mut self.totals, &head.totals);
         self.last_time = self.last_time.max(head.end);
-        self.timeline
-            .event(head.end, self.live_bytes, self.live.len());
+        self.timeline.event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
         let same = seen.allocations == head.totals.allocations
             && seen.reallocations == head.totals.reallocations
@@ -197,7 +200,7 @@ impl Replay {
                     self.unknown_blocks += 1;
                 }
             }
-            EventKind::UnmatchedFree => {}
+            EventKind::UnmatchedFree => self.unmatched(event.ptr),
             EventKind::Map => self.mappings.map(Range {
                 start: event.ptr,
                 end: event.ptr.saturating_add(event.size),
@@ -205,13 +208,16 @@ impl Replay {
                 thread: event.thread,
                 time: event.time,
             }),
-            EventKind::Unmap => {
-                self.mappings
-                    .unmap(event.ptr, event.ptr.saturating_add(event.size));
-            }
+            EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
-        self.timeline
-            .event(event.time, self.live_bytes, self.live.len());
+        self.timeline.event(event.time, self.live_bytes, self.live.len());
+    }
+
+    /// A free of what no block has.
+    pub fn unmatched(&mut self, ptr: u64) {
+        if self.unmatched_frees.len() < MAX_UNMATCHED {
+            self.unmatched_frees.push(ptr);
+        }
     }
 
     /// A block was made.
@@ -247,11 +253,7 @@ impl Replay {
         let Some(block) = self.lose(serial) else {
             return false;
         };
-        let pending = Pending {
-            serial,
-            block,
-            time,
-        };
+        let pending = Pending { serial, block, time };
         self.pending.entry(thread).or_default().push(pending);
         true
     }
@@ -262,11 +264,7 @@ impl Replay {
     }
 
     /// Takes the latest pending block of a thread for which `is` holds.
-    pub fn take_pending_where(
-        &mut self,
-        thread: u32,
-        is: impl Fn(&Pending) -> bool,
-    ) -> Option<Pending> {
+    pub fn take_pending_where(&mut self, thread: u32, is: impl Fn(&Pending) -> bool) -> Option<Pending> {
         let list = self.pending.get_mut(&thread)?;
         let place = list.iter().rposition(is)?;
         let pending = list.remove(place);
@@ -303,8 +301,7 @@ impl Replay {
         let mut pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
         if !pending.is_empty() {
             pending.sort_by_key(|pending| pending.time);
-            let mut free: FastMap<u64, bool> =
-                pending.iter().map(|p| (p.block.ptr, true)).collect();
+            let mut free: FastMap<u64, bool> = pending.iter().map(|p| (p.block.ptr, true)).collect();
             for (_, block) in self.live.iter() {
                 if let Some(free) = free.get_mut(&block.ptr) {
                     *free = false;

@@ -27,6 +27,9 @@ pub enum Phase {
     Starting = 1,
     /// Every event is recorded.
     Recording = 2,
+    /// The log is whole and the program was to be replaced by `exec`; an event means
+    /// that this has failed, and goes on with the log.
+    Suspended = 4,
     /// Recording was refused or has ended; hooks only pass on.
     Dormant = 3,
 }
@@ -42,6 +45,8 @@ pub struct Global {
     pub drain_owner: AtomicUsize,
     /// Bumped when a drain ends; waiters for room sleep on it.
     pub drain_done: AtomicU32,
+    /// Number + 1 of the drain that stood still for too long.
+    pub stuck: AtomicU32,
     /// A system-call filter is in force: nothing but what is mapped may be used.
     pub filtered: AtomicU32,
     /// Threads that got no ring.
@@ -54,8 +59,10 @@ pub struct Global {
     pub state_count: AtomicUsize,
     /// Rule cache generation, see [`crate::unwind::cache`].
     pub rules_generation: AtomicU64,
-    /// Rule cache.
+    /// Rule cache: its address + 64 − log2 of its entries.
     pub rules: AtomicPtr<u64>,
+    /// Addresses that its first, small form did not have.
+    pub rules_missed: AtomicU32,
     /// Every n-th capture is checked; 0: none.
     pub selfcheck_every: AtomicU64,
     /// The file.
@@ -115,6 +122,7 @@ impl Global {
             0 => Phase::None,
             1 => Phase::Starting,
             2 => Phase::Recording,
+            4 => Phase::Suspended,
             _ => Phase::Dormant,
         }
     }
@@ -129,10 +137,10 @@ impl Global {
         self.phase.store(phase as u32, Release);
     }
 
-    /// Claims the start; true for exactly one caller.
-    pub fn claim_start(&self) -> bool {
+    /// Claims the start, or the going on; true for exactly one caller.
+    pub fn claim_start(&self, from: Phase) -> bool {
         self.phase
-            .compare_exchange(Phase::None as u32, Phase::Starting as u32, AcqRel, Acquire)
+            .compare_exchange(from as u32, Phase::Starting as u32, AcqRel, Acquire)
             .is_ok()
     }
 
@@ -151,9 +159,7 @@ impl Global {
             && self.phase() != Phase::Dormant
         {
             header.stop_reason.store(reason as u32, Relaxed);
-            header
-                .state
-                .store(log_format::layout::State::Stopped as u32, Relaxed);
+            header.state.store(log_format::layout::State::Stopped as u32, Relaxed);
         }
         self.set_phase(Phase::Dormant);
         for state in crate::thread::all(self) {

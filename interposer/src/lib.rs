@@ -13,22 +13,19 @@
 //! shared dependencies, and dropped again by the linker.
 
 #![deny(missing_docs)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[macro_use]
 mod arch;
 mod bootstrap;
+mod check;
 mod collect;
 mod events;
 mod global;
 mod hooks;
 mod modules;
 mod originals;
+mod reach;
 mod stack_table;
 mod start;
 mod symbols;
@@ -44,4 +41,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    check::begin();
+    hooks::sanitizer::ask_program();
 }
+

@@ -43,16 +43,19 @@ originals! {
     DELETE_SIZED_ALIGNED = "_ZdlPvmSt11align_val_t", DELETE_ARRAY_SIZED_ALIGNED = "_ZdaPvmSt11align_val_t",
     DELETE_ALIGNED_NOTHROW = "_ZdlPvSt11align_val_tRKSt9nothrow_t",
     DELETE_ARRAY_ALIGNED_NOTHROW = "_ZdaPvSt11align_val_tRKSt9nothrow_t",
-    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk",
+    MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk", BRK = "brk",
     DLOPEN = "dlopen", DLMOPEN = "dlmopen", DLCLOSE = "dlclose",
     PTHREAD_CREATE = "pthread_create", PTHREAD_SETNAME = "pthread_setname_np",
     FORK = "fork",
-    EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe", EXECL = "execl",
-    EXECLP = "execlp", EXECLE = "execle", FEXECVE = "fexecve", EXECVEAT = "execveat",
+    EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe",
+    FEXECVE = "fexecve", EXECVEAT = "execveat",
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
-    QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
-    FIND_OBJECT = "_dl_find_object",
+    EXIT = "exit", QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
+    FIND_OBJECT = "_dl_find_object", CPUID_LEAF = "__x86_get_cpuid_feature_leaf",
+    LSAN_DISABLE = "__lsan_disable", LSAN_ENABLE = "__lsan_enable", LSAN_IGNORE = "__lsan_ignore_object",
+    LSAN_REGISTER = "__lsan_register_root_region", LSAN_UNREGISTER = "__lsan_unregister_root_region",
+    LSAN_CHECK = "__lsan_do_leak_check", LSAN_CHECK_RECOVERABLE = "__lsan_do_recoverable_leak_check",
 }
 
 /// Resolves all originals; false while another thread (or this one, further out)
@@ -68,11 +71,14 @@ fn resolve() -> bool {
     if RESOLVED.compare_exchange(0, 1, AcqRel, Acquire).is_err() {
         return RESOLVED.load(Acquire) == 2;
     }
-    crate::symbols::Next::with(|next| {
-        for (slot, name) in ALL {
-            slot.store(next.find(name), Relaxed);
-        }
-    });
+    // SAFETY: only the winner of the exchange comes here.
+    unsafe {
+        crate::symbols::Next::with(|next| {
+            for (slot, name) in ALL {
+                slot.store(next.find(name), Relaxed);
+            }
+        });
+    }
     RESOLVED.store(2, Release);
     true
 }
@@ -81,6 +87,14 @@ fn resolve() -> bool {
 pub fn dl_find_object() -> Option<unsafe extern "C" fn(*mut u8, *mut DlFindObject) -> i32> {
     let found = FIND_OBJECT.load(Relaxed);
     // SAFETY: the function has this type since glibc 2.35.
+    (!found.is_null()).then(|| unsafe { core::mem::transmute(found) })
+}
+
+/// `__x86_get_cpuid_feature_leaf`, if libc has it: what libc knows of a leaf, as
+/// eax, ebx, ecx, edx.
+pub fn cpuid_leaf() -> Option<unsafe extern "C" fn(u32) -> *const [u32; 4]> {
+    let found = CPUID_LEAF.load(Relaxed);
+    // SAFETY: the function has this type since glibc 2.33.
     (!found.is_null()).then(|| unsafe { core::mem::transmute(found) })
 }
 
@@ -96,8 +110,6 @@ macro_rules! call {
 
 /// Whether the originals in two slots stand in one module.
 pub fn same_module(a: &Slot, b: &Slot) -> bool {
-    let find = |slot: &Slot| {
-        crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity())
-    };
+    let find = |slot: &Slot| crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity());
     matches!((find(a), find(b)), (Some(x), Some(y)) if x == y)
 }

@@ -9,9 +9,7 @@
 use crate::collect::file::LogFile;
 use crate::sys;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-use log_format::layout::{
-    ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind,
-};
+use log_format::layout::{ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind};
 
 /// Most nodes: 16 M, 256 MiB of address space.
 const MAX_NODES: u32 = 1 << 24;
@@ -24,6 +22,11 @@ const FIRST_TABLE: u32 = 1 << 13;
 const MAX_WAITS: u32 = 5000;
 /// One of them, ns.
 const WAIT_NS: u64 = 1_000_000;
+/// Waits while another thread doubles the hash table.
+const MAX_REHASH_WAITS: u32 = 100;
+/// Mapped ids that are left to the handlers that interrupt the thread that maps
+/// the next chunk: they cannot wait for it.
+const RESERVE: u32 = 1 << 10;
 /// Ranges of addresses whose modules are gone.
 const MAX_DEAD: usize = 512;
 
@@ -68,25 +71,26 @@ fn hash(parent: u32, payload: u64) -> u64 {
 impl StackTable {
     /// Bytes of the first chunk's extent.
     pub const FIRST_EXTENT: u64 = NODE_CHUNK as u64 * 16 + PAGE;
+    /// Bytes of it that have room from the start: a short program has few frames.
+    const FIRST_HEAD: u64 = 4 * PAGE;
+    /// Nodes that fit there.
+    const FIRST_NODES: u32 = ((StackTable::FIRST_HEAD - PAGE) / 16) as u32;
 
     /// Reserves the address space and maps the first chunk.
     pub fn init(&self, file: &LogFile, fd: sys::Fd, limited: bool) -> Result<(), StopReason> {
         let max = if limited { FEW_NODES } else { MAX_NODES };
         let base = sys::reserve(max as usize * 16).ok_or(StopReason::NoSpace)?;
-        let table = sys::map_private(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
+        let table = sys::map_touched(FIRST_TABLE as usize * 4).ok_or(StopReason::NoSpace)?;
         self.nodes.store(base.cast(), Release);
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);
-        self.table.store(
-            table as u64 | u64::from(FIRST_TABLE.trailing_zeros()),
-            Release,
-        );
+        self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
         // SAFETY: the start of the reservation.
         unsafe {
-            let page = file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, base)?;
-            sys::unmap(page, PAGE as usize);
+            let head = StackTable::FIRST_HEAD;
+            file.extend_first(fd, ExtentKind::Nodes, StackTable::FIRST_EXTENT, head, base)?;
         }
-        self.mapped.store(NODE_CHUNK, Release);
+        self.mapped.store(StackTable::FIRST_NODES, Release);
         Ok(())
     }
 
@@ -107,35 +111,27 @@ impl StackTable {
 
     /// Maps the next chunks. Only one thread does; others use what is there.
     fn grow(&self, file: &LogFile) -> Result<(), StopReason> {
-        if self
-            .growing
-            .compare_exchange(0, this_thread(), Acquire, Relaxed)
-            .is_err()
-        {
+        if self.growing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
             return Ok(());
         }
         let mapped = self.mapped.load(Relaxed);
         // Grow by a half, so that short programs reserve little.
         let chunks = (mapped >> NODE_CHUNK_SHIFT).div_ceil(2).clamp(1, 16);
-        let result = if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
+        let in_first = mapped < NODE_CHUNK;
+        let result = if in_first {
+            file.reserve_first()
+        } else if mapped + chunks * NODE_CHUNK > self.max_nodes.load(Relaxed) {
             Err(StopReason::Stacks)
         } else {
             let len = u64::from(chunks * NODE_CHUNK) * 16 + PAGE;
             // SAFETY: inside the reservation, beyond everything mapped.
             unsafe {
                 let at = self.nodes.load(Relaxed).add(mapped as usize);
-                file.extend(
-                    ExtentKind::Nodes,
-                    mapped >> NODE_CHUNK_SHIFT,
-                    len,
-                    at.cast(),
-                )
-                // The header page was for the extent's header only.
-                .map(|page| sys::unmap(page, PAGE as usize))
+                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast()).map(|_| ())
             }
         };
         if result.is_ok() {
-            self.mapped.store(mapped + chunks * NODE_CHUNK, Release);
+            self.mapped.store(if in_first { NODE_CHUNK } else { mapped + chunks * NODE_CHUNK }, Release);
         }
         self.growing.store(0, Release);
         sys::futex_wake(&self.growing);
@@ -147,6 +143,30 @@ impl StackTable {
         for _ in 0..8 {
             let _ = self.grow(file);
         }
+    }
+
+    /// Goes on after the nodes so far were put into blocks and their pages cut off:
+    /// they are not found again (equal ones are made anew), their ids stay theirs.
+    pub fn resume(&self, file: &LogFile) -> Result<(), StopReason> {
+        let base = self.nodes.load(Acquire);
+        let chunk = self.next.load(Relaxed) >> NODE_CHUNK_SHIFT;
+        let first = chunk * NODE_CHUNK;
+        if first + NODE_CHUNK > self.max_nodes.load(Relaxed) {
+            return Err(StopReason::Stacks);
+        }
+        let (table, bits) = self.table();
+        // SAFETY: our own region and table; no other thread records.
+        unsafe {
+            if first > 0 {
+                sys::replace_by_private(base.cast(), first as usize * 16).map_err(|_| StopReason::NoSpace)?;
+            }
+            let len = u64::from(NODE_CHUNK) * 16 + PAGE;
+            file.extend(ExtentKind::Nodes, chunk, len, base.add(first as usize).cast())?;
+            table.write_bytes(0, 1 << bits);
+        }
+        self.entries.store(0, Relaxed);
+        self.mapped.store(first + NODE_CHUNK, Release);
+        Ok(())
     }
 
     /// Puts private pages in the place of the file's: the nodes are in blocks and
@@ -170,29 +190,17 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(
-                    Node {
-                        parent,
-                        kind,
-                        payload,
-                    },
-                    table,
-                    bits,
-                    slot,
-                );
+                return self.insert(Node { parent, kind, payload }, table, bits, slot);
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
-            if node.payload == payload
-                && node.parent == parent
-                && node.kind == kind
-                && !self.is_dead(id, payload)
-            {
+            if node.payload == payload && node.parent == parent && node.kind == kind && !self.is_dead(id, payload) {
                 return id;
             }
             slot = (slot + 1) & mask;
         }
-        0
+        // Full to the last place: `insert` sees to it.
+        self.insert(Node { parent, kind, payload }, table, bits, slot)
     }
 
     #[inline(always)]
@@ -204,20 +212,23 @@ impl StackTable {
     #[cold]
     #[inline(never)]
     fn insert(&self, node: Node, table: *mut u32, bits: u32, slot: u32) -> u32 {
-        let Some(global) = crate::global::get() else {
-            return 0;
-        };
-        let Some(id) = self.take_id(&global.file) else {
-            return 0;
-        };
+        let Some(global) = crate::global::get() else { return 0 };
+        // Nearly full: the thread that doubles the table has not got on for long.
+        let crowded = self.entries.load(Relaxed) > (1 << bits) / 8 * 7;
+        if crowded && self.wait_for_rehash(table, global.filtered.load(Relaxed) == 0) {
+            return self.node(node.parent, node.kind, node.payload);
+        }
+        let Some(id) = self.take_id(&global.file) else { return 0 };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
             self.nodes.load(Relaxed).add(id as usize).write(node);
         }
         if let Some(header) = global.file.header() {
-            header
-                .node_count
-                .store(u64::from(self.next.load(Relaxed)), Release);
+            header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
+        }
+        if crowded {
+            // Found by nobody, and made again until there is a table with room.
+            return id;
         }
         match self.publish(id, table, bits, slot) {
             // Another thread made the same node at the same moment; ours is not used.
@@ -244,11 +255,7 @@ impl StackTable {
                 match entry.compare_exchange(0, id, AcqRel, Acquire) {
                     Ok(_) => return None,
                     Err(seen) if seen == id => return None,
-                    Err(seen)
-                        if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) =>
-                    {
-                        return Some(seen);
-                    }
+                    Err(seen) if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) => return Some(seen),
                     Err(_) => slot = (slot + 1) & mask,
                 }
             }
@@ -264,17 +271,20 @@ impl StackTable {
         loop {
             let mapped = self.mapped.load(Acquire);
             // Ahead of need, so that others seldom wait.
-            if id + (NODE_CHUNK / 2).max(mapped / 8) > mapped
+            let ahead = if mapped < NODE_CHUNK { 1 } else { (NODE_CHUNK / 2).max(mapped / 8) };
+            if id + ahead > mapped
                 && let Err(reason) = self.grow(file)
                 && id >= mapped
             {
                 crate::global::get()?.stop(reason);
                 return None;
             }
-            if id >= self.mapped.load(Acquire) {
-                let grower = self.growing.load(Acquire);
+            let grower = self.growing.load(Acquire);
+            let own = grower == 0 || grower == this_thread();
+            let patient = !own && waits <= MAX_WAITS;
+            if id + if patient { RESERVE } else { 0 } >= self.mapped.load(Acquire) {
                 waits += 1;
-                // This thread itself, interrupted by the handler that asks: no use.
+                // Of the thread itself, which a handler interrupted: no use.
                 if waits > MAX_WAITS || grower == this_thread() {
                     return None;
                 }
@@ -284,30 +294,41 @@ impl StackTable {
                 id = self.next.load(Relaxed);
                 continue;
             }
-            match self
-                .next
-                .compare_exchange_weak(id, id + 1, Relaxed, Relaxed)
-            {
+            match self.next.compare_exchange_weak(id, id + 1, Relaxed, Relaxed) {
                 Ok(_) => return Some(id),
                 Err(seen) => id = seen,
             }
         }
     }
 
+    /// Waits until the table is another than `old`; false if that takes long or
+    /// this thread itself is at it, interrupted by the handler that asks.
+    fn wait_for_rehash(&self, old: *mut u32, may_sleep: bool) -> bool {
+        let mut waits = 0;
+        while self.table().0 == old {
+            let at_it = self.rehashing.load(Acquire);
+            if at_it == 0 || at_it == this_thread() || waits == MAX_REHASH_WAITS || !may_sleep {
+                return false;
+            }
+            sys::futex_wait(&self.rehashing, at_it, WAIT_NS);
+            waits += 1;
+        }
+        true
+    }
+
     /// Doubles the table. Insertions of others meanwhile may be missed and made
     /// again later; the old table stays mapped for its readers.
     #[cold]
     fn rehash(&self) {
-        if self.rehashing.swap(1, Acquire) != 0 {
+        if self.rehashing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
             return;
         }
-        let bits = self.table().1 + 1;
-        if self.entries.load(Relaxed) <= 1 << (bits - 2) {
-            // Another thread has just done it.
-            self.rehashing.store(0, Release);
-            return;
-        }
-        if let Some(fresh) = sys::map_private(4 << bits) {
+        let old_bits = self.table().1;
+        // Else another thread has just done it.
+        let needed = self.entries.load(Relaxed) > 1 << (old_bits - 1);
+        // There may be more nodes than entries.
+        let bits = (old_bits + 1).max(self.count().ilog2() + 2);
+        if needed && let Some(fresh) = sys::map_private(4 << bits) {
             let fresh = fresh.cast::<u32>();
             let mask = (1u32 << bits) - 1;
             let mut entries = 0;
@@ -317,7 +338,7 @@ impl StackTable {
                     continue;
                 }
                 let mut slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
-                // SAFETY: the fresh table is twice as large as its entries.
+                // SAFETY: the fresh table has twice as many places as there are nodes.
                 unsafe {
                     while *fresh.add(slot as usize) != 0 {
                         slot = (slot + 1) & mask;
@@ -337,33 +358,20 @@ impl StackTable {
             }
         }
         self.rehashing.store(0, Release);
+        if crate::global::get().is_some_and(|global| global.filtered.load(Relaxed) == 0) {
+            sys::futex_wake(&self.rehashing);
+        }
     }
 
     /// Says that addresses in `start..end` mean something else from now on.
     pub fn forget(&self, start: u64, end: u64) {
         let index = self.dead_count.load(Relaxed) as usize;
         let slot = index.min(MAX_DEAD - 1);
-        let Some(dead) = self.dead.get(slot) else {
-            return;
-        };
+        let Some(dead) = self.dead.get(slot) else { return };
         // The last entry stands for all that did not fit.
         let merge = index >= MAX_DEAD;
-        dead.start.store(
-            if merge {
-                dead.start.load(Relaxed).min(start)
-            } else {
-                start
-            },
-            Relaxed,
-        );
-        dead.end.store(
-            if merge {
-                dead.end.load(Relaxed).max(end)
-            } else {
-                end
-            },
-            Relaxed,
-        );
+        dead.start.store(if merge { dead.start.load(Relaxed).min(start) } else { start }, Relaxed);
+        dead.end.store(if merge { dead.end.load(Relaxed).max(end) } else { end }, Relaxed);
         dead.below.store(self.next.load(Relaxed), Relaxed);
         if !merge {
             self.dead_count.store(index as u32 + 1, Release);

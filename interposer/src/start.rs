@@ -8,11 +8,11 @@ use crate::collect::{self, file::MAX_PATH};
 use crate::global::{Global, Phase};
 use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
-use crate::stack_table::StackTable;
 use crate::unwind::cache;
+use crate::stack_table::StackTable;
 use crate::{hooks, originals, sys, thread};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
 use log_format::block::BlockKind;
 use log_format::layout::*;
@@ -35,15 +35,18 @@ struct Parent {
 // SAFETY: see the type; a race of two forking threads can at worst mix two equal paths.
 unsafe impl Sync for Parent {}
 
-static PARENT: Parent = Parent {
-    path: UnsafeCell::new([0; MAX_PATH]),
-    len: AtomicU64::new(0),
-    id: [AtomicU64::new(0), AtomicU64::new(0)],
-};
+static PARENT: Parent =
+    Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+/// Header page of the parent's log, which a fork child shares.
+static PARENTS_HEADER: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether this image of the process has had a log: then a new one is a child's.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 static STACK_LIMIT: AtomicU64 = AtomicU64::new(8 << 20);
+
+/// Where the part of the first DATA extent ends that has room from the start: what
+/// a short program's blocks take.
+const FIRST_DATA_HEAD: u64 = 4 * PAGE;
 
 /// With less address space than this (`RLIMIT_AS`) nothing is recorded: a quarter
 /// of it would not hold the recorder's reservations, bytes.
@@ -71,10 +74,7 @@ pub fn variable(name: &[u8]) -> &'static [u8] {
         }
         while !(*entry).is_null() {
             let text = c_bytes(*entry);
-            if let Some(value) = text
-                .strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix(b"="))
-            {
+            if let Some(value) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
                 return value;
             }
             entry = entry.add(1);
@@ -93,6 +93,7 @@ fn remember_as_parent(global: &Global) {
     }
     PARENT.len.store(path.len() as u64, Relaxed);
     if let Some(header) = global.file.header() {
+        PARENTS_HEADER.store(core::ptr::from_ref(header).cast_mut(), Relaxed);
         for (to, from) in PARENT.id.iter().zip(&header.log_id) {
             to.store(from.load(Relaxed), Relaxed);
         }
@@ -102,18 +103,23 @@ fn remember_as_parent(global: &Global) {
 /// Begins recording, unless another thread is at it. The phase says what came of it.
 #[cold]
 pub fn begin(global: &'static Global) {
-    if !originals::resolved() || !global.claim_start() {
+    if !originals::resolved() {
         return;
     }
+    // A handler that left by longjmp would leave the start for ever half done.
+    let signals = sys::block_signals();
+    if global.claim_start(Phase::None) {
+        begin_claimed(global);
+    }
+    sys::restore_signals(&signals);
+}
+
+fn begin_claimed(global: &'static Global) {
     // SAFETY: this thread's errno.
     let errno = unsafe { *libc::__errno_location() };
     let mark = tls::get();
     tls::set(thread::BUSY);
-    let phase = if try_begin(global) {
-        Phase::Recording
-    } else {
-        Phase::Dormant
-    };
+    let phase = if try_begin(global) { Phase::Recording } else { Phase::Dormant };
     global.set_phase(phase);
     sys::futex_wake(global.phase_word());
     tls::set(mark);
@@ -142,62 +148,99 @@ fn try_begin(global: &'static Global) -> bool {
     let tsc = clock::init();
     STACK_LIMIT.store(sys::rlimit(libc::RLIMIT_STACK).min(1 << 30), Relaxed);
     let address_space = sys::rlimit(libc::RLIMIT_AS);
-    let Some(rules) = sys::map_private(cache::TABLE_BYTES) else {
+    if !cache::init(global) {
         return false;
-    };
-    global.rules.store(rules.cast(), Relaxed);
-    global.rules_generation.store(0, Relaxed);
-    global
-        .selfcheck_every
-        .store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
+    }
+    global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };
+    let Some(mut room) = Room::map() else { return false };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
-    let Some((extent, fd)) = create(global, again, len) else {
-        verbose_line(b"leak: no log can be written here; not recording\n", &[]);
-        return false;
-    };
-    drain.set_data(extent, FIRST_DATA_END - HEADER_SIZE);
-    let begun = begin_log(global, drain, fd, tsc, again, address_space);
-    global.file.keep(fd);
-    begun
+    match create(global, &mut room, again, len) {
+        Some((extent, fd)) => {
+            drain.set_data(extent, FIRST_DATA_HEAD - HEADER_SIZE);
+            let begun = begin_log(global, drain, &mut room, fd, tsc, again, address_space);
+            global.file.keep(fd);
+            begun
+        }
+        None => {
+            verbose_line(b"leak: no log can be written here; not recording\n", &[]);
+            // SAFETY: the page of a parent's log, which is never unmapped, whatever
+            // has become of the parent and of the file's name.
+            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again) {
+                header.children_without_log.fetch_add(1, Relaxed);
+            }
+            false
+        }
+    }
+}
+
+/// What the start works with. Not on the stack: the program's may be small.
+struct Room {
+    /// Path of the executable.
+    exe: &'static [u8],
+    /// Working directory.
+    cwd: &'static [u8],
+    path: &'static mut [u8],
+    blobs: &'static mut [u8],
+    scratch: &'static mut [u8],
+}
+
+impl Room {
+    const BLOBS: usize = 128 << 10;
+    const LEN: usize = 3 * MAX_PATH + 2 * Room::BLOBS;
+
+    /// The same memory for every log of the process: giving it back costs a short
+    /// program more than the few pages that were touched.
+    fn map() -> Option<Room> {
+        static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+        let mut base = BASE.load(Relaxed);
+        if base.is_null() {
+            base = sys::map_private(Room::LEN)?;
+            BASE.store(base, Relaxed);
+        }
+        // SAFETY: only the one thread that begins a log comes here; the parts do not
+        // overlap.
+        let part = |at: usize, len: usize| unsafe { core::slice::from_raw_parts_mut(base.add(at), len) };
+        let exe = executable(part(0, MAX_PATH));
+        let cwd = part(MAX_PATH, MAX_PATH);
+        let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
+        Some(Room {
+            exe,
+            cwd: cwd.get(..cwd_len).unwrap_or(&[]),
+            path: part(2 * MAX_PATH, MAX_PATH),
+            blobs: part(3 * MAX_PATH, Room::BLOBS),
+            scratch: part(3 * MAX_PATH + Room::BLOBS, Room::BLOBS),
+        })
+    }
 }
 
 /// Fills the new file with what a log begins with.
 fn begin_log(
     global: &'static Global,
     drain: &mut collect::drain::Drain,
+    room: &mut Room,
     fd: sys::Fd,
     tsc: bool,
     again: bool,
     address_space: u64,
 ) -> bool {
-    let Some(header) = global.file.header() else {
-        return false;
-    };
+    let Some(header) = global.file.header() else { return false };
     fill(header, tsc, again);
     if address_space < MIN_ADDRESS_SPACE {
         // What we would reserve is the program's.
-        first_blocks(global, drain, again);
+        first_blocks(global, drain, room, again);
         header.magic.store(u64::from_le_bytes(MAGIC), Release);
         global.stop(StopReason::AddressSpace);
         return false;
     }
-    if global
-        .stacks
-        .init(&global.file, fd, address_space != u64::MAX)
-        .is_err()
-    {
+    if global.stacks.init(&global.file, fd, address_space != u64::MAX).is_err() {
         return false;
     }
     // SAFETY: no fixed place; then a fresh extent.
     let first = unsafe {
-        match global.file.extend_first(
-            fd,
-            ExtentKind::Ring,
-            thread::FIRST_EXTENT,
-            core::ptr::null_mut(),
-        ) {
+        let head = thread::FIRST_HEAD;
+        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, head, core::ptr::null_mut()) {
             Ok(extent) => thread::make_first(global, extent),
             Err(_) => false,
         }
@@ -205,7 +248,7 @@ fn begin_log(
     if !first {
         return false;
     }
-    first_blocks(global, drain, again);
+    first_blocks(global, drain, room, again);
     remember_as_parent(global);
     if !again {
         hooks::thread::init();
@@ -220,9 +263,7 @@ fn begin_log(
 fn number(text: &[u8]) -> u64 {
     text.iter()
         .take_while(|b| b.is_ascii_digit())
-        .fold(0u64, |n, b| {
-            n.saturating_mul(10).saturating_add(u64::from(b - b'0'))
-        })
+        .fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
 }
 
 /// With `LEAK_VERBOSE=1`: one line to stderr.
@@ -240,7 +281,7 @@ pub fn verbose_line(text: &[u8], path: &[u8]) {
 }
 
 /// Path of the executable, into `buf`.
-fn executable(buf: &mut [u8]) -> &[u8] {
+fn executable(buf: &'static mut [u8]) -> &'static [u8] {
     let len = sys::readlink(b"/proc/self/exe\0", buf).unwrap_or(0);
     if len > 0 {
         return buf.get(..len).unwrap_or(&[]);
@@ -251,103 +292,84 @@ fn executable(buf: &mut [u8]) -> &[u8] {
     given.get(..given.len().min(buf.len())).unwrap_or(&[])
 }
 
+/// Names of logs unless `LEAK_LOG` says otherwise.
+const DEFAULT_PATTERN: &[u8] = b"%e.%p.leak";
+
 /// Creates the log where the settings say, or where it can.
-fn create(global: &Global, child: bool, len: u64) -> Option<(*mut u8, sys::Fd)> {
-    let room = len;
-    // Scratch on the program's stack would be too much for small ones.
-    let page = sys::map_private(4 * MAX_PATH)?;
-    // SAFETY: a fresh mapping of four buffers.
-    let [exe, cwd, path, _spare] = unsafe {
-        core::array::from_fn(|i| core::slice::from_raw_parts_mut(page.add(i * MAX_PATH), MAX_PATH))
-    };
-    let exe = executable(exe);
-    let name = exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
+fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*mut u8, sys::Fd)> {
+    let cwd = room.cwd;
+    let name = room.exe.rsplit(|&b| b == b'/').next().unwrap_or(b"program");
     let given = variable(b"LEAK_LOG");
-    let pattern: &[u8] = if given.is_empty() {
-        b"%e.%p.leak"
-    } else {
-        given
-    };
-    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
-    let cwd = cwd.get(..cwd_len).unwrap_or(&[]);
     // A child that has changed its directory writes beside its parent.
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
     let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
-    let beside = parent
-        .iter()
-        .rposition(|&b| b == b'/')
-        .and_then(|at| parent.get(..at))
-        .unwrap_or(&[]);
+    let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
     let temporary = variable(b"TMPDIR");
-    let absolute = pattern.first() == Some(&b'/');
+    let absolute = given.first() == Some(&b'/');
     let dirs: [&[u8]; 4] = [
-        if child && !beside.is_empty() {
-            beside
-        } else {
-            cwd
-        },
+        if child && !beside.is_empty() { beside } else { cwd },
         cwd,
-        if temporary.is_empty() {
-            b"/tmp"
-        } else {
-            temporary
-        },
+        if temporary.is_empty() { b"/tmp" } else { temporary },
         b"/tmp",
     ];
-    let mut made = None;
-    'dirs: for dir in dirs.iter().take(if absolute { 1 } else { 4 }) {
+    // A child may have given up the rights to the place where its parent's log is.
+    let file = given.rsplit(|&b| b == b'/').next().unwrap_or(given);
+    let asked = absolute.then_some((b"".as_slice(), given));
+    let others = dirs.iter().skip(usize::from(absolute)).map(|&dir| (dir, if absolute { file } else { given }));
+    let mut was_directory = false;
+    'dirs: for (dir, given) in asked.into_iter().chain(others.filter(|_| !absolute || child)) {
+        // A directory means the default names in it, also where it cannot be used.
+        let given: &[u8] = if was_directory { b"" } else { given };
+        let pattern = if given.is_empty() { DEFAULT_PATTERN } else { given };
+        let mut inside = false;
+        if !given.is_empty() {
+            let Some(len) = expand(room.path, dir, given, false, name, 0) else { continue };
+            let there = room.path.get(..len).unwrap_or(&[]);
+            let named_as_one = there.ends_with(b"/\0");
+            match sys::file_type(there) {
+                Some(libc::S_IFDIR) => inside = true,
+                // A numbered name beside a device would fill memory, not a disk.
+                Some(kind) if kind != libc::S_IFREG => continue,
+                None if named_as_one && sys::make_directory(there) => inside = true,
+                None if named_as_one => continue,
+                _ => {}
+            }
+            was_directory = absolute && inside;
+        }
         for attempt in 0..100u32 {
-            let Some(len) = expand(
-                path,
-                if absolute { b"" } else { dir },
-                pattern,
-                name,
-                attempt,
-            ) else {
-                continue 'dirs;
-            };
-            let path = path.get(..len).unwrap_or(&[]);
-            match global.file.create(path, room) {
-                Ok(created) => {
-                    made = Some(created);
-                    break 'dirs;
-                }
+            let Some(len) = expand(room.path, dir, pattern, inside, name, attempt) else { continue 'dirs };
+            let path = room.path.get(..len).unwrap_or(&[]);
+            match global.file.create(path, size, FIRST_DATA_HEAD) {
+                Ok(created) => return Some(created),
                 Err(sys::Errno(libc::EEXIST)) => continue,
                 Err(_) => continue 'dirs,
             }
         }
     }
-    // SAFETY: nothing refers to the buffers any more.
-    unsafe { sys::unmap(page, 4 * MAX_PATH) };
-    made
+    None
 }
 
-/// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, and `.attempt` before
-/// a `.leak` ending if that is not 0. Returns the length with the NUL.
-fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32) -> Option<usize> {
+/// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, or (`inside`) the default
+/// name in the directory of that name; and `.attempt` before a `.leak` ending if that is
+/// not 0. Returns the length with the NUL.
+fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], inside: bool, name: &[u8], attempt: u32) -> Option<usize> {
     let mut out = Out::new(path);
     if !dir.is_empty() {
         out.bytes(dir);
         out.byte(b'/');
     }
-    let (stem, suffix) = match pattern.strip_suffix(b".leak") {
-        Some(stem) => (stem, b".leak".as_slice()),
-        None => (pattern, b"".as_slice()),
-    };
-    let mut rest = stem.iter();
-    while let Some(&byte) = rest.next() {
-        match (byte, rest.as_slice().first()) {
-            (b'%', Some(b'p')) => decimal(&mut out, sys::getpid()),
-            (b'%', Some(b'e')) => out.bytes(name),
-            (b'%', Some(b'%')) => out.byte(b'%'),
-            _ => {
-                out.byte(byte);
-                continue;
-            }
-        }
-        rest.next();
+    let mut last = pattern;
+    if inside {
+        replaced(&mut out, pattern, name);
+        out.byte(b'/');
+        last = DEFAULT_PATTERN;
     }
+    let (stem, suffix) = match last.strip_suffix(b".leak") {
+        Some(stem) => (stem, b".leak".as_slice()),
+        None => (last, b"".as_slice()),
+    };
+    replaced(&mut out, stem, name);
     if attempt > 0 {
         out.byte(b'.');
         decimal(&mut out, attempt);
@@ -357,7 +379,25 @@ fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], name: &[u8], attempt: u32
     out.finish()
 }
 
-fn decimal(out: &mut Out<'_>, value: u32) {
+/// Writes a pattern with its placeholders replaced.
+fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
+    let mut rest = pattern.iter();
+    while let Some(&byte) = rest.next() {
+        match (byte, rest.as_slice().first()) {
+            (b'%', Some(b'p')) => decimal(out, sys::getpid()),
+            (b'%', Some(b'e')) => out.bytes(name),
+            (b'%', Some(b'%')) => out.byte(b'%'),
+            _ => {
+                out.byte(byte);
+                continue;
+            }
+        }
+        rest.next();
+    }
+}
+
+/// Appends a number.
+pub fn decimal(out: &mut Out<'_>, value: u32) {
     let mut digits = [0u8; 10];
     let mut left = value;
     let mut count = 0;
@@ -380,15 +420,9 @@ fn fill(header: &Header, tsc: bool, child: bool) {
     }
     header.pid.store(sys::getpid(), Relaxed);
     header.ppid.store(sys::getppid(), Relaxed);
-    header
-        .clock
-        .store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
-    header
-        .start_wall_ns
-        .store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
-    header
-        .start_ns
-        .store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
+    header.clock.store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
+    header.start_wall_ns.store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
+    header.start_ns.store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
     header.start_ticks.store(clock::before(), Relaxed);
     if child {
         header.flags.store(flag::FORK_CHILD, Relaxed);
@@ -400,53 +434,25 @@ fn fill(header: &Header, tsc: bool, child: bool) {
 }
 
 /// Process and modules: one META block.
-fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, child: bool) {
-    const ROOM: usize = 256 << 10;
-    let Some(buffer) = sys::map_private(ROOM) else {
-        return;
-    };
-    // SAFETY: a fresh mapping.
-    let (blobs, scratch) =
-        unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) }.split_at_mut(ROOM / 2);
-    let mut out = Out::new(blobs);
+fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut Room, child: bool) {
+    let mut out = Out::new(room.blobs);
     let time = clock::before();
-    let (exe, scratch) = scratch.split_at_mut(MAX_PATH);
-    let (cwd, scratch) = scratch.split_at_mut(MAX_PATH);
-    let exe = executable(exe);
-    let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
-    let len = if child {
-        PARENT.len.load(Relaxed) as usize
-    } else {
-        0
-    };
+    let exe = room.exe;
+    let len = if child { PARENT.len.load(Relaxed) as usize } else { 0 };
     let process = Process {
         exe,
-        cwd: cwd.get(..cwd_len).unwrap_or(&[]),
+        cwd: room.cwd,
         // SAFETY: written before the fork.
         parent_log: unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]),
         argv: arguments(),
     };
-    let mut payload = Out::new(scratch);
+    let mut payload = Out::new(room.scratch);
     process.encode(&mut payload);
-    Blob {
-        what: BlobKind::Process as u8,
-        time,
-        thread: 0,
-        payload: payload.written(),
-    }
-    .encode(&mut out);
+    Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
     global.modules.scan(global, exe, &mut |payload| {
-        Blob {
-            what: BlobKind::ModuleLoad as u8,
-            time,
-            thread: 0,
-            payload,
-        }
-        .encode(&mut out);
+        Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
     });
     drain.append(global, BlockKind::Meta, out.written());
-    // SAFETY: nothing refers to it any more.
-    unsafe { sys::unmap(buffer, ROOM) };
 }
 
 /// The arguments as they stand on the initial stack, NUL after each, at most 16 KiB.
@@ -460,9 +466,7 @@ fn arguments() -> &'static [u8] {
         }
         let count = *stack as usize;
         let argv = stack.add(1).cast::<*const libc::c_char>();
-        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else {
-            return &[];
-        };
+        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else { return &[] };
         let (first, last) = (*argv, *argv.add(last));
         if first.is_null() || last.is_null() || last < first {
             return &[];

@@ -5,6 +5,7 @@
 //! open, close, gettid, futex; at a clean end ftruncate as well.
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
+use crate::reach::own;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -32,6 +33,16 @@ fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
 
 /// Private zeroed memory, touched lazily; `None` if refused.
 pub fn map_private(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_NORESERVE)
+}
+
+/// As [`map_private`], with its pages there from the start: for what is surely used,
+/// a fault for each page costs more.
+pub fn map_touched(len: usize) -> Option<*mut u8> {
+    map_anonymous(len, libc::MAP_POPULATE)
+}
+
+fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
     // SAFETY: a fresh mapping disturbs nothing.
     let ret = unsafe {
         syscall6(
@@ -39,12 +50,23 @@ pub fn map_private(len: usize) -> Option<*mut u8> {
             0,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags) as usize,
             usize::MAX,
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
+}
+
+/// Makes the pages of a mapping be there (Linux 5.14; else nothing happens).
+///
+/// # Safety
+/// The range is mapped and ours.
+pub unsafe fn touch(addr: *mut u8, len: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_POPULATE_WRITE as usize) };
 }
 
 /// Address space without access, to map into later.
@@ -61,7 +83,9 @@ pub fn reserve(len: usize) -> Option<*mut u8> {
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
 }
 
 /// Shared pages of a file; `at` non-null: placed exactly there, over what was
@@ -83,7 +107,11 @@ pub unsafe fn map_file(fd: Fd, offset: u64, len: usize, at: *mut u8) -> Result<*
             offset as usize,
         )
     };
-    check(ret).map(|addr| addr as *mut u8)
+    let address = check(ret)?;
+    if fixed == 0 {
+        own::note(address as u64, len);
+    }
+    Ok(address as *mut u8)
 }
 
 /// Replaces mapped pages by private zeroed ones.
@@ -98,8 +126,7 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
             at as usize,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED)
-                as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize,
             usize::MAX,
             0,
         )
@@ -112,6 +139,7 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nothing uses the range any more.
 pub unsafe fn unmap(addr: *mut u8, len: usize) {
+    own::forget(addr as u64);
     // SAFETY: by the caller's promise.
     unsafe { syscall2(libc::SYS_munmap, addr as usize, len) };
 }
@@ -122,15 +150,7 @@ pub unsafe fn unmap(addr: *mut u8, len: usize) {
 /// The range is a private anonymous mapping of ours.
 pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
     // SAFETY: by the caller's promise.
-    if unsafe {
-        syscall3(
-            libc::SYS_madvise,
-            addr as usize,
-            len,
-            libc::MADV_WIPEONFORK as usize,
-        )
-    } != 0
-    {
+    if unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) } != 0 {
         WIPES.store(false, Relaxed);
     }
 }
@@ -169,16 +189,8 @@ pub fn close(fd: Fd) {
 /// Reserves `len` bytes at `offset`: later writes there cannot fail for want of room.
 pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
-    retry(|| unsafe {
-        syscall4(
-            libc::SYS_fallocate,
-            fd.0 as usize,
-            0,
-            offset as usize,
-            len as usize,
-        )
-    })
-    .map(|_| ())
+    retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
+        .map(|_| ())
 }
 
 /// Writes `bytes` at `offset`.
@@ -211,17 +223,30 @@ pub fn identity(fd: Fd) -> Option<[u64; 2]> {
     (ret == 0).then_some([stat.st_dev, stat.st_ino])
 }
 
+/// Type of the file that a path names (`S_IFMT` bits; `path` NUL-terminated); `None` if it
+/// names none.
+pub fn file_type(path: &[u8]) -> Option<u32> {
+    if path.last() != Some(&0) {
+        return None;
+    }
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a NUL-terminated path and a writable structure of the kernel's layout.
+    let ret = unsafe { syscall2(libc::SYS_stat, path.as_ptr() as usize, stat.as_mut_ptr() as usize) };
+    // SAFETY: filled by the kernel, and zeros are valid.
+    let stat = unsafe { stat.assume_init() };
+    (ret == 0).then_some(stat.st_mode & libc::S_IFMT)
+}
+
+/// Makes a directory for its owner alone (`path` NUL-terminated).
+pub fn make_directory(path: &[u8]) -> bool {
+    // SAFETY: the path is NUL-terminated.
+    path.last() == Some(&0) && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
+}
+
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.
-    let ret = unsafe {
-        syscall3(
-            libc::SYS_fcntl,
-            fd.0 as usize,
-            libc::F_DUPFD_CLOEXEC as usize,
-            least as usize,
-        )
-    };
+    let ret = unsafe { syscall3(libc::SYS_fcntl, fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize) };
     check(ret).ok().map(|fd| Fd(fd as i32))
 }
 
@@ -232,12 +257,7 @@ pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
     }
     // SAFETY: the path is NUL-terminated, the buffer writable.
     check(unsafe {
-        syscall3(
-            libc::SYS_readlink,
-            path.as_ptr() as usize,
-            buf.as_mut_ptr() as usize,
-            buf.len(),
-        )
+        syscall3(libc::SYS_readlink, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len())
     })
 }
 
@@ -247,10 +267,55 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
     check(unsafe { syscall2(libc::SYS_getcwd, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
+/// Whether there surely is no file of that name.
+///
+/// # Safety
+/// `path` is a C string, or a bad address, which the kernel tells.
+pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
+    // SAFETY: by the caller's promise.
+    let found = check(unsafe {
+        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+    });
+    matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
+}
+
+/// Signals that are blocked in a thread, as the kernel's set.
+pub struct Blocked(u64);
+
+/// Blocks every signal of this thread that does not stem from its own instructions.
+pub fn block_signals() -> Blocked {
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let mut before = Blocked(0);
+    set_signals(libc::SIG_BLOCK, set, &mut before.0);
+    before
+}
+
+/// Takes [`block_signals`] back.
+pub fn restore_signals(before: &Blocked) {
+    set_signals(libc::SIG_SETMASK, before.0, &mut 0);
+}
+
+fn set_signals(how: i32, set: u64, before: &mut u64) {
+    // SAFETY: both sets have the size that the kernel is told.
+    unsafe {
+        let (set, before) = (&raw const set as usize, core::ptr::from_mut(before) as usize);
+        syscall4(libc::SYS_rt_sigprocmask, how as usize, set, before, size_of::<u64>());
+    }
+}
+
 /// Kernel's id of this thread.
 pub fn gettid() -> u32 {
     // SAFETY: no memory involved.
     unsafe { syscall2(libc::SYS_gettid, 0, 0) as u32 }
+}
+
+/// Name of this thread: 15 bytes and a NUL at most.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    name
 }
 
 /// Process id.
@@ -269,14 +334,7 @@ pub fn getppid() -> u32 {
 pub fn random() -> [u64; 2] {
     let mut out = [0u64; 2];
     // SAFETY: 16 writable bytes. GRND_NONBLOCK: never wait for entropy.
-    unsafe {
-        syscall3(
-            libc::SYS_getrandom,
-            ptr::addr_of_mut!(out) as usize,
-            16,
-            libc::GRND_NONBLOCK as usize,
-        )
-    };
+    unsafe { syscall3(libc::SYS_getrandom, ptr::addr_of_mut!(out) as usize, 16, libc::GRND_NONBLOCK as usize) };
     out
 }
 
@@ -293,6 +351,13 @@ pub fn futex_wait(word: &core::sync::atomic::AtomicU32, seen: u32, timeout_ns: u
             time.as_ptr() as usize,
         )
     };
+}
+
+/// Sleeps for less than a second.
+pub fn sleep(ns: u64) {
+    let time = [0, ns];
+    // SAFETY: the time is two longs.
+    unsafe { syscall2(libc::SYS_nanosleep, time.as_ptr() as usize, 0) };
 }
 
 /// Wakes all who wait for the word.
@@ -312,13 +377,7 @@ pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
 pub fn rlimit(resource: u32) -> u64 {
     let mut limit = [u64::MAX; 2];
     // SAFETY: two writable words.
-    unsafe {
-        syscall2(
-            libc::SYS_getrlimit,
-            resource as usize,
-            limit.as_mut_ptr() as usize,
-        )
-    };
+    unsafe { syscall2(libc::SYS_getrlimit, resource as usize, limit.as_mut_ptr() as usize) };
     limit[0]
 }
 
@@ -326,4 +385,71 @@ pub fn rlimit(resource: u32) -> u64 {
 pub fn stderr(text: &[u8]) {
     // SAFETY: the slice is readable; a failure is nobody's concern.
     unsafe { syscall3(libc::SYS_write, 2, text.as_ptr() as usize, text.len()) };
+}
+
+/// Reads a file from its start (`path` NUL-terminated) until it ends or `to` is full;
+/// the number of bytes, `None` if it cannot be read.
+pub fn read_file(path: &[u8], to: &mut [u8]) -> Option<usize> {
+    let fd = open(path, libc::O_RDONLY, 0).ok()?;
+    let mut len = 0;
+    while let Some(rest) = to.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: the rest of the buffer is writable.
+        let got = retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, rest.as_mut_ptr() as usize, rest.len()) });
+        match got {
+            Ok(0) => break,
+            Ok(got) => len += got,
+            Err(_) => {
+                close(fd);
+                return None;
+            }
+        }
+    }
+    close(fd);
+    Some(len)
+}
+
+/// Calls `each` with the names in a directory (`path` NUL-terminated).
+pub fn each_entry(path: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    let fd = open(path, libc::O_RDONLY | libc::O_DIRECTORY, 0).ok()?;
+    let mut buf = [0u8; 4096];
+    loop {
+        // SAFETY: the buffer is writable.
+        let got = check(unsafe { syscall3(libc::SYS_getdents64, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) });
+        let Some(mut rest) = got.ok().filter(|&got| got > 0).and_then(|got| buf.get(..got)) else { break };
+        // ino:8 off:8 length:2 type:1 name NUL
+        while let (Some(&[low, high]), Some(name)) = (rest.get(16..18), rest.get(19..)) {
+            each(name.split(|&byte| byte == 0).next().unwrap_or(&[]));
+            rest = rest.get(usize::from(u16::from_le_bytes([low, high]))..).unwrap_or(&[]);
+        }
+    }
+    close(fd);
+    Some(())
+}
+
+/// Memory that a process made by `fork` shares with this one; not touched until used.
+pub fn map_shared(len: usize) -> Option<*mut u8> {
+    // SAFETY: a fresh mapping disturbs nothing.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
+}
+
+/// Reads words at `offset`; how many, `None` on failure.
+pub fn pread(fd: Fd, to: &mut [u64], offset: u64) -> Option<usize> {
+    // SAFETY: the slice is writable.
+    let got = retry(|| unsafe {
+        syscall4(libc::SYS_pread64, fd.0 as usize, to.as_mut_ptr() as usize, core::mem::size_of_val(to), offset as usize)
+    });
+    Some(got.ok()? / 8)
 }

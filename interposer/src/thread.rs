@@ -14,16 +14,16 @@
 //! needs no test for it.
 
 use crate::arch::{clock, stack, tls};
-use crate::collect::{self, Room};
 use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
+use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::layout::{ExtentKind, PAGE};
 use log_format::record::{self, kind};
-use log_format::ring::{Producer, RingHeader};
+use log_format::ring::{Line, Producer, RingHeader};
 use log_format::varint::Out;
 
 /// TLS mark: see the module.
@@ -44,6 +44,9 @@ const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.
 const DEEP_PATH: usize = 64 << 10;
 
+/// See [`ThreadState::extras_left`]: no thread captures so often.
+const NO_SELFCHECK: u64 = u64::MAX;
+
 /// A thread's state. Wiped in a fork child; all-zero bytes are "not attached".
 #[repr(C)]
 pub struct ThreadState {
@@ -55,8 +58,9 @@ pub struct ThreadState {
     pub data: *mut u64,
     /// Bytes of data − 1.
     pub mask: u64,
-    /// Captures until the next self-check; 0: off.
-    pub selfcheck_left: u64,
+    /// Captures until the next self-check. 0: nothing but the capture itself is to be
+    /// done; [`NO_SELFCHECK`]: something is, but no self-check.
+    pub extras_left: u64,
     /// Every record carries the exact time: the process has several threads.
     pub precise: AtomicBool,
     /// Records until the clock is read again.
@@ -69,12 +73,16 @@ pub struct ThreadState {
     pub borrowed: bool,
     /// 1 while a thread owns it.
     owner: AtomicU32,
+    /// The owner's earlier state ([`move_on`]), null if none.
+    older: *mut ThreadState,
     /// Serial of the owner.
     pub serial: u32,
     /// Ring id = place in [`Global::states`].
     pub index: u32,
     /// Kernel's thread id of the owner; 0 if unknown.
     pub tid: u32,
+    /// `pthread_self` of the owner.
+    pub handle: u64,
     /// Rounds of key destructors seen.
     rounds: u32,
     /// Known stack of the owner: `low..top`, 0 if unknown.
@@ -91,12 +99,16 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
+    /// Notes whether captures of this thread need more than the capture itself.
+    pub fn arm_extras(&mut self, global: &Global) {
+        let every = global.selfcheck_every.load(Relaxed);
+        self.extras_left = if every == 0 && tls::unchecked() != 0 { NO_SELFCHECK } else { every };
+    }
+
     /// What is known of the stack that contains `sp`.
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
-        Bounds {
-            top: if known { self.stack_top } else { 0 },
-        }
+        Bounds { top: if known { self.stack_top } else { 0 } }
     }
 }
 
@@ -132,15 +144,16 @@ fn slow_ready(word: usize) -> *mut ThreadState {
         PASSED_BY.fetch_add(1, Relaxed);
         return null;
     }
-    let Some(global) = global::get_or_map() else {
-        return null;
-    };
+    let Some(global) = global::get_or_map() else { return null };
     if word == BUSY {
         lost(global);
         return null;
     }
     if global.phase() == Phase::None {
         start::begin(global);
+    }
+    if global.phase() == Phase::Suspended {
+        collect::resume::resume(global);
     }
     // Another thread may have been first.
     if global.phase() == Phase::Starting {
@@ -149,7 +162,7 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     match global.phase() {
         Phase::Recording => {}
         Phase::Dormant => return null,
-        Phase::None | Phase::Starting => {
+        Phase::None | Phase::Starting | Phase::Suspended => {
             lost(global);
             return null;
         }
@@ -165,11 +178,12 @@ fn slow_ready(word: usize) -> *mut ThreadState {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let room = if (*thread).producer.has_room() {
-            Room::Yes
-        } else {
-            collect::make_room(global, thread)
-        };
+        if is_without_ring(thread) && !give_ring(global, thread) {
+            lost(global);
+            release_borrowed(thread);
+            return null;
+        }
+        let room = if (*thread).producer.has_room() { Room::Yes } else { collect::make_room(global, thread) };
         if room == Room::Stuck {
             let other = move_on(global, thread);
             if !other.is_null() {
@@ -188,7 +202,8 @@ fn slow_ready(word: usize) -> *mut ThreadState {
 }
 
 /// Gives the thread another ring: its own is full and the thread that drains does
-/// not get on. What is in the old one is drained later.
+/// not get on. What is in the old one is drained later. The thread keeps it until
+/// it ends: a hook that a handler has interrupted may be in the midst of it.
 unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut ThreadState {
     let thread = acquire(global);
     if thread.is_null() {
@@ -203,12 +218,12 @@ unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut Thread
             state.owner.store(0, Release);
             return core::ptr::null_mut();
         }
+        state.older = old;
         say_start(thread);
         if !state.borrowed {
             tls::set(thread as usize);
             crate::hooks::thread::watch_end(thread);
         }
-        (*old).owner.store(0, Release);
     }
     thread
 }
@@ -218,7 +233,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
     (state.stack_low, state.stack_top) = own_stack_bounds();
     (state.ticks, state.ticks_left) = (1, 1);
     state.borrowed = borrowed;
-    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
+    state.arm_extras(global);
+    // SAFETY: no arguments.
+    state.handle = unsafe { libc::pthread_self() } as u64;
     let own: *mut ThreadState = state;
     for capture in &mut state.captures {
         capture.active = 0;
@@ -232,9 +249,7 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
 
 /// Another thread may be changing it for all: look again after the store.
 fn learn_precision(global: &Global, state: &ThreadState) {
-    state
-        .precise
-        .store(global.precise.load(SeqCst) != 0, SeqCst);
+    state.precise.store(global.precise.load(SeqCst) != 0, SeqCst);
     if global.precise.load(SeqCst) != 0 {
         state.precise.store(true, SeqCst);
     }
@@ -247,14 +262,12 @@ fn learn_precision(global: &Global, state: &ThreadState) {
 unsafe fn say_start(thread: *mut ThreadState) {
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);
+    let filtered = global::get().is_none_or(|g| g.filtered.load(Relaxed) != 0);
+    let name = if filtered { [0; 16] } else { sys::thread_name() };
+    let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
     // SAFETY: by the caller's promise.
     unsafe {
-        blob::Thread {
-            serial: (*thread).serial,
-            tid: (*thread).tid,
-            name: b"",
-        }
-        .encode(&mut out);
+        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name }.encode(&mut out);
         blob(thread, BlobKind::ThreadStart, out.written());
     }
 }
@@ -277,11 +290,7 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     // SAFETY: acquired: ours alone.
     let state = unsafe { &mut *thread };
     prepare(global, state, late);
-    state.tid = if global.filtered.load(Relaxed) != 0 {
-        0
-    } else {
-        sys::gettid()
-    };
+    state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
     state.rounds = 0;
     // The ring may still be full of its last owner's events.
     // SAFETY: ours alone.
@@ -347,11 +356,7 @@ unsafe fn read_clock(thread: *mut ThreadState) {
         let state = &mut *thread;
         let now = clock::before();
         let passed = now.wrapping_sub(state.now) / u64::from(state.ticks);
-        state.ticks = if passed > SLOW {
-            1
-        } else {
-            (state.ticks * 2).min(MAX_TICKS)
-        };
+        state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
         state.ticks_left = state.ticks;
         state.now = now;
         let position = state.producer.reserve(8, stack::pointer() as u64);
@@ -383,16 +388,19 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         // SAFETY: published states stay mapped.
         let (owner, full) = unsafe {
             let state = &*thread;
-            (
-                &state.owner,
-                state.producer.pending(&*state.ring) > (state.mask + 1) / 2,
-            )
+            let without = is_without_ring(thread);
+            (&state.owner, !without && state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
         };
         // One that was left full is not for a thread that wants to write.
         if full {
             continue;
         }
         if owner.load(Relaxed) == 0 && owner.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
+            // SAFETY: acquired: ours alone.
+            if unsafe { is_without_ring(thread) && !give_ring(global, thread) } {
+                owner.store(0, Release);
+                return core::ptr::null_mut();
+            }
             return thread;
         }
     }
@@ -407,14 +415,7 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         return core::ptr::null_mut();
     };
     // SAFETY: no fixed place.
-    match unsafe {
-        global.file.extend(
-            ExtentKind::Ring,
-            index as u32,
-            RING + PAGE,
-            core::ptr::null_mut(),
-        )
-    } {
+    match unsafe { global.file.extend(ExtentKind::Ring, index as u32, RING + PAGE, core::ptr::null_mut()) } {
         // SAFETY: a fresh extent of that size.
         Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
         // This thread's events are lost; those of others are not.
@@ -430,6 +431,10 @@ const RETRY: u32 = 4096;
 
 /// Bytes of the first ring's extent.
 pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
+/// Bytes of it that have room on the disk from the start.
+pub const FIRST_HEAD: u64 = 5 * PAGE;
+/// Longest blob that may overshoot a ring of which not all has room, bytes.
+const SMALL_BLOB: usize = 1024;
 
 /// Makes the first state, which nobody owns yet, over an extent of
 /// [`FIRST_EXTENT`] bytes.
@@ -437,22 +442,14 @@ pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
 /// # Safety
 /// The extent is fresh and mapped; called once, by the thread that starts.
 pub unsafe fn make_first(global: &'static Global, extent: *mut u8) -> bool {
-    let Some(slot) = global.states.first() else {
-        return false;
-    };
+    let Some(slot) = global.states.first() else { return false };
     // SAFETY: by the caller's promise.
     let made = !unsafe { make_state(slot, extent, FIRST_RING, 0, 0) }.is_null();
     global.state_count.store(1, Release);
     made
 }
 
-unsafe fn make_state(
-    slot: &AtomicPtr<ThreadState>,
-    extent: *mut u8,
-    capacity: u64,
-    index: u32,
-    owner: u32,
-) -> *mut ThreadState {
+unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u64, index: u32, owner: u32) -> *mut ThreadState {
     // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
     unsafe {
         let ring = extent.add(64).cast::<RingHeader>();
@@ -467,21 +464,68 @@ unsafe fn make_state(
     }
 }
 
+/// What the ring of a state is whose own was given up with the end of the log: always
+/// empty.
+static NO_RING: RingHeader = RingHeader {
+    head: Line(AtomicU64::new(0)),
+    tail: Line(AtomicU64::new(0)),
+    capacity: AtomicU64::new(0),
+    id: AtomicU32::new(0),
+};
+
+unsafe fn is_without_ring(thread: *const ThreadState) -> bool {
+    // SAFETY: a published state.
+    unsafe { core::ptr::eq((*thread).ring, &NO_RING) }
+}
+
+/// Takes the rings of all states, whose pages the file has no more. No other thread
+/// records.
+pub fn drop_rings(global: &Global) {
+    for slot in global.states.iter().take(global.state_count.load(Acquire)) {
+        let thread = slot.load(Acquire);
+        // SAFETY: published states stay mapped; this is the only thread that uses any.
+        unsafe {
+            if thread.is_null() || is_without_ring(thread) {
+                continue;
+            }
+            (*thread).producer.close();
+            let extent = (*thread).ring.cast::<u8>().sub(64).cast_mut();
+            (*thread).ring = &NO_RING;
+            sys::unmap(extent, ((*thread).mask + 1 + PAGE) as usize);
+        }
+    }
+}
+
+/// Gives a state a new ring of the same number, in which its positions go on.
+unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
+    // SAFETY: the caller owns the state; the extent is fresh: header, ring header at
+    // 64, data on the next page.
+    unsafe {
+        let state = &mut *thread;
+        let len = state.mask + 1 + PAGE;
+        let Ok(extent) = global.file.extend(ExtentKind::Ring, state.index, len, core::ptr::null_mut()) else {
+            return false;
+        };
+        let ring = extent.add(64).cast::<RingHeader>();
+        let position = state.producer.position();
+        (*ring).head.0.store(position, Relaxed);
+        (*ring).tail.0.store(position, Relaxed);
+        (*ring).capacity.store(state.mask + 1, Relaxed);
+        (*ring).id.store(state.index, Relaxed);
+        state.data = extent.add(PAGE as usize).cast();
+        state.ring = ring;
+    }
+    true
+}
+
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
-unsafe fn map_state(
-    ring: *const RingHeader,
-    data: *mut u64,
-    capacity: u64,
-    index: u32,
-) -> *mut ThreadState {
+unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
     let array = MAX_FRAMES * size_of::<Frame>();
     let known = KNOWN * size_of::<Known>();
     let level = 2 * array + known;
     let len = head + 2 * level + OWN_STACK;
-    let Some(base) = sys::map_private(len) else {
-        return core::ptr::null_mut();
-    };
+    let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
     // SAFETY: the mapping is fresh and large enough for all parts.
     unsafe {
         sys::wipe_on_fork(base, len);
@@ -496,6 +540,10 @@ unsafe fn map_state(
             let fresh = frames.add(array);
             capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
         }
+        if index == 0 {
+            // Soon used all over.
+            sys::touch(base.add(head + 2 * array), known);
+        }
         thread
     }
 }
@@ -507,7 +555,11 @@ pub fn detach(thread: *mut ThreadState) {
         if (*thread).producer.has_room() {
             blob(thread, BlobKind::ThreadEnd, &[]);
         }
-        (*thread).owner.store(0, Release);
+        let mut state = thread;
+        while let Some(ended) = state.as_mut() {
+            state = core::mem::replace(&mut ended.older, core::ptr::null_mut());
+            ended.owner.store(0, Release);
+        }
     }
 }
 
@@ -604,6 +656,9 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
             return false;
         }
+        if payload.len() > SMALL_BLOB && global::get().is_none_or(|g| g.file.reserve_first().is_err()) {
+            return false;
+        }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);
         let first = u64::from(kind::BLOB) << 56 | (what as u64) << 48 | payload.len() as u64;
         let position = state.producer.reserve(len, stack::pointer() as u64);
@@ -634,19 +689,13 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
 ///
 /// # Safety
 /// `thread` is this thread's state.
-pub unsafe fn deep(
-    thread: *mut ThreadState,
-    path: unsafe extern "C" fn(*mut u8),
-    argument: *mut u8,
-) {
+pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8), argument: *mut u8) {
     // SAFETY: by the caller's promise; the own stack is used by one path at a time.
     unsafe {
         let sp = stack::pointer();
         let state = &*thread;
         let known = (sp as u64) < state.stack_top && sp as u64 >= state.stack_low;
-        if known && sp - state.stack_low as usize > DEEP_PATH
-            || state.on_own_stack.swap(1, Relaxed) != 0
-        {
+        if known && sp - state.stack_low as usize > DEEP_PATH || state.on_own_stack.swap(1, Relaxed) != 0 {
             path(argument);
             return;
         }
@@ -659,11 +708,7 @@ pub unsafe fn deep(
 pub fn all(global: &Global) -> impl Iterator<Item = &'static ThreadState> + '_ {
     let count = global.state_count.load(Acquire).min(MAX_THREADS);
     // SAFETY: published states stay mapped.
-    global
-        .states
-        .iter()
-        .take(count)
-        .filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
+    global.states.iter().take(count).filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
 }
 
 /// Whether a thread owns the state now.

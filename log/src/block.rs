@@ -27,6 +27,8 @@ pub enum BlockKind {
     Window = 2,
     /// Stack nodes ([`crate::nodes::encode_nodes`]).
     Nodes = 3,
+    /// A part of a search for what is still reachable ([`crate::reach`]).
+    Reach = 4,
 }
 
 /// How the content is stored.
@@ -58,13 +60,7 @@ pub struct BlockHeader {
 
 impl BlockHeader {
     /// The header for stored content.
-    pub fn new(
-        kind: BlockKind,
-        codec: Codec,
-        seq: u64,
-        raw_len: u32,
-        stored: &[u8],
-    ) -> BlockHeader {
+    pub fn new(kind: BlockKind, codec: Codec, seq: u64, raw_len: u32, stored: &[u8]) -> BlockHeader {
         let mut header = BlockHeader {
             kind: kind as u8,
             codec: codec as u8,

@@ -162,6 +162,9 @@ pub struct Header {
     /// Blocks in the file after a clean end (so that a file cut between two of
     /// them is known); zero before.
     pub block_count: AtomicU64,
+    /// Fork children that could make no log. Counted by themselves, through the page
+    /// that they share with their parent.
+    pub children_without_log: AtomicU64,
 }
 
 /// Bits of [`Header::flags`].
@@ -253,6 +256,9 @@ pub mod node_kind {
     /// The walk ended here before the outermost frame; payload: why
     /// ([`super::truncation`]).
     pub const TRUNCATED: u32 = 2;
+    /// No frame, and only innermost: the program asked that blocks of this stack are
+    /// not called leaks.
+    pub const IGNORED: u32 = 32;
 }
 
 /// Why a walk ended early: payload of a [`node_kind::TRUNCATED`] node.
@@ -281,4 +287,5 @@ const _: () = {
     assert!(offset_of!(Header, calibration) == 104);
     assert!(offset_of!(Header, events_lost) == 136);
     assert!(offset_of!(Header, flags) == 192);
+    assert!(offset_of!(Header, children_without_log) == 208);
 };

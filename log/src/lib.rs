@@ -29,6 +29,7 @@ pub mod block;
 pub mod error;
 pub mod layout;
 pub mod nodes;
+pub mod reach;
 #[cfg(feature = "std")]
 pub mod reader;
 pub mod record;

@@ -45,7 +45,7 @@ pub mod kind {
     pub const REALLOC_END: u8 = 4;
     /// A mapping was made.
     pub const MAP: u8 = 5;
-    /// A mapping is about to be removed.
+    /// A mapping is about to be removed; of length 0: that failed.
     pub const UNMAP: u8 = 6;
     /// Anything rare ([`crate::blob`]).
     pub const BLOB: u8 = 7;

@@ -15,11 +15,11 @@
 
 use crate::record;
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-#[cfg(not(loom))]
-use core::sync::atomic::{AtomicU32, AtomicU64};
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Alignment that keeps the two ends of a ring out of each other's cache line.
 #[repr(C, align(64))]
@@ -44,6 +44,10 @@ pub struct RingHeader {
 /// Bytes at the end of a ring's room that a reservation may overshoot: nested
 /// writers each check for room before the interrupted one has reserved.
 pub const SLACK: u64 = 2 * record::MAX_RECORD;
+
+/// Least bytes of stack that a signal takes: the red zone and the saved
+/// registers (`struct rt_sigframe` without extended state).
+pub const SIGNAL_FRAME: u64 = 128 + 440;
 
 /// The producer's end. Lives in the thread's state; only the owning thread and
 /// signal handlers on it touch it.
@@ -79,6 +83,18 @@ impl Producer {
         self.limit
             .store(tail.wrapping_add(room.min(capacity - SLACK)), Relaxed);
         self.has_room()
+    }
+
+    /// Lets reservations begin below a position of a ring that was never full;
+    /// returns whether there is room now.
+    pub fn begin(&self, limit: u64) -> bool {
+        self.limit.store(limit, Relaxed);
+        self.has_room()
+    }
+
+    /// Position of the next record.
+    pub fn position(&self) -> u64 {
+        self.local_head.load(Relaxed)
     }
 
     /// Takes all room away: the owner asks why before its next record.
@@ -132,11 +148,11 @@ impl Producer {
     }
 
     /// After a `complete` that published nothing: whether the outermost writer is
-    /// gone. It is if it stood deeper in the stack than `sp` does: a handler that
-    /// interrupted it left by `longjmp`. On the same stack only, so `near` says
-    /// how far apart the two may be.
+    /// gone. It is if a handler's frame cannot lie between it and `sp`: a handler
+    /// that interrupted it left by `longjmp`. On the same stack only, so `near`
+    /// says how far apart the two may be.
     pub fn is_abandoned(&self, sp: u64, near: u64) -> bool {
-        let gone = self.outermost.load(Relaxed);
+        let gone = self.outermost.load(Relaxed).saturating_sub(SIGNAL_FRAME);
         sp >= gone && sp - gone < near
     }
 
@@ -146,6 +162,7 @@ impl Producer {
         self.writers.store(0, Relaxed);
         header.head.0.store(self.local_head.load(Relaxed), Release);
     }
+
 }
 
 /// `fetch_add` that is atomic towards signal handlers on the same thread only.

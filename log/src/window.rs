@@ -14,7 +14,11 @@
 //! number, in the order of its event; a later event names it by that. So a
 //! `free` costs one or two bytes, and a reader needs no map by address.
 
-use crate::varint::{In, Out};
+mod decode;
+mod encode;
+
+pub use decode::{Decoder, Events, decode};
+pub use encode::Encoder;
 
 /// Lifetime classes in [`Sum::lifetimes`].
 pub const LIFETIMES: usize = 8;
@@ -124,7 +128,8 @@ pub enum EventKind {
     UnmatchedFree = 7,
     /// A mapping was made. Fields: ptr, size, stack.
     Map = 8,
-    /// Addresses were unmapped. Fields: ptr, size.
+    /// Addresses were unmapped. Fields: ptr, size. Size 0: the last one of this
+    /// thread, which had this address, failed.
     Unmap = 9,
     /// A block from an earlier window was given to a reallocation that succeeded:
     /// it is gone (also if [`EventKind::Release`] said so before). Field: serial.
@@ -189,349 +194,6 @@ pub struct Event {
 /// Columns of the events.
 pub const COLUMNS: usize = 7;
 
-/// Encodes one window. The caller gives the buffers; nothing is allocated.
-#[derive(Debug)]
-pub struct Encoder<'a> {
-    columns: [Out<'a>; COLUMNS],
-    events: u64,
-    time: u64,
-    shift: u8,
-    ptr: u64,
-    serial: u64,
-}
-
-impl<'a> Encoder<'a> {
-    /// Begins the events of a window with the given head (its `start`,
-    /// `time_shift` and `first_serial` count). Each column takes at most 10
-    /// bytes an event.
-    pub fn new(head: &Head, columns: [&'a mut [u8]; COLUMNS]) -> Encoder<'a> {
-        Encoder {
-            columns: columns.map(Out::new),
-            events: 0,
-            time: head.start >> head.time_shift,
-            shift: head.time_shift,
-            ptr: 0,
-            serial: head.first_serial,
-        }
-    }
-
-    /// Serial that the next block made gets.
-    pub fn next_serial(&self) -> u64 {
-        self.serial
-    }
-
-    /// Appends an event; `serial` of those that make a block is ignored.
-    pub fn event(&mut self, event: &Event) {
-        let [kinds, times, threads, ptrs, sizes, stacks, serials] = &mut self.columns;
-        let kind = event.kind;
-        kinds.byte(kind as u8);
-        let time = event.time >> self.shift;
-        times.int(time.wrapping_sub(self.time) as i64);
-        self.time = time;
-        threads.uint(u64::from(event.thread));
-        if kind.is(HAS_PTR) {
-            ptrs.int(event.ptr.wrapping_sub(self.ptr) as i64);
-            self.ptr = event.ptr;
-        }
-        if kind.is(HAS_SIZE) {
-            sizes.uint(event.size);
-        }
-        if kind.is(HAS_STACK) {
-            stacks.uint(u64::from(event.stack));
-        }
-        if kind.is(HAS_SERIAL) {
-            serials.uint(self.serial.wrapping_sub(event.serial));
-        }
-        if kind.is(MAKES) {
-            self.serial += 1;
-        }
-        self.events += 1;
-    }
-
-    /// Writes the whole window to `out`. `sums` are in ascending order of stack.
-    /// Returns its length, `None` if any buffer was too small.
-    pub fn finish(
-        self,
-        head: &Head,
-        tails: &[Tail],
-        sums: impl Iterator<Item = Sum> + Clone,
-        blobs: &[u8],
-        out: &mut [u8],
-    ) -> Option<usize> {
-        let mut out = Out::new(out);
-        encode_head(head, &mut out);
-        out.uint(tails.len() as u64);
-        for tail in tails {
-            out.uint(u64::from(tail.ring));
-            out.uint(tail.tail);
-            out.uint(u64::from(tail.thread));
-            out.uint(tail.last_alloc);
-        }
-        encode_sums(sums, &mut out);
-        out.uint(self.events);
-        for column in &self.columns {
-            let len = column.finish()?;
-            out.uint(len as u64);
-            out.bytes(column.written());
-        }
-        out.bytes(blobs);
-        out.finish()
-    }
-}
-
-fn encode_head(head: &Head, out: &mut Out<'_>) {
-    let t = &head.totals;
-    out.byte(head.time_shift);
-    out.byte(u8::from(head.ends_at_peak));
-    for value in [
-        head.start,
-        head.end.wrapping_sub(head.start),
-        head.first_serial,
-        t.allocations,
-        t.frees,
-        t.reallocations,
-        t.allocated_bytes,
-        t.temporary,
-        t.unmatched_frees,
-        t.missed_frees,
-        head.live_blocks,
-        head.live_bytes,
-        head.max_live_bytes,
-    ] {
-        out.uint(value);
-    }
-}
-
-/// Sums as columns: stack deltas, allocations, reallocations, bytes, temporary,
-/// then for each sum a byte with a bit per non-zero lifetime class and the counts.
-fn encode_sums(sums: impl Iterator<Item = Sum> + Clone, out: &mut Out<'_>) {
-    out.uint(sums.clone().count() as u64);
-    let mut last = 0u32;
-    for sum in sums.clone() {
-        out.uint(u64::from(sum.stack.wrapping_sub(last)));
-        last = sum.stack;
-    }
-    for field in [
-        |s: &Sum| s.allocations,
-        |s: &Sum| s.reallocations,
-        |s: &Sum| s.bytes,
-        |s: &Sum| s.temporary,
-    ] {
-        for sum in sums.clone() {
-            out.uint(field(&sum));
-        }
-    }
-    for sum in sums {
-        let mut mask = 0u8;
-        for (class, &count) in sum.lifetimes.iter().enumerate() {
-            mask |= u8::from(count != 0) << class;
-        }
-        out.byte(mask);
-        for &count in sum.lifetimes.iter().filter(|&&count| count != 0) {
-            out.uint(u64::from(count));
-        }
-    }
-}
-
-/// A window, decoded far enough to be read; events are decoded one by one.
-#[derive(Clone, Debug)]
-pub struct Decoder<'a> {
-    /// The head.
-    pub head: Head,
-    rest: In<'a>,
-}
-
-/// Reads a window's head; the parts must then be taken in order:
-/// [`Decoder::tails`], [`Decoder::sums`], [`Decoder::events`].
-pub fn decode(payload: &[u8]) -> Option<Decoder<'_>> {
-    let mut input = In::new(payload);
-    let time_shift = input.byte()?;
-    let ends_at_peak = input.byte()? & 1 != 0;
-    if time_shift > 40 {
-        return None;
-    }
-    let start = input.uint()?;
-    let end = start.wrapping_add(input.uint()?);
-    let first_serial = input.uint()?;
-    let totals = Totals {
-        allocations: input.uint()?,
-        frees: input.uint()?,
-        reallocations: input.uint()?,
-        allocated_bytes: input.uint()?,
-        temporary: input.uint()?,
-        unmatched_frees: input.uint()?,
-        missed_frees: input.uint()?,
-    };
-    let head = Head {
-        start,
-        end,
-        time_shift,
-        ends_at_peak,
-        first_serial,
-        totals,
-        live_blocks: input.uint()?,
-        live_bytes: input.uint()?,
-        max_live_bytes: input.uint()?,
-    };
-    Some(Decoder { head, rest: input })
-}
-
-impl<'a> Decoder<'a> {
-    /// Calls `each` for every ring's tail.
-    pub fn tails(&mut self, mut each: impl FnMut(Tail)) -> Option<()> {
-        for _ in 0..self.rest.uint()? {
-            each(Tail {
-                ring: self.rest.u32()?,
-                tail: self.rest.uint()?,
-                thread: self.rest.u32()?,
-                last_alloc: self.rest.uint()?,
-            });
-        }
-        Some(())
-    }
-
-    /// The sums, through `make_room(count)` that gives the place to put them;
-    /// it may refuse a count it finds absurd.
-    pub fn sums<'s>(
-        &mut self,
-        make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>,
-    ) -> Option<()> {
-        let count = usize::try_from(self.rest.uint()?).ok()?;
-        // Six bytes a sum at least: a count beyond that is damage.
-        if count > self.rest.rest().len() / 6 {
-            return None;
-        }
-        let sums = make_room(count)?;
-        let input = &mut self.rest;
-        let mut stack = 0u32;
-        for sum in sums.iter_mut() {
-            stack = stack.wrapping_add(input.u32()?);
-            sum.stack = stack;
-        }
-        for sum in sums.iter_mut() {
-            sum.allocations = input.uint()?;
-        }
-        for sum in sums.iter_mut() {
-            sum.reallocations = input.uint()?;
-        }
-        for sum in sums.iter_mut() {
-            sum.bytes = input.uint()?;
-        }
-        for sum in sums.iter_mut() {
-            sum.temporary = input.uint()?;
-        }
-        for sum in sums.iter_mut() {
-            let mask = input.byte()?;
-            for (class, slot) in sum.lifetimes.iter_mut().enumerate() {
-                *slot = if mask >> class & 1 != 0 {
-                    input.u32()?
-                } else {
-                    0
-                };
-            }
-        }
-        Some(())
-    }
-
-    /// The events; afterwards [`Events::blobs`].
-    pub fn events(mut self) -> Option<Events<'a>> {
-        let count = self.rest.uint()?;
-        let mut columns = [In::new(&[]); COLUMNS];
-        for column in &mut columns {
-            let len = usize::try_from(self.rest.uint()?).ok()?;
-            *column = In::new(self.rest.bytes(len)?);
-        }
-        Some(Events {
-            columns,
-            left: count,
-            time: self.head.start >> self.head.time_shift,
-            shift: self.head.time_shift,
-            ptr: 0,
-            serial: self.head.first_serial,
-            blobs: self.rest,
-            damaged: false,
-        })
-    }
-}
-
-/// Iterator over a window's events.
-#[derive(Clone, Debug)]
-pub struct Events<'a> {
-    columns: [In<'a>; COLUMNS],
-    left: u64,
-    time: u64,
-    shift: u8,
-    ptr: u64,
-    serial: u64,
-    blobs: In<'a>,
-    damaged: bool,
-}
-
-impl<'a> Events<'a> {
-    /// Whether the iteration ended before the announced number of events.
-    pub fn damaged(&self) -> bool {
-        self.damaged
-    }
-
-    /// The blobs of the window.
-    pub fn blobs(&self) -> impl Iterator<Item = crate::blob::Blob<'a>> + use<'a> {
-        let mut input = self.blobs;
-        core::iter::from_fn(move || crate::blob::Blob::decode(&mut input))
-    }
-
-    #[inline]
-    fn take(&mut self) -> Option<Event> {
-        let [kinds, times, threads, ptrs, sizes, stacks, serials] = &mut self.columns;
-        let kind = EventKind::from_raw(kinds.byte()?)?;
-        self.time = self.time.wrapping_add(times.int()? as u64);
-        let mut event = Event {
-            kind,
-            thread: threads.u32()?,
-            stack: 0,
-            time: self.time << self.shift,
-            ptr: 0,
-            size: 0,
-            serial: 0,
-        };
-        if kind.is(HAS_PTR) {
-            self.ptr = self.ptr.wrapping_add(ptrs.int()? as u64);
-            event.ptr = self.ptr;
-        }
-        if kind.is(HAS_SIZE) {
-            event.size = sizes.uint()?;
-        }
-        if kind.is(HAS_STACK) {
-            event.stack = stacks.u32()?;
-        }
-        if kind.is(HAS_SERIAL) {
-            event.serial = self.serial.wrapping_sub(serials.uint()?);
-        }
-        if kind.is(MAKES) {
-            event.serial = self.serial;
-            self.serial = self.serial.wrapping_add(1);
-        }
-        Some(event)
-    }
-}
-
-impl Iterator for Events<'_> {
-    type Item = Event;
-
-    #[inline]
-    fn next(&mut self) -> Option<Event> {
-        if self.left == 0 {
-            return None;
-        }
-        self.left -= 1;
-        let event = self.take();
-        if event.is_none() {
-            self.left = 0;
-            self.damaged = true;
-        }
-        event
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -540,15 +202,7 @@ mod tests {
     use std::vec::Vec;
 
     fn event() -> impl Strategy<Value = Event> {
-        (
-            0u8..=10,
-            any::<u32>(),
-            any::<u32>(),
-            0u64..1 << 40,
-            any::<u64>(),
-            any::<u64>(),
-            any::<u32>(),
-        )
+        (0u8..=10, any::<u32>(), any::<u32>(), 0u64..1 << 40, any::<u64>(), any::<u64>(), any::<u32>())
             .prop_map(|(kind, thread, stack, time, ptr, size, serial)| Event {
                 kind: EventKind::from_raw(kind).unwrap(),
                 thread,
@@ -561,20 +215,16 @@ mod tests {
     }
 
     fn sum() -> impl Strategy<Value = Sum> {
-        (
-            any::<u32>(),
-            any::<u64>(),
-            any::<u32>(),
-            any::<[u32; LIFETIMES]>(),
-        )
-            .prop_map(|(stack, bytes, allocations, lifetimes)| Sum {
+        (any::<u32>(), any::<u64>(), any::<u32>(), any::<[u32; LIFETIMES]>()).prop_map(
+            |(stack, bytes, allocations, lifetimes)| Sum {
                 stack,
                 allocations: u64::from(allocations),
                 reallocations: 3,
                 bytes,
                 temporary: 1,
                 lifetimes,
-            })
+            },
+        )
     }
 
     proptest! {

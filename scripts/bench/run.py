@@ -37,7 +37,7 @@ def options():
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (default 5)")
     parser.add_argument("--lib", metavar="PATH", help="libleak.so (default: build it)")
     parser.add_argument("--bin", metavar="PATH", help="the leak command (default: build it)")
-    parser.add_argument("--no-build", action="store_true", help="measure what target/release holds")
+    parser.add_argument("--no-build", action="store_true", help="measure what target/ holds")
     parser.add_argument("--format", choices=["text", "markdown", "json"], default="text")
     parser.add_argument("--counts", action="store_true",
                         help="also count instructions per pair (perf, else callgrind): slow, steady")
@@ -68,12 +68,11 @@ def built(chosen):
     """The library and the command, built where none was given; None where absent."""
     if not (chosen.lib and chosen.bin) and not chosen.no_build:
         say("building leak")
-        if subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "leak-interposer",
-                           "-p", "leak-cli"], cwd=ROOT).returncode:
+        if subprocess.run([os.path.join(ROOT, "scripts", "build")], cwd=ROOT).returncode:
             sys.exit("bench: the build failed; --no-build measures what is there")
     found = []
-    for given, default in ((chosen.lib, "libleak.so"), (chosen.bin, "leak")):
-        path = os.path.abspath(given or os.path.join(TARGET, "release", default))
+    for given, default in ((chosen.lib, "release/libleak.so"), (chosen.bin, "command/leak")):
+        path = os.path.abspath(given or os.path.join(TARGET, default))
         if given and not os.path.exists(path):
             sys.exit(f"bench: {path}: no such file")
         found.append(path if os.path.exists(path) else None)

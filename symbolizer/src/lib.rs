@@ -12,6 +12,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod data;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -25,10 +26,11 @@ mod scope;
 mod symbolize;
 mod symtab;
 
+pub use data::{Variable, variables};
 pub use demangle::demangle;
 pub use files::{FileData, FileSource, Wanted};
 pub use local::LocalFiles;
 pub use perf_map::PerfMap;
 pub use problem::Problem;
 pub use request::{Detail, Frame, Module, Options, Request, Symbols};
-pub use symbolize::symbolize;
+pub use symbolize::{handles_panics, symbolize};

@@ -77,8 +77,18 @@ fn pick(request: &Request, addresses: &[u64], answer: &Answer) -> Symbols {
     }
 }
 
-/// A module whose files bring a library to panic costs its own frames only. (In a program that
-/// is built to abort on panics this is no help; the libraries are written not to panic.)
+/// Modules that are worked on under [`guarded`].
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a panic at this moment is one that [`symbolize`] turns into a [`Problem`]. A panic
+/// hook need not tell of it.
+pub fn handles_panics() -> bool {
+    GUARDED.load(Ordering::Relaxed) > 0
+}
+
+/// A module whose files bring a library to panic costs its own frames only. The libraries are
+/// written not to panic; but what they read is not of our making. (No help in a program that is
+/// built to abort on panics.)
 fn guarded(
     module: &Module,
     addresses: &[u64],
@@ -87,7 +97,10 @@ fn guarded(
     done: &(dyn Fn(usize) + Sync),
 ) -> Answer {
     let work = || module::symbolize(module, addresses, options, files, done);
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    GUARDED.fetch_add(1, Ordering::Relaxed);
+    let answer = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.fetch_sub(1, Ordering::Relaxed);
+    answer.unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -315,3 +315,42 @@ fn a_debug_directory_that_is_missing_is_no_problem() {
     let shop = Workshop::with_app();
     shop.expect_all("app", shop.probe("app"), &debug_dir("/nowhere".into()));
 }
+
+/// The disk, but for one file, on which it panics as a library might on another's contents.
+struct Panicking(PathBuf);
+
+impl FileSource for Panicking {
+    fn candidates(&self, wanted: &Wanted<'_>) -> Vec<PathBuf> {
+        LocalFiles::new(&Options::default()).candidates(wanted)
+    }
+
+    fn open(&self, place: &Path) -> io::Result<FileData> {
+        assert!(place != self.0, "index out of bounds in {}", place.display());
+        LocalFiles::new(&Options::default()).open(place)
+    }
+}
+
+#[test]
+fn a_module_on_which_a_library_panics_costs_its_own_names_only() {
+    let shop = Workshop::with_app();
+    let bad = shop.path("bad");
+    fs::copy(shop.path("app"), &bad).unwrap();
+    let address = shop.probe("app");
+    let requests = [&bad, &shop.path("app"), &bad].map(|path| Request {
+        module: Module {
+            path: path.clone(),
+            build_id: None,
+        },
+        addresses: vec![address],
+    });
+    let answers = symbolize(&requests, &Options::default(), &Panicking(bad.clone()), &|_| {});
+    expect_program_frames(&answers[1].frames[0]);
+    for answer in [&answers[0], &answers[2]] {
+        assert_eq!(answer.frames, [[]]);
+        let told = answer.problem.as_ref().unwrap().to_string();
+        assert!(
+            told.contains("/bad: the symbolizer failed") && told.contains("index out of bounds"),
+            "{told}"
+        );
+    }
+}

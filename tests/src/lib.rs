@@ -22,11 +22,12 @@
 
 pub mod bytes;
 pub mod compile;
+pub mod plenty;
 pub mod report;
 pub mod run;
 pub mod tools;
 
-pub use compile::Program;
+pub use compile::{Program, sources};
 pub use report::{Report, Sums, Totals};
 pub use run::{Outcome, Run};
 

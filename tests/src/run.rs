@@ -471,3 +471,22 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> 
 fn text(bytes: &mpsc::Receiver<Vec<u8>>) -> String {
     String::from_utf8_lossy(&bytes.recv().unwrap_or_default()).into_owned()
 }
+
+/// A shell line in a mount namespace of its own, with `$RUN` set to preload libleak.
+pub fn in_namespace(line: &str, arguments: &[&Path], folder: &Path) -> std::process::Output {
+    Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-ec",
+            line,
+            "sh",
+        ])
+        .args(arguments)
+        .env("LIBLEAK", tools::library())
+        .current_dir(folder)
+        .output()
+        .expect("unshare of util-linux")
+}

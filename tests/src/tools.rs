@@ -1,8 +1,9 @@
 //! Where the two products under test are.
 //!
-//! Order: `LEAK_TEST_LIB` and `LEAK_TEST_BIN`; then `release/` beside the running
-//! test's own profile folder; then `target/release` of the workspace. Nothing is
-//! built here, so that a test never measures a stale mix of profiles unasked.
+//! Order: `LEAK_TEST_LIB` and `LEAK_TEST_BIN`; then `release/libleak.so` and `command/leak`
+//! beside the running test's own profile folder; then those in `target/` of the workspace.
+//! Nothing is built here (`scripts/build` does), so that a test never measures a stale mix of
+//! profiles unasked.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,13 +11,13 @@ use std::sync::OnceLock;
 /// `libleak.so`.
 pub fn library() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| find("LEAK_TEST_LIB", "libleak.so"))
+    FOUND.get_or_init(|| find("LEAK_TEST_LIB", "release/libleak.so"))
 }
 
 /// The command `leak`.
 pub fn leak() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| find("LEAK_TEST_BIN", "leak"))
+    FOUND.get_or_init(|| find("LEAK_TEST_BIN", "command/leak"))
 }
 
 /// `target/` of this build: the programs' cache lives there.
@@ -40,16 +41,16 @@ fn find(variable: &str, name: &str) -> PathBuf {
         return path.canonicalize().unwrap_or(path);
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../target/release")
+        .join("../target")
         .join(name);
-    let beside = target().join("release").join(name);
+    let beside = target().join(name);
     for candidate in [&beside, &workspace] {
         if let Ok(path) = candidate.canonicalize() {
             return path;
         }
     }
     panic!(
-        "{name} is neither at {} nor at {}: build it first (cargo build --release), or set {variable}",
+        "{name} is neither at {} nor at {}: build it first (scripts/build), or set {variable}",
         beside.display(),
         workspace.display()
     );

@@ -1,7 +1,8 @@
 //! Processes that make processes: each has its own log, with its own leaks.
 
 use leak_tests::report::Report;
-use leak_tests::{Program, Run};
+use leak_tests::run::open_to_all;
+use leak_tests::{Program, Run, root_or_skip};
 use std::path::PathBuf;
 
 fn some_child() -> PathBuf {
@@ -340,4 +341,38 @@ fn handlers_of_fork_that_allocate_are_recorded_on_their_side() {
         .collect();
     assert_eq!(raw.len(), 1, "a child made past libc has a log of its own");
     assert_eq!(raw[0].within("raw_keeps").blocks, 5);
+}
+
+#[test]
+fn a_child_without_the_rights_to_its_log_s_place_writes_elsewhere_or_is_counted() {
+    if !root_or_skip("another user") {
+        return;
+    }
+    // The pattern names a file in the closed directory, then the directory itself.
+    for pattern in ["%p.leak", ""] {
+        let closed = tempfile::tempdir().expect("a directory");
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        open_to_all(elsewhere.path());
+        // One child is written elsewhere, the other nowhere.
+        let outcome = Run::program("child_without_rights")
+            .arg("both")
+            .inside(closed.path())
+            .env("LEAK_LOG", closed.path().join(pattern))
+            .env("TMPDIR", elsewhere.path())
+            .under_leak();
+        assert_eq!(
+            (outcome.status.code(), outcome.stdout.as_str()),
+            (Some(0), "over\n")
+        );
+        let parents = leak_tests::run::logs_in(closed.path());
+        let children = leak_tests::run::logs_in(elsewhere.path());
+        assert_eq!((parents.len(), children.len()), (1, 1), "{pattern:?}");
+        let kept = Report::of(&children[0]).within("child_keeps");
+        assert_eq!((kept.blocks, kept.bytes), (4, 224));
+        let parent = Report::of(&parents[0]);
+        assert_eq!(parent.within("parent_keeps").blocks, 3);
+        assert_eq!(parent.number("loss.children_without_log"), 1);
+        let notes = parent.0["loss"]["notes"].to_string();
+        assert!(notes.contains("a fork child could make no log"), "{notes}");
+    }
 }

@@ -349,6 +349,38 @@ fn mappings_are_passed_through_and_are_no_blocks() {
     assert_eq!(run("200").totals_beyond(&run("0")), Totals::default());
 }
 
+/// Mappings and their bytes at the end, beyond those of a program that does nothing.
+fn mapped(what: &str, count: &str) -> (u64, u64) {
+    let of = |what: &str| {
+        let report = Run::program("mappings_exact")
+            .args([what, count])
+            .checked()
+            .report();
+        (
+            report.number("totals.mappings"),
+            report.number("totals.mapped_bytes"),
+        )
+    };
+    let (base, own) = (of("nothing"), of(what));
+    (own.0 - base.0, own.1 - base.1)
+}
+
+#[test]
+fn mappings_and_the_break_are_exact_also_where_a_call_fails() {
+    const PAGE: u64 = 4096;
+    assert_eq!(mapped("map", "50").1, 50 * 3 * PAGE);
+    assert_eq!(mapped("unmap", "50"), (1, 3 * PAGE));
+    assert_eq!(mapped("remap", "50").1, 50 * 5 * PAGE);
+    assert_eq!(mapped("brk", "50").1, 49 * PAGE);
+}
+
+#[test]
+fn mappings_that_threads_make_and_remove_at_once_are_exact() {
+    for _ in 0..3 {
+        assert_eq!(mapped("threads", "20000").1, 4 * 4096);
+    }
+}
+
 #[test]
 fn operators_new_and_delete_are_counted_once() {
     let run = |rounds: &str| Run::program("operators").arg(rounds);

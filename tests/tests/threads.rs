@@ -139,6 +139,21 @@ fn names_of_threads_are_in_the_log() {
 }
 
 #[test]
+fn names_that_others_gave_or_that_came_early_are_in_the_log() {
+    let report = Run::program("threads_named").checked().report();
+    let threads = report.0["process"]["threads"].as_array().expect("threads");
+    let mut names: Vec<&str> = threads
+        .iter()
+        .filter_map(|thread| thread["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["chief", "early", "later"]);
+    // A thread without a name of its own has the program's.
+    let report = Run::program("plenty").arg("10").checked().report();
+    assert_eq!(report.0["process"]["threads"][0]["name"], "plenty");
+}
+
+#[test]
 fn threads_on_the_smallest_stacks_survive() {
     let report = Run::program("small_stacks")
         .arg("100000")
@@ -174,10 +189,7 @@ fn stacks_that_threads_add_to_the_table_at_once_are_whole() {
         let mut blocks = 0;
         for site in report.sites_within("down") {
             let number = |field: &str| site[field].as_u64().expect("a count");
-            let frames = leak_tests::report::functions(site)
-                .iter()
-                .filter(|name| **name == "down")
-                .count();
+            let frames = leak_tests::report::functions(site).iter().filter(|name| **name == "down").count();
             let asked = number("allocated_bytes") / number("allocations") / 16;
             assert_eq!(frames as u64, asked, "round {round}: {site}");
             blocks += number("allocations");

@@ -4,13 +4,16 @@
 use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
-use heap::{Ending, Profile, StopReason};
+use heap::patterns::Wrong;
+use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
 use serde::Serialize;
 use serde::ser::Serializer;
+use serde_json::ser::Formatter;
 
 use super::loss::Loss;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
+use super::reach::{self, Named, class_name};
 use super::view::View;
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
@@ -28,8 +31,10 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     processes: Vec<Process<'a>>,
     totals: Totals,
+    leaks: Option<Leaks>,
     loss: LossAccount<'a>,
     modules: Vec<Module>,
+    bad_frees: Vec<BadFree<'a>>,
     sites: Sites<'a>,
 }
 
@@ -75,13 +80,56 @@ struct Totals {
     temporary: u64,
     mappings: u64,
     mapped_bytes: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     sites: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Amount {
+    blocks: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct ByClass {
+    unreachable: Amount,
+    indirect: Amount,
+    possible: Amount,
+    reachable: Amount,
+}
+
+#[derive(Serialize)]
+struct Leaks {
+    #[serde(flatten)]
+    classes: ByClass,
+    not_judged: Amount,
+    processes: u64,
+    search_ns: u64,
+    searched_bytes: u64,
+    remarks: Vec<String>,
+}
+
+/// A step of a chain of pointers.
+#[derive(Serialize)]
+struct PathStep<'a> {
+    kind: &'static str,
+    name: Option<&'a str>,
+    module: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    object: Option<&'a str>,
+    offset: Option<u64>,
+    address: u64,
+    size: u64,
+    thread: Option<u32>,
 }
 
 #[derive(Serialize)]
 struct LossAccount<'a> {
     events_lost: u64,
     unwinds_truncated: u64,
+    children_without_log: u64,
     unmatched_frees: u64,
     inherited_frees: u64,
     missed_frees: u64,
@@ -133,11 +181,44 @@ struct Site<'a> {
     peak_blocks: u64,
     peak_bytes: u64,
     temporary: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     threads: u64,
     stacks: u64,
     processes: u64,
+    class: Option<&'static str>,
+    classes: Option<ByClass>,
+    retained_blocks: u64,
+    retained_bytes: u64,
+    path: Vec<PathStep<'a>>,
+    pattern: Option<JsonPattern>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonPattern {
+    kind: &'static str,
+    description: String,
+    advice: &'static str,
+}
+
+#[derive(Serialize)]
+struct BadFree<'a> {
+    kind: &'static str,
+    pid: u32,
+    thread: u32,
+    time_ns: u64,
+    address: u64,
+    size: Option<u64>,
+    given_size: Option<u64>,
+    made_by: Option<&'static str>,
+    freed_by: &'static str,
+    description: String,
+    advice: &'static str,
+    freed_here: Vec<JsonFrame<'a>>,
+    freed_before: Vec<JsonFrame<'a>>,
+    made: Vec<JsonFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -170,15 +251,41 @@ pub fn print(
     names: &Names,
     options: &Options,
 ) -> io::Result<()> {
-    serde_json::to_writer(out, &report(view, loss, names, options)).map_err(io::Error::from)
+    let mut serializer = serde_json::Serializer::with_formatter(out, Lines::default());
+    report(view, loss, names, options)
+        .serialize(&mut serializer)
+        .map_err(io::Error::from)
 }
 
-fn report<'a>(
-    view: &'a View<'a>,
-    loss: &'a Loss,
-    names: &'a Names,
-    options: &Options,
-) -> Report<'a> {
+/// Compact, but for a line break before each element of the report's own arrays: a site is a
+/// line, which `grep`, `diff` and a pager can work with.
+#[derive(Default)]
+struct Lines {
+    depth: u32,
+}
+
+impl Formatter for Lines {
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        out.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        out.write_all(b"}")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(match (first, self.depth) {
+            (true, 1) => b"\n",
+            (false, 1) => b",\n",
+            (true, _) => b"",
+            (false, _) => b",",
+        })
+    }
+}
+
+fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
     let first = processes.first().cloned();
     if processes.len() == 1 {
@@ -208,8 +315,10 @@ fn report<'a>(
         process: first,
         processes,
         totals: totals(view),
+        leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
+        bad_frees: bad_frees(view, names),
         sites: Sites { view, names },
     }
 }
@@ -230,27 +339,24 @@ fn totals(view: &View<'_>) -> Totals {
         peak_bytes: sums.peak_bytes,
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
-        mappings: view
-            .profiles
-            .iter()
-            .map(|profile| profile.totals.mappings)
-            .sum(),
+        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
         mapped_bytes: view
             .profiles
             .iter()
             .map(|profile| profile.totals.mapped_bytes.0)
             .sum(),
+        ignored_blocks: sums.ignored_blocks,
+        ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
     }
 }
 
 fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
-    let disagreements = profiles
-        .iter()
-        .flat_map(|profile| &profile.loss.disagreements);
+    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
+        children_without_log: loss.children_without_log,
         unmatched_frees: loss.unmatched_frees,
         inherited_frees: loss.inherited_frees,
         missed_frees: loss.missed_frees,
@@ -363,6 +469,36 @@ fn stop(reason: StopReason) -> &'static str {
     }
 }
 
+fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
+    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
+        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
+    });
+    all.map(|(number, pid, free)| {
+        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let known = free.wrong != Wrong::Unmatched;
+        BadFree {
+            kind: free.wrong.name(),
+            pid,
+            thread: free.thread.0,
+            time_ns: free.time.0,
+            address: free.ptr,
+            size: known.then_some(free.size.0),
+            given_size: match free.wrong {
+                Wrong::Size { given } => Some(given.0),
+                _ => None,
+            },
+            made_by: known.then(|| free.made_by.makes()),
+            freed_by: free.freed_by.frees(),
+            description: free.to_string(),
+            advice: free.advice(),
+            freed_here: frames(free.here),
+            freed_before: frames(free.freed),
+            made: frames(free.made),
+        }
+    })
+    .collect()
+}
+
 impl<'a> From<page::Site<'a>> for Site<'a> {
     fn from(site: page::Site<'a>) -> Site<'a> {
         let figures = &site.figures;
@@ -375,13 +511,74 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             peak_blocks: figures.peak_blocks,
             peak_bytes: figures.peak_bytes.0,
             temporary: figures.temporary,
+            ignored_blocks: figures.ignored_blocks,
+            ignored_bytes: figures.ignored_bytes.0,
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
+            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
+            classes: site.reach.map(|reach| by_class(&reach.classes)),
+            retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
+            retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
+            path: site.path.iter().map(PathStep::from).collect(),
+            pattern: site.pattern.map(|pattern| JsonPattern {
+                kind: pattern.name(),
+                description: pattern.to_string(),
+                advice: pattern.advice(),
+            }),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }
     }
+}
+
+impl<'a> From<&'a Named> for PathStep<'a> {
+    fn from(step: &'a Named) -> PathStep<'a> {
+        PathStep {
+            kind: step.kind.name(),
+            name: step.name.as_deref(),
+            module: step.module.as_deref(),
+            file: step.file.as_deref(),
+            line: step.line,
+            object: step.object.as_deref(),
+            offset: step.offset,
+            address: step.address,
+            size: step.size,
+            thread: step.thread.as_ref().map(|(tid, _)| *tid),
+        }
+    }
+}
+
+fn by_class(classes: &Classes) -> ByClass {
+    let amount = |class| Amount::from(classes.of(class));
+    ByClass {
+        unreachable: amount(Class::Unreachable),
+        indirect: amount(Class::Indirect),
+        possible: amount(Class::Possible),
+        reachable: amount(Class::Reachable),
+    }
+}
+
+impl From<Tally> for Amount {
+    fn from(tally: Tally) -> Amount {
+        Amount {
+            blocks: tally.blocks,
+            bytes: tally.bytes.0,
+        }
+    }
+}
+
+/// `None` if it is known of no process.
+fn leaks(view: &View<'_>) -> Option<Leaks> {
+    let sums = reach::Sums::of(view.profiles);
+    (sums.known > 0 || !sums.remarks.is_empty()).then(|| Leaks {
+        classes: by_class(&sums.classes),
+        not_judged: sums.unjudged.into(),
+        processes: sums.known,
+        search_ns: sums.ns,
+        searched_bytes: sums.scanned,
+        remarks: sums.remarks,
+    })
 }
 
 impl<'a> From<&Frame<'a>> for JsonFrame<'a> {

@@ -18,8 +18,8 @@ pub struct Loaded {
     pub problems: Vec<String>,
 }
 
-/// Reads logs and directories of logs.
-pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
+/// Reads logs and directories of logs. Sites that `keep` refuses are forgotten at once.
+pub fn logs(given: &[PathBuf], keep: heap::KeepSite<'_>, progress: &Progress) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = Vec::new();
     for path in given {
@@ -43,6 +43,7 @@ pub fn logs(given: &[PathBuf], progress: &Progress) -> Loaded {
     };
     let options = heap::Options {
         progress: Some(&tell),
+        keep: Some(keep),
         ..heap::Options::default()
     };
     for result in heap::replay_all(&paths, &options) {

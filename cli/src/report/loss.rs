@@ -12,6 +12,8 @@ pub struct Loss {
     /// As in [`heap::Loss`].
     pub unwinds_truncated: u64,
     /// As in [`heap::Loss`].
+    pub children_without_log: u64,
+    /// As in [`heap::Loss`].
     pub unmatched_frees: u64,
     /// As in [`heap::Loss`].
     pub inherited_frees: u64,
@@ -58,8 +60,7 @@ impl Loss {
             all.head_mismatches += loss.head_mismatches;
             all.unknown_blocks += loss.unknown_blocks;
             all.peak_is_exact &= loss.peak_is_exact;
-            all.damage
-                .extend(loss.damage.iter().map(ToString::to_string));
+            all.damage.extend(loss.damage.iter().map(ToString::to_string));
             all.captures += profile.totals.allocations + profile.totals.reallocations;
             if let Ending::Stopped { reason } = profile.process.ending {
                 all.stopped
@@ -70,6 +71,17 @@ impl Loss {
                     "process {}: a library was loaded with RTLD_DEEPBIND: its calls of malloc may bypass the hooks",
                     profile.process.pid
                 ));
+            }
+            if loss.children_without_log > 0 {
+                let children = match loss.children_without_log {
+                    1 => "a fork child".to_owned(),
+                    number => format!("{} fork children", count(number)),
+                };
+                all.note(format!(
+                    "process {}: {children} could make no log: what happened there is in no report",
+                    profile.process.pid
+                ));
+                all.children_without_log += loss.children_without_log;
             }
             for note in &loss.notes {
                 all.note(note.clone());
@@ -119,10 +131,7 @@ impl Loss {
                     count(all),
                     percent(self.unwinds_truncated, all)
                 ),
-                _ => format!(
-                    "{} cut short",
-                    counted(self.unwinds_truncated, "captured stack")
-                ),
+                _ => format!("{} cut short", counted(self.unwinds_truncated, "captured stack")),
             },
         );
         say(
@@ -176,9 +185,7 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Filtered => "recording stopped: a system-call filter was in force",
         StopReason::Stacks => "recording stopped: the table of stacks is full",
         StopReason::Stuck => "recording stopped: a thread held the recorder up for too long",
-        StopReason::AddressSpace => {
-            "nothing recorded: the limit of the address space (ulimit -v) is below 320 MiB"
-        }
+        StopReason::AddressSpace => "nothing recorded: the limit of the address space (ulimit -v) is below 320 MiB",
         StopReason::None => "recording stopped",
     }
 }

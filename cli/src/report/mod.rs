@@ -1,24 +1,28 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod named;
 mod names;
 mod page;
 mod progress;
+mod reach;
 mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Ending, Profile};
+use heap::{Ending, Figures, Profile};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
@@ -32,6 +36,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -63,6 +68,8 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// The classes that count; all if there are none.
+    pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
     /// Whether sites that have none of the subject are left out.
@@ -95,6 +102,7 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
                 Subject::End => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
@@ -114,20 +122,45 @@ impl From<&ReportFlags> for Options {
 }
 
 impl Options {
+    /// Whether a site has any of what the report is about.
+    fn shows(&self, figures: &Figures) -> bool {
+        if !self.only_present {
+            return true;
+        }
+        match (self.subject, self.sort) {
+            (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
+            (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
+            (Subject::End, Sort::Allocations | Sort::Allocated) => {
+                figures.allocations + figures.reallocations > 0
+            }
+            (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+        }
+    }
+
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    pub fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            kinds: None,
             sort: Sort::Bytes,
             only_present: true,
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }
@@ -136,10 +169,9 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let written =
-        write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
+    let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
     match written {
         // Who reads no further wants no more.
@@ -149,13 +181,22 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    Ok(loaded.problems.is_empty())
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let mut well = loaded.problems.is_empty();
+    for profile in unknown.filter(|_| options.kinds.is_some()) {
+        eprintln!(
+            "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
+            profile.path.display()
+        );
+        well = false;
+    }
+    Ok(well)
 }
 
-/// Reads logs; the bar appears only if that takes long.
-pub fn load(logs: &[PathBuf]) -> Loaded {
+/// Reads logs for a report; the bar appears only if that takes long.
+pub fn load(logs: &[PathBuf], options: &Options) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &progress);
+    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
     progress.clear();
     loaded
 }
@@ -191,6 +232,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -204,6 +246,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }
@@ -221,9 +264,7 @@ fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'s
     programs.sort_unstable();
     programs.dedup();
     let files = LocalFiles::new(&options.symbols);
-    let modules = programs
-        .into_iter()
-        .filter_map(|number| names.module(number));
+    let modules = programs.into_iter().filter_map(|number| names.module(number));
     modules
         .filter_map(|known| {
             let allocator = builtin::find(&known.module, &files)?;
@@ -236,6 +277,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
     text::Page {
         processes: view.profiles.iter().map(process).collect(),
         sums: Sums::of(view.profiles),
+        reach: reach::Sums::of(view.profiles),
         peak_time: match view.profiles {
             [only] => Some(only.totals.peak_time),
             _ => None,
@@ -322,10 +364,7 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
 
     let mut hints = Vec::new();
     let mut plain = Vec::new();
-    for known in without_lines
-        .iter()
-        .filter_map(|(path, _)| names.by_path(path))
-    {
+    for known in without_lines.iter().filter_map(|(path, _)| names.by_path(path)) {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)

@@ -1,7 +1,7 @@
 //! Addresses to functions, asked for in bulk and kept: the processes of a tree share most of
 //! their libraries, and the sites of a program most of their frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use heap::{FrameKind, Profile, RawFrame};
@@ -87,11 +87,7 @@ impl Names {
     fn intern(&mut self, module: &heap::Module, program: &Path) -> u32 {
         // The loader has no name for the program itself.
         let unnamed = module.path.as_os_str().is_empty();
-        let path = if unnamed {
-            program
-        } else {
-            module.path.as_path()
-        };
+        let path = if unnamed { program } else { module.path.as_path() };
         let identity = match module.build_id.as_slice() {
             [] => Identity::Path(path.to_owned()),
             id => Identity::BuildId(id.to_vec()),
@@ -112,24 +108,25 @@ impl Names {
         number
     }
 
-    /// The map that compilers at run time leave for perf, unless it is of an earlier process.
+    /// The map that compilers at run time leave for perf, unless it is of an earlier process:
+    /// a copy that was saved beside the log, else where it was written.
     fn jit(&mut self, profile: &Profile) -> u32 {
-        let path = PathBuf::from(format!("/tmp/perf-{}.map", profile.process.pid));
-        let fresh = std::fs::metadata(&path)
-            .and_then(|about| about.modified())
-            .is_ok_and(|time| time >= profile.process.started);
-        let Some(map) = fresh
-            .then(|| PerfMap::load(&path).ok())
-            .flatten()
-            .filter(|map| !map.is_empty())
-        else {
+        let name = format!("perf-{}.map", profile.process.pid);
+        let saved = profile.path.with_file_name(&name);
+        let fresh = |path: &Path| {
+            let written = std::fs::metadata(path).and_then(|about| about.modified());
+            written.is_ok_and(|time| time >= profile.process.started)
+        };
+        let places = [saved, Path::new("/tmp").join(&name)];
+        let found = places.into_iter().filter(|path| fresh(path)).find_map(|path| {
+            let map = PerfMap::load(&path).ok().filter(|map| !map.is_empty())?;
+            Some((path, map))
+        });
+        let Some((path, map)) = found else {
             return Place::NOWHERE;
         };
         self.modules.push(Known {
-            module: symbolizer::Module {
-                path,
-                build_id: None,
-            },
+            module: symbolizer::Module { path, build_id: None },
             detail: None,
             problem: None,
             jit: Some(map),
@@ -138,11 +135,7 @@ impl Names {
     }
 
     /// Looks up what is not known yet. `progress` is told how many addresses are done.
-    pub fn look_up(
-        &mut self,
-        places: impl Iterator<Item = Place>,
-        progress: &(dyn Fn(usize) + Sync),
-    ) {
+    pub fn look_up(&mut self, places: impl Iterator<Item = Place>, progress: &(dyn Fn(usize) + Sync)) {
         let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
         for place in places {
             if place.module != Place::NOWHERE && !self.found.contains_key(&place) {
@@ -184,6 +177,14 @@ impl Names {
         }
     }
 
+    /// The variables at places in a module.
+    pub fn variables(&self, module: u32, at: &[u64]) -> Vec<Option<symbolizer::Variable>> {
+        match self.module(module) {
+            Some(known) if known.jit.is_none() => symbolizer::variables(&known.module, at, &self.files),
+            _ => vec![None; at.len()],
+        }
+    }
+
     /// What was found for a place: the innermost inlined function first.
     pub fn at(&self, place: Place) -> &[symbolizer::Frame] {
         self.found.get(&place).map_or(&[], Vec::as_slice)
@@ -215,10 +216,7 @@ impl Mapped {
         // The call is before the address to return to.
         let call = frame.address.wrapping_sub(1);
         let inside = frame.module.and_then(|id| {
-            let (module, bias) = (
-                self.modules.get(id.0 as usize)?,
-                self.biases.get(id.0 as usize)?,
-            );
+            let (module, bias) = (self.modules.get(id.0 as usize)?, self.biases.get(id.0 as usize)?);
             Some(Place {
                 module: *module,
                 at: call.wrapping_sub(*bias),
@@ -228,6 +226,13 @@ impl Mapped {
             module: self.jit,
             at: call,
         }))
+    }
+
+    /// Whether one module stood at several places in turn: a library that was unloaded and
+    /// loaded again.
+    pub fn reloaded(&self) -> bool {
+        let mut seen = HashSet::new();
+        !self.modules.iter().all(|module| seen.insert(module))
     }
 
     /// The modules' numbers in [`Names`].

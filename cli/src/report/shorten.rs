@@ -30,9 +30,8 @@ fn without_arguments(name: &str) -> String {
     let mut depth = 0usize;
     let mut before = ' ';
     for c in name.chars() {
-        let opens = c == '<'
-            && (before.is_alphanumeric() || "_:}".contains(before))
-            && !short.ends_with("operator");
+        let opens =
+            c == '<' && (before.is_alphanumeric() || "_:}".contains(before)) && !short.ends_with("operator");
         match c {
             '<' if depth > 0 => depth += 1,
             '<' if opens => {
@@ -77,7 +76,7 @@ fn without_parameters(name: &str) -> String {
 }
 
 /// A source file's path: relative to where the reader stands, if it is below; Rust's own
-/// sources without the hash of the compiler.
+/// sources without the hash of the compiler, and its packages' without cargo's directories.
 pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
     if let Ok(below) = Path::new(path).strip_prefix(here)
         && let Some(below) = below.to_str()
@@ -85,10 +84,12 @@ pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
     {
         return Cow::Borrowed(below);
     }
-    match path
-        .strip_prefix("/rustc/")
-        .and_then(|rest| rest.split_once('/'))
+    if let Some((_, package)) = path.split_once("/.cargo/registry/src/")
+        && let Some((_, inside)) = package.split_once('/')
     {
+        return Cow::Borrowed(inside);
+    }
+    match path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
         Some((_, inside)) => Cow::Owned(format!("rust:{inside}")),
         None => Cow::Borrowed(path),
     }
@@ -99,11 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_package_of_cargo_is_shown_by_its_name_and_version() {
+        let path = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/rayon-1.12.0/src/lib.rs";
+        assert_eq!(file(path, Path::new("/x")), "rayon-1.12.0/src/lib.rs");
+    }
+
+    #[test]
     fn short_names_stay_whole() {
-        for name in [
-            "main",
-            "std::vector<int, std::allocator<int> >::push_back(int&&)",
-        ] {
+        for name in ["main", "std::vector<int, std::allocator<int> >::push_back(int&&)"] {
             assert_eq!(function(name), name);
         }
     }

@@ -13,6 +13,14 @@ use crate::paint::Paint;
 /// Longest part of a stack that is recognised when it repeats itself, frames.
 const MAX_CYCLE: usize = 8;
 
+/// A stack of more lines is shown without its middle: what allocated and what led there, and where
+/// it began.
+const MAX_HEIGHT: usize = 32;
+/// Lines before the gap.
+const INNER_HEIGHT: usize = 20;
+/// Lines after it.
+const OUTER_HEIGHT: usize = 6;
+
 /// Prints the frames of a site, innermost first.
 pub fn print(
     out: &mut impl Write,
@@ -29,25 +37,39 @@ pub fn print(
     if lines.is_empty() && site.cut.is_none() {
         writeln!(out, "     {}", paint.faint("(no stack)"))?;
     }
-    let mut at = 0;
-    while at < lines.len() {
-        let (cycle, times) = repeats(&lines[at..]);
-        for line in &lines[at..at + cycle] {
+    let parts = parts(&lines);
+    let all: usize = parts.iter().map(Part::height).sum();
+    let whole = page.all_frames || all <= MAX_HEIGHT;
+    let (mut above, mut left_out) = (0, 0);
+    for part in &parts {
+        let below = all - above;
+        above += part.height();
+        if !whole && above > INNER_HEIGHT && below > OUTER_HEIGHT.max(part.height()) {
+            left_out += part.lines.len() * part.times;
+            continue;
+        }
+        if left_out > 0 {
+            writeln!(
+                out,
+                "     {}",
+                paint.faint(format_args!("(... {} more; --all-frames shows them)", count(left_out as u64)))
+            )?;
+            left_out = 0;
+        }
+        for line in part.lines {
             frame_line(out, line, page, sources, paint)?;
         }
-        if times > 1 {
-            let what = if cycle == 1 {
-                "this frame".to_owned()
-            } else {
-                format!("these {cycle} frames")
+        if part.times > 1 {
+            let what = match part.lines.len() {
+                1 => "this frame".to_owned(),
+                cycle => format!("these {cycle} frames"),
             };
             writeln!(
                 out,
                 "     {}",
-                paint.faint(format_args!("^ {what} {} times", count(times as u64)))
+                paint.faint(format_args!("^ {what} {} times", count(part.times as u64)))
             )?;
         }
-        at += cycle * times;
     }
     if let Some(why) = site.cut {
         writeln!(
@@ -82,6 +104,34 @@ fn fold<'s, 'a>(frames: &'s [Frame<'a>], all: bool) -> Vec<Line<'s, 'a>> {
         }
     }
     lines
+}
+
+/// Lines that stand there some times in a row.
+#[derive(Debug)]
+struct Part<'l, 's, 'a> {
+    lines: &'l [Line<'s, 'a>],
+    times: usize,
+}
+
+impl Part<'_, '_, '_> {
+    /// Lines of text, without source lines.
+    fn height(&self) -> usize {
+        self.lines.len() + usize::from(self.times > 1)
+    }
+}
+
+fn parts<'l, 's, 'a>(lines: &'l [Line<'s, 'a>]) -> Vec<Part<'l, 's, 'a>> {
+    let mut parts = Vec::new();
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let (cycle, times) = repeats(rest);
+        parts.push(Part {
+            lines: &rest[..cycle],
+            times,
+        });
+        rest = &rest[cycle * times..];
+    }
+    parts
 }
 
 /// The length of what is next, and how many times it stands there in a row.
@@ -158,11 +208,7 @@ fn frame_line(
         && !hiding::is_standard(frame)
         && let Some(source) = sources.line(file, line)
     {
-        writeln!(
-            out,
-            "         {}",
-            paint.faint(format_args!("{line}: {source}"))
-        )?;
+        writeln!(out, "         {}", paint.faint(format_args!("{line}: {source}")))?;
     }
     Ok(())
 }

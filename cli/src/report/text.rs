@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use heap::{Figures, Nanos};
+use heap::{Class, Figures, Nanos};
 
 use super::Subject;
 use super::page::{Site, Sums};
+use super::reach::{self, class_meaning, class_name};
 use super::source::Sources;
+use super::shorten;
 use super::stack;
 use super::view::Hidden;
 use crate::figures::{bytes, count, counted, duration, percent};
@@ -28,6 +30,8 @@ pub struct Page {
     pub processes: Vec<ProcessLine>,
     /// Their sums.
     pub sums: Sums,
+    /// What of it was reachable.
+    pub reach: reach::Sums,
     /// When the heap was largest, if it is one heap.
     pub peak_time: Option<Nanos>,
     /// The loss account; empty if nothing is lost.
@@ -89,6 +93,10 @@ pub fn print<'a>(
         number += 1;
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
+        reached(out, &site, page, paint)?;
+        if let Some(pattern) = site.pattern {
+            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {
@@ -139,24 +147,43 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     }
     writeln!(out)?;
     let sums = &page.sums;
+    let anything = sums.allocations + sums.reallocations > 0;
     let line = |out: &mut dyn Write, name: &str, text: &dyn std::fmt::Display| {
-        writeln!(out, "{}{text}", paint.faint(format!("{name:<12}")))
+        writeln!(out, "{}{text}", paint.faint(format!("{name:<14}")))
     };
-    let blocks = counted(sums.live_blocks, "block");
-    line(
-        out,
-        "not freed",
-        &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
-    )?;
-    let when = match page.peak_time {
-        Some(time) => format!(", {} after the start", duration(time.0)),
-        None => ", the sum of each process's own".to_owned(),
-    };
-    line(
-        out,
-        "peak",
-        &format_args!("{}{when}", bytes(sums.peak_bytes)),
-    )?;
+    if anything {
+        let blocks = counted(sums.live_blocks, "block");
+        line(
+            out,
+            "not freed",
+            &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
+        )?;
+        if page.reach.known > 0 && sums.live_blocks > 0 {
+            for class in Class::ALL {
+                let tally = page.reach.classes.of(class);
+                let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
+                let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
+                line(out, &format!("  {}", class_name(class)), &text)?;
+            }
+        }
+        for remark in &page.reach.remarks {
+            line(out, "", &paint.warning(remark))?;
+        }
+        if sums.ignored_blocks > 0 {
+            let blocks = counted(sums.ignored_blocks, "block");
+            let amount = bytes(sums.ignored_bytes);
+            line(
+                out,
+                "ignored",
+                &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"),
+            )?;
+        }
+        let when = match page.peak_time {
+            Some(time) => format!(", {} after the start", duration(time.0)),
+            None => ", the sum of each process's own".to_owned(),
+        };
+        line(out, "peak", &format_args!("{}{when}", bytes(sums.peak_bytes)))?;
+    }
     let reallocations = match sums.reallocations {
         0 => String::new(),
         n => format!(", {}", counted(n, "reallocation")),
@@ -165,20 +192,19 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     line(
         out,
         "allocated",
-        &format_args!(
-            "{} in {allocations}{reallocations}",
-            bytes(sums.allocated_bytes)
-        ),
+        &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)),
     )?;
-    let part = percent(sums.temporary, sums.allocations);
-    line(
-        out,
-        "short-lived",
-        &format_args!(
-            "{} ({part}), freed before the thread's next allocation",
-            counted(sums.temporary, "block")
-        ),
-    )?;
+    if anything {
+        let part = percent(sums.temporary, sums.allocations);
+        line(
+            out,
+            "short-lived",
+            &format_args!(
+                "{} ({part}), freed before the thread's next allocation",
+                counted(sums.temporary, "block")
+            ),
+        )?;
+    }
     match page.loss.split_first() {
         None => line(
             out,
@@ -225,11 +251,7 @@ fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Re
     writeln!(out)?;
     let mut order: Vec<&ProcessLine> = many.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.live_bytes));
-    writeln!(
-        out,
-        "{}",
-        paint.faint("     pid   not freed        ran  program")
-    )?;
+    writeln!(out, "{}", paint.faint("     pid   not freed        ran  program"))?;
     for process in order.iter().take(MAX_PROCESSES) {
         let command = cut(&process.command, MAX_LISTED_COMMAND);
         writeln!(
@@ -280,10 +302,7 @@ fn site_heading(
                 "{} ({part} of those made here)",
                 paint.amount(counted(figures.temporary, "block"))
             ));
-            text.push(format!(
-                "{} allocated in all",
-                bytes(figures.allocated_bytes.0)
-            ));
+            text.push(format!("{} allocated in all", bytes(figures.allocated_bytes.0)));
         }
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => {
             text.push(format!(
@@ -302,9 +321,7 @@ fn site_heading(
         (Subject::End, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
-                left if left < made => {
-                    format!("{} of {} made here", count(left), counted(made, "block"))
-                }
+                left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
                 left => counted(left, "block"),
             };
             text.push(format!(
@@ -313,16 +330,49 @@ fn site_heading(
             ));
         }
     }
-    if site.threads > 1 {
+    // One thread of each process is no news.
+    if site.threads > site.processes {
         text.push(counted(site.threads, "thread"));
     }
-    if site.stacks > site.processes {
+    // Of one stack there are as many as its library had loads; that is no news either.
+    if site.stacks > site.processes && page.merge != Some(Merge::Stack) {
         text.push(counted(site.stacks, "stack"));
     }
     if site.processes > 1 {
         text.push(format!("{} processes", count(site.processes)));
     }
     writeln!(out, "{:>3}. {}", number, text.join(", "))
+}
+
+/// The classes of a site's blocks, and what leads to one of them.
+fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> io::Result<()> {
+    let Some((reach, worst)) = site.reach.and_then(|reach| Some((reach, reach.classes.worst()?))) else {
+        return Ok(());
+    };
+    if page.subject != Subject::End {
+        return Ok(());
+    }
+    let present = Class::ALL.into_iter().filter(|&class| reach.classes.of(class).blocks > 0);
+    let mut text: Vec<String> = match present.clone().count() {
+        1 => vec![class_name(worst).to_owned()],
+        _ => present
+            .map(|class| format!("{} {}", count(reach.classes.of(class).blocks), class_name(class)))
+            .collect(),
+    };
+    if reach.retained.blocks > reach.classes.of(Class::Unreachable).blocks {
+        text.push(format!(
+            "with all that only they lead to {} in {}",
+            bytes(reach.retained.bytes.0),
+            counted(reach.retained.blocks, "block")
+        ));
+    }
+    writeln!(out, "     {}", text.join(", "))?;
+    if !site.path.is_empty() {
+        let by = if worst == Class::Indirect { "owned by" } else { "held by" };
+        let file = |path: &str| shorten::file(path, &page.here).into_owned();
+        writeln!(out, "     {}", paint.faint(format_args!("{by} {}", reach::chain(site.path, &file))))?;
+    }
+    Ok(())
 }
 
 /// Why there are no sites.
@@ -337,8 +387,7 @@ fn empty(page: &Page) -> String {
         );
     }
     if sums.allocations + sums.reallocations == 0 && !page.loss.is_empty() {
-        return "Nothing to report: no allocation was recorded; what was lost is told above."
-            .to_owned();
+        return "Nothing to report: no allocation was recorded; what was lost is told above.".to_owned();
     }
     if sums.allocations + sums.reallocations == 0 {
         return "Nothing to report: the program made no allocation that was recorded. That is so if it ended \

@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Figures, FrameKind, Group, Profile, StackId, Truncation};
+use heap::{Class, Figures, FrameKind, Group, Profile, RawFrame, SiteReach, StackId, Truncation};
+
+use heap::patterns::{Pattern, counts_references};
 
 use super::hiding;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
+use super::reach::{Chains, Named};
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
 
@@ -28,6 +31,8 @@ pub struct View<'p> {
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
+    /// What leads to a block of each group.
+    paths: Vec<Vec<Named>>,
 }
 
 /// A number of sites and what they come to.
@@ -72,26 +77,33 @@ impl<'p> View<'p> {
             merge: options.merge,
             mapped,
             labels: Vec::new(),
+            paths: Vec::new(),
         };
-        let mut groups = match options.merge {
-            Merge::Stack if profiles.len() == 1 => profiles.iter().flat_map(each_alone).collect(),
-            Merge::Stack => view.by_stack(names, progress),
-            _ => view.by_label(names, progress),
-        };
-        groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
-        let least = options.min_bytes;
-        for group in groups {
-            let figures = &group.figures;
-            if options.only_present && !present(figures, options) {
-                continue;
+        match options.merge {
+            // Each stack is there once: no need to group a million of them to show ten.
+            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
+                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+                sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
+                for site in sites {
+                    if view.takes(&site.figures, options) {
+                        view.groups.push(alone(site));
+                    }
+                }
             }
-            view.all.add(figures);
-            if bytes(figures, options.subject) < least {
-                view.small.add(figures);
-            } else if options.top.is_some_and(|top| view.groups.len() >= top) {
-                view.late.add(figures);
-            } else {
-                view.groups.push(group);
+            by => {
+                let mut groups = match by {
+                    Merge::Stack => view.by_stack(names, progress),
+                    _ => view.by_label(names, progress),
+                };
+                if let Some(kinds) = &options.kinds {
+                    groups.retain_mut(|group| view.keep(group, kinds));
+                }
+                groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
+                for group in groups {
+                    if view.takes(&group.figures, options) {
+                        view.groups.push(group);
+                    }
+                }
             }
         }
         let wanted: Vec<Place> = match view.merge {
@@ -99,23 +111,112 @@ impl<'p> View<'p> {
                 .groups
                 .iter()
                 .filter_map(first_site)
+                .flat_map(|(i, s)| {
+                    let ring = profiles[i].reach.ring(s).iter().copied();
+                    std::iter::once(s).chain(ring).map(move |stack| (i, stack))
+                })
                 .flat_map(|(i, s)| view.places(i, s))
                 .collect(),
             _ => Vec::new(),
         };
         names.look_up(wanted.into_iter(), progress);
+        if options.subject == Subject::End {
+            view.find_paths(names, progress);
+        }
         view
+    }
+
+    /// Leaves only what is of the wanted classes in a group; whether there is any.
+    fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
+        let reach = self.reach(group).unwrap_or_default();
+        let mut kept = heap::Tally::default();
+        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
+        kept.blocks > 0
+    }
+
+    /// What is known of a group's blocks together.
+    fn reach(&self, group: &Group<u32>) -> Option<SiteReach> {
+        let sites = group
+            .sites
+            .iter()
+            .filter_map(|&(profile, stack)| self.profiles[profile].reach.site(stack));
+        sites.copied().reduce(|mut all, site| {
+            all.add(&site);
+            all
+        })
+    }
+
+    /// The site of a group that stands for it: the first one of its worst class.
+    fn sample(&self, group: &Group<u32>) -> Option<(usize, StackId)> {
+        let worst = |&(profile, stack): &(usize, StackId)| {
+            let site: &SiteReach = self.profiles[profile].reach.site(stack)?;
+            site.classes.worst()
+        };
+        let known = group
+            .sites
+            .iter()
+            .filter_map(|site| Some((worst(site)?, *site)));
+        known.min_by_key(|(class, _)| *class).map(|(_, site)| site)
+    }
+
+    fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
+        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let mut wanted: Vec<Place> = chains
+            .stacks()
+            .flat_map(|(profile, stack)| self.places(profile, stack))
+            .collect();
+        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        names.look_up(wanted.into_iter(), progress);
+        let names = &*names;
+        let blamed = |profile: usize, what: Result<StackId, u64>| {
+            let frame = match what {
+                Ok(stack) => self.blamed(profile, stack, None, names)?,
+                Err(code) => {
+                    let mut frames = Vec::new();
+                    push(&mut frames, code, self.place(profile, code - 1)?, names);
+                    *frames.last()?
+                }
+            };
+            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+        };
+        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+    }
+
+    /// The place of an address in a process, at its end.
+    fn place(&self, profile: usize, address: u64) -> Option<Place> {
+        let module = self.profiles[profile].module_at(address)?;
+        self.mapped[profile].place(&RawFrame {
+            address: address + 1,
+            module: Some(module),
+            kind: FrameKind::Native,
+        })
+    }
+
+    /// Whether the next site in order is shown; counts it either way.
+    fn takes(&mut self, figures: &Figures, options: &Options) -> bool {
+        if !options.shows(figures) {
+            return false;
+        }
+        self.all.add(figures);
+        if bytes(figures, options.subject) < options.min_bytes {
+            self.small.add(figures);
+        } else if options.top.is_some_and(|top| self.groups.len() >= top) {
+            self.late.add(figures);
+        } else {
+            return true;
+        }
+        false
     }
 
     /// The sites, ready to be printed.
     pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
-        self.groups.iter().map(move |group| {
+        self.groups.iter().enumerate().map(move |(number, group)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
             };
-            let processes: HashSet<usize> =
-                group.sites.iter().map(|(profile, _)| *profile).collect();
+            let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
                 threads: group.threads,
@@ -123,7 +224,21 @@ impl<'p> View<'p> {
                 processes: processes.len() as u64,
                 frames,
                 cut,
+                reach: self.reach(group),
+                pattern: self.pattern(group, names),
+                path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
+        })
+    }
+
+    /// What a site looks like; of several, the one with most bytes.
+    fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
+        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
+            stacks.iter().any(|&stack| {
+                let (frames, _) = self.whole_stack(profile, stack, names);
+                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+            })
         })
     }
 
@@ -150,14 +265,11 @@ impl<'p> View<'p> {
         let exe = &self.profiles.get(profile)?.process.exe;
         let modules = &self.profiles.get(profile)?.modules;
         // The loader knows the program itself first, and sometimes by another path.
-        let at = modules
-            .iter()
-            .position(|module| &module.path == exe)
-            .unwrap_or(0);
+        let at = modules.iter().position(|module| &module.path == exe).unwrap_or(0);
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
-    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+    pub fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
         self.profiles[profile]
             .frames(stack)
@@ -165,7 +277,23 @@ impl<'p> View<'p> {
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(
+    pub fn stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let (mut frames, cut) = self.whole_stack(profile, stack, names);
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// The same with the allocator's frames.
+    pub fn whole_stack<'v>(
         &'v self,
         profile: usize,
         stack: StackId,
@@ -196,16 +324,12 @@ impl<'p> View<'p> {
             cut = None;
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames
-            .iter()
-            .take_while(|frame| hiding::is_allocator(frame))
-            .count();
-        frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
 
-    /// One key for equal stacks of different processes. The same build has the same addresses
-    /// in the same modules; where the builds of a module differ, names decide.
+    /// One key for equal stacks of different processes, and of one that loaded a module several
+    /// times. The same build has the same addresses in the same modules; where the builds of a
+    /// module differ, names decide.
     fn by_stack(&self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         let rebuilt = self.rebuilt(names);
         if !rebuilt.is_empty() {
@@ -218,23 +342,40 @@ impl<'p> View<'p> {
         }
         let mut tree = Tree::default();
         let mut named: HashMap<String, u64> = HashMap::new();
-        let mut stack = Vec::new();
+        // Of the profile at hand; they come one after the other.
+        let mut keys: HashMap<StackId, u32> = HashMap::new();
+        let mut at_hand = 0;
+        let mut path = Vec::new();
         heap::aggregate(self.profiles, |number, profile, site| {
-            stack.clear();
-            stack.extend(profile.frames(site.stack).map(
-                |raw| match self.mapped[number].place(&raw) {
+            if number != at_hand {
+                at_hand = number;
+                keys.clear();
+            }
+            // From the inside to a part that is known already, and back.
+            let mut stack = site.stack;
+            let mut key = 0;
+            while let Some((raw, outer)) = profile.frame(stack) {
+                if let Some(&known) = keys.get(&stack) {
+                    key = known;
+                    break;
+                }
+                path.push((stack, raw));
+                stack = outer;
+            }
+            for (stack, raw) in path.drain(..).rev() {
+                let place = match self.mapped[number].place(&raw) {
                     Some(place) if rebuilt.contains(&place.module) => {
                         let next = named.len() as u64;
-                        (
-                            Place::NOWHERE - 1,
-                            *named.entry(identity(place, names)).or_insert(next),
-                        )
+                        let name = *named.entry(identity(place, names)).or_insert(next);
+                        (Place::NOWHERE - 1, name)
                     }
                     Some(place) => (place.module, place.at),
                     None => (Place::NOWHERE - 2, raw.address),
-                },
-            ));
-            Some(tree.key(stack.iter().rev().copied()))
+                };
+                key = tree.key(key, place);
+                keys.insert(stack, key);
+            }
+            Some(key)
         })
     }
 
@@ -258,17 +399,11 @@ impl<'p> View<'p> {
 
     fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
         let numbered = self.profiles.iter().enumerate();
-        numbered.flat_map(|(number, profile)| {
-            profile.sites().iter().map(move |site| (number, site.stack))
-        })
+        numbered.flat_map(|(number, profile)| profile.sites().iter().map(move |site| (number, site.stack)))
     }
 
     /// One key for all stacks of the same allocating function, file or module.
-    fn by_label(
-        &mut self,
-        names: &mut Names,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Vec<Group<u32>> {
+    fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
         // Most stacks need few frames until the allocator's end; only the others need all.
         let inner: HashSet<Place> = self
             .all_sites()
@@ -284,19 +419,14 @@ impl<'p> View<'p> {
 
         let mut numbers: HashMap<Label, u32> = HashMap::new();
         let groups = heap::aggregate(self.profiles, |number, _, site| {
-            let frame = self
-                .blamed(number, site.stack, None, names)
-                .unwrap_or_default();
+            let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
             let label = Label {
                 module: frame.module.map(Into::into),
                 function: frame
                     .function
                     .filter(|_| self.merge == Merge::Function)
                     .map(Into::into),
-                file: frame
-                    .file
-                    .filter(|_| self.merge != Merge::Module)
-                    .map(Into::into),
+                file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
             };
             let next = numbers.len() as u32;
             Some(*numbers.entry(label).or_insert(next))
@@ -331,10 +461,7 @@ impl<'p> View<'p> {
             }
         }
         let library = frames.iter().find(|frame| !hiding::is_allocator(frame));
-        library
-            .or(frames.last())
-            .filter(|_| limit.is_none())
-            .copied()
+        library.or(frames.last()).filter(|_| limit.is_none()).copied()
     }
 
     fn label(&self, key: u32) -> Vec<Frame<'_>> {
@@ -351,14 +478,14 @@ impl<'p> View<'p> {
     }
 }
 
-/// The sites of one process: each stack is there once.
-fn each_alone(profile: &Profile) -> impl Iterator<Item = Group<u32>> {
-    profile.sites().iter().map(|site| Group {
+/// A site of one process.
+fn alone(site: &heap::Site) -> Group<u32> {
+    Group {
         key: site.stack.0,
         figures: site.figures,
         threads: site.threads.len() as u64,
         sites: vec![(0, site.stack)],
-    })
+    }
 }
 
 fn first_site(group: &Group<u32>) -> Option<(usize, StackId)> {
@@ -398,11 +525,7 @@ fn identity(place: Place, names: &Names) -> String {
     let _ = write!(text, "{}", module.display());
     let found = names.at(place);
     for frame in found {
-        let _ = write!(
-            text,
-            "\0{:?}\0{:?}\0{:?}",
-            frame.function, frame.file, frame.line
-        );
+        let _ = write!(text, "\0{:?}\0{:?}\0{:?}", frame.function, frame.file, frame.line);
     }
     if found.iter().all(|frame| frame.function.is_none()) {
         let _ = write!(text, "\0{:x}\0{}", place.at, place.module);
@@ -416,18 +539,6 @@ fn truncation(why: Truncation) -> &'static str {
         Truncation::OutOfStack => "the next frame would be outside of the stack",
         Truncation::TooDeep => "the stack is too deep",
         Truncation::Other(_) => "for a reason that a newer version knows",
-    }
-}
-
-/// Whether a site has any of what the report is about.
-fn present(figures: &Figures, options: &Options) -> bool {
-    match (options.subject, options.sort) {
-        (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
-        (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
-        (Subject::End, Sort::Allocations | Sort::Allocated) => {
-            figures.allocations + figures.reallocations > 0
-        }
-        (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
     }
 }
 
@@ -461,11 +572,9 @@ struct Tree {
 }
 
 impl Tree {
-    /// The key of a path, outermost first.
-    fn key(&mut self, path: impl Iterator<Item = (u32, u64)>) -> u32 {
-        path.fold(0, |parent, (module, at)| {
-            let next = self.nodes.len() as u32 + 1;
-            *self.nodes.entry((parent, module, at)).or_insert(next)
-        })
+    /// The key of a path that is one frame longer than another's.
+    fn key(&mut self, outer: u32, (module, at): (u32, u64)) -> u32 {
+        let next = self.nodes.len() as u32 + 1;
+        *self.nodes.entry((outer, module, at)).or_insert(next)
     }
 }

@@ -2,8 +2,9 @@
 //! end taken over.
 //!
 //! The terminal sends SIGINT, SIGQUIT and its SIGHUP to the whole foreground group, so the
-//! child has them already; this process only must outlive it. What a user or a supervisor
-//! sends to this process alone (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2) goes on to the child.
+//! child has them already; this process only must outlive it. What another process sends goes
+//! on to the child: a user or a supervisor knows only this process. The kernel says which of
+//! the two it was (`si_code`, `sigaction(2)`).
 //! Handlers, not `SIG_IGN`: handlers are reset in the child by exec, ignoring is inherited.
 
 use std::ffi::{OsStr, OsString};
@@ -19,6 +20,16 @@ use super::library;
 static CHILD: AtomicI32 = AtomicI32::new(0);
 /// A signal that came before the child was there.
 static EARLY: AtomicI32 = AtomicI32::new(0);
+
+/// What goes on to the child.
+const PASSED_ON: [i32; 6] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+];
 
 /// Whether this process was started with SIGPIPE ignored, as services are. Rust's
 /// runtime changes that before `main`, and its `Command` sets it to the default.
@@ -45,6 +56,7 @@ pub fn run(
     args: &[OsString],
     library: &Path,
     log: &OsStr,
+    check_frees: bool,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
     let mut command = Command::new(program);
@@ -57,13 +69,13 @@ pub fn run(
             });
         }
     }
+    if check_frees {
+        command.env(crate::environment::CHECK_FREES, "1");
+    }
     let mut child = command
         .arg0(name)
         .args(args)
-        .env(
-            "LD_PRELOAD",
-            preload(library, std::env::var_os("LD_PRELOAD")),
-        )
+        .env("LD_PRELOAD", preload(library, std::env::var_os("LD_PRELOAD")))
         .env(crate::environment::LOG, log)
         .spawn()?;
     let pid = child.id();
@@ -75,6 +87,8 @@ pub fn run(
     }
     let status = child.wait();
     CHILD.store(0, Ordering::SeqCst);
+    // The summary of a large log may take long: from now on ^C is for this process.
+    restore_signals();
     Ok((pid, status?))
 }
 
@@ -119,23 +133,31 @@ fn preload(library: &Path, before: Option<OsString>) -> OsString {
 }
 
 fn catch_signals() {
-    for signal in [libc::SIGINT, libc::SIGQUIT] {
-        catch(signal, outlive as *const () as usize);
-    }
-    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+    for signal in PASSED_ON {
         catch(signal, pass_on as *const () as usize);
+    }
+}
+
+fn restore_signals() {
+    for signal in PASSED_ON {
+        // SAFETY: all pointers are to live locals; zeroes are a valid sigaction.
+        unsafe {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut now);
+            if now.sa_sigaction == pass_on as *const () as usize {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
     }
 }
 
 /// Installs a handler, unless the signal is ignored (`nohup`): that is for the child as well.
 fn catch(signal: i32, handler: usize) {
-    // SAFETY: all pointers are to live locals; zeroes are a valid sigaction; both handlers do
+    // SAFETY: all pointers are to live locals; zeroes are a valid sigaction; the handler does
     // only what `signal-safety(7)` allows.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(signal, std::ptr::null(), &mut old) == 0
-            && old.sa_sigaction == libc::SIG_IGN
-        {
+        if libc::sigaction(signal, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN {
             return;
         }
         let mut new: libc::sigaction = std::mem::zeroed();
@@ -144,8 +166,6 @@ fn catch(signal: i32, handler: usize) {
         libc::sigaction(signal, &new, std::ptr::null_mut());
     }
 }
-
-extern "C" fn outlive(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
 
 extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel gives a valid siginfo with SA_SIGINFO.
@@ -177,10 +197,7 @@ mod tests {
         let list = |before: Option<&str>| preload(library, before.map(OsString::from));
         assert_eq!(list(None), "/l/libleak.so");
         assert_eq!(list(Some("")), "/l/libleak.so");
-        assert_eq!(
-            list(Some("/a.so b.so::c.so")),
-            "/l/libleak.so:/a.so:b.so:c.so"
-        );
+        assert_eq!(list(Some("/a.so b.so::c.so")), "/l/libleak.so:/a.so:b.so:c.so");
         assert_eq!(list(Some("/old/libleak.so:x.so")), "/l/libleak.so:x.so");
     }
 }

@@ -11,6 +11,8 @@ pub struct Facts {
     pub narrow: bool,
     /// 64-bit, little-endian and for this processor.
     pub native: bool,
+    /// Made to be loaded into a program: a shared library, and not one that the kernel starts.
+    pub library: bool,
     /// The dynamic loader that the program asks for.
     pub loader: Option<String>,
     /// Its own name as a shared library.
@@ -41,6 +43,7 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
     };
     let endian = LittleEndian;
     facts.native = header.e_machine(endian) == MACHINE;
+    let shared = header.e_type(endian) == elf::ET_DYN;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     for segment in header.program_headers(endian, bytes).unwrap_or_default() {
         if let Ok(Some(path)) = segment.interpreter(endian, bytes) {
@@ -58,6 +61,7 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
             _ => {}
         }
     }
+    facts.library = shared && !table.is_empty() && facts.loader.is_none();
     Some(facts)
 }
 
@@ -69,7 +73,7 @@ mod tests {
     fn this_test_is_a_native_program_with_a_loader() {
         let own = std::env::current_exe().and_then(std::fs::read).unwrap();
         let facts = facts(&own).unwrap();
-        assert!(facts.native && !facts.narrow);
+        assert!(facts.native && !facts.narrow && !facts.library);
         assert!(facts.loader.unwrap().contains("ld-"));
         assert!(facts.needed.iter().any(|name| name.starts_with("libc.so")));
     }

@@ -12,6 +12,16 @@ use crate::error::reason;
 /// The buffers of a log's first threads need this much, bytes.
 const LEAST_ROOM: u64 = 4 << 20;
 
+/// File systems whose files are the kernel's words, not bytes on a disk.
+const KERNELS_OWN: [libc::__fsword_t; 6] = [
+    libc::PROC_SUPER_MAGIC,
+    libc::SYSFS_MAGIC,
+    libc::DEBUGFS_MAGIC,
+    libc::TRACEFS_MAGIC,
+    libc::CGROUP2_SUPER_MAGIC,
+    libc::DEVPTS_SUPER_MAGIC,
+];
+
 /// An absolute path, in whose last part `%p` and `%e` stand for process id and program name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(pub PathBuf);
@@ -25,6 +35,12 @@ pub enum Unwritable {
     Refused(PathBuf, std::io::Error),
     /// No space left.
     Full(PathBuf),
+    /// A name without letters.
+    Empty,
+    /// There is a file of this name, and it is no log.
+    Taken(PathBuf),
+    /// A device, or a place that keeps no files.
+    NoFiles(PathBuf),
 }
 
 impl fmt::Display for Unwritable {
@@ -48,6 +64,18 @@ impl fmt::Display for Unwritable {
                 dir.display(),
                 crate::figures::bytes(LEAST_ROOM)
             ),
+            Unwritable::Empty => write!(f, "-o: the name is empty; give a file name or a directory"),
+            Unwritable::Taken(path) => write!(
+                f,
+                "{}: exists and is no leak log; choose another name with -o, or a directory (-o DIR/)",
+                path.display()
+            ),
+            Unwritable::NoFiles(path) => write!(
+                f,
+                "{}: no place for a log, which must be a file on a disk; \
+                 choose another name with -o, or a directory (-o DIR/)",
+                path.display()
+            ),
         }
     }
 }
@@ -56,10 +84,14 @@ impl Pattern {
     /// The pattern that is asked for, its directory ready to be written to.
     pub fn prepare(asked: Option<&OsStr>) -> Result<Pattern, Unwritable> {
         let from_environment = std::env::var_os(environment::LOG).filter(|value| !value.is_empty());
+        if asked.is_some_and(OsStr::is_empty) {
+            return Err(Unwritable::Empty);
+        }
         let Some(asked) = asked.map(OsStr::to_owned).or(from_environment) else {
             return Pattern::default_place();
         };
         let pattern = absolute(&whole(&asked));
+        keeps_files(&pattern)?;
         let dir = directory(&pattern);
         // The directory part may hold placeholders as well: then only the recorder knows it.
         if !dir.as_os_str().as_bytes().contains(&b'%') {
@@ -97,14 +129,63 @@ impl Pattern {
     /// Whether a file of that directory could be a log by this pattern. The recorder adds a
     /// number to a name that is taken, before a `.leak` at the end.
     pub fn matches(&self, name: &OsStr) -> bool {
-        let pattern = self.0.file_name().unwrap_or_default().as_bytes();
-        let (stem, end) = match pattern.strip_suffix(b".leak") {
-            Some(stem) => (stem, &b".leak"[..]),
-            None => (pattern, &b""[..]),
-        };
-        let numbered = [stem, b".%p", end].concat();
-        glob(pattern, name.as_bytes()) || glob(&numbered, name.as_bytes())
+        could_be(self.0.file_name().unwrap_or_default().as_bytes(), name)
     }
+
+    /// Whether a file of that directory could be the log of one process.
+    pub fn is_of(&self, pid: u32, name: &OsStr) -> bool {
+        let mut with_pid = Vec::new();
+        let mut rest = self.0.file_name().unwrap_or_default().as_bytes();
+        while let Some((&byte, behind)) = rest.split_first() {
+            match (byte, behind.first()) {
+                (b'%', Some(b'p')) => with_pid.extend(pid.to_string().bytes()),
+                (b'%', Some(&other)) => with_pid.extend([byte, other]),
+                _ => {
+                    with_pid.push(byte);
+                    rest = behind;
+                    continue;
+                }
+            }
+            rest = &behind[1..];
+        }
+        could_be(&with_pid, name)
+    }
+}
+
+fn could_be(pattern: &[u8], name: &OsStr) -> bool {
+    let (stem, end) = match pattern.strip_suffix(b".leak") {
+        Some(stem) => (stem, &b".leak"[..]),
+        None => (pattern, &b""[..]),
+    };
+    let numbered = [stem, b".%p", end].concat();
+    glob(pattern, name.as_bytes()) || glob(&numbered, name.as_bytes())
+}
+
+/// Refuses what is there and is no log, devices, and the kernel's own file systems. (The
+/// recorder never writes over a file: it numbers names that are taken.)
+fn keeps_files(pattern: &Path) -> Result<(), Unwritable> {
+    let refused = || Err(Unwritable::NoFiles(pattern.to_owned()));
+    match std::fs::metadata(pattern) {
+        Ok(about) if !about.is_file() => return refused(),
+        Ok(_) if !heap::is_log(pattern) => return Err(Unwritable::Taken(pattern.to_owned())),
+        _ => {}
+    }
+    let dir = directory(pattern);
+    // In memory, but its contents are the kernel's; /dev/shm is a file system of its own.
+    let devices = dir.starts_with("/dev") && !dir.starts_with("/dev/shm");
+    let name = CString::new(dir.as_os_str().as_bytes()).unwrap_or_default();
+    let mut about = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: both pointers are to live values; it is read only after success.
+    let kind = unsafe {
+        match libc::statfs(name.as_ptr(), about.as_mut_ptr()) {
+            0 => about.assume_init().f_type,
+            _ => 0,
+        }
+    };
+    if devices || KERNELS_OWN.contains(&kind) {
+        return refused();
+    }
+    Ok(())
 }
 
 /// A directory means the default names in it.
@@ -139,10 +220,7 @@ fn check(dir: &Path) -> Result<(), Unwritable> {
     let name = CString::new(dir.as_os_str().as_bytes()).unwrap_or_default();
     // SAFETY: the name is NUL-terminated and lives over the call.
     if unsafe { libc::access(name.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
-        return Err(Unwritable::Refused(
-            place(),
-            std::io::Error::last_os_error(),
-        ));
+        return Err(Unwritable::Refused(place(), std::io::Error::last_os_error()));
     }
     let mut space = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: both pointers are to live values; it is read only after success.
@@ -216,6 +294,15 @@ mod tests {
         assert!(Pattern("/x/log".into()).matches(OsStr::new("log.3")));
         assert!(!Pattern("/x/log".into()).matches(OsStr::new("logs")));
         assert!(Pattern("/x/100%%-%p".into()).matches(OsStr::new("100%-7")));
+    }
+
+    #[test]
+    fn a_log_without_content_is_known_by_the_process_id_in_its_name() {
+        let of = |pattern: &str, name: &str| Pattern(pattern.into()).is_of(12, OsStr::new(name));
+        assert!(of("/x/%e.%p.leak", "app.12.leak") && of("/x/%e.%p.leak", "app.12.1.leak"));
+        assert!(!of("/x/%e.%p.leak", "app.13.leak") && !of("/x/%e.%p.leak", "app.112.leak"));
+        assert!(of("/x/%%p-%p", "%p-12") && !of("/x/%%p-%p", "%12-12"));
+        assert!(of("/x/log", "log"));
     }
 
     #[test]

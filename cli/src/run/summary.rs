@@ -6,11 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use heap::Profile;
-
 use super::output::Pattern;
-use crate::flags::Color;
-use crate::paint::Paint;
 use crate::report;
 
 /// Clocks of file systems are coarser than the system's.
@@ -18,16 +14,16 @@ const CLOCK_SLACK: Duration = Duration::from_secs(2);
 /// So many logs are named one by one.
 const MAX_NAMED: usize = 3;
 
-/// Prints the summary of the processes that descend from `pid`. It never fails: the program's
-/// run is done, and its logs are there.
-pub fn print(pattern: &Pattern, began: SystemTime, pid: u32, top: usize) {
-    let logs = new_logs(pattern, began);
-    let mut loaded = report::load(&logs);
-    loaded.profiles = descendants(loaded.profiles, pid);
+/// The processes that descend from `pid`, with the sites that `options` show.
+pub fn load(pattern: &Pattern, began: SystemTime, pid: u32, options: &report::Options) -> report::Loaded {
+    report::load(&own_logs(new_logs(pattern, began), pattern, pid), options)
+}
+
+/// Prints the summary of a run. It never fails: the program's run is done, and its logs are there.
+pub fn print(loaded: &report::Loaded, pattern: &Pattern, options: &report::Options) {
     let mut text = Vec::new();
-    let paint = Paint::new(Color::Auto, &io::stderr());
     // Writing to memory cannot fail, and a closed stderr is nobody's concern.
-    let _ = summarize(&mut text, &loaded, pattern, top, paint);
+    let _ = summarize(&mut text, loaded, pattern, options);
     let _ = io::stderr().write_all(&text);
 }
 
@@ -35,8 +31,7 @@ fn summarize(
     out: &mut impl Write,
     loaded: &report::Loaded,
     pattern: &Pattern,
-    top: usize,
-    paint: Paint,
+    options: &report::Options,
 ) -> io::Result<()> {
     writeln!(out)?;
     if loaded.profiles.is_empty() {
@@ -53,8 +48,7 @@ fn summarize(
         }
         return Ok(());
     }
-    let options = report::Options::summary(top, paint);
-    report::write(out, &loaded.profiles, &options)?;
+    report::write(out, &loaded.profiles, options)?;
     writeln!(out)?;
     for problem in &loaded.problems {
         writeln!(out, "leak: {problem}")?;
@@ -73,18 +67,12 @@ fn summarize(
                 many.len(),
                 pattern.directory().display()
             )?;
-            let entries = fs::read_dir(pattern.directory())
-                .into_iter()
-                .flatten()
-                .flatten();
+            let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
             let all = entries
                 .filter(|entry| entry.path().extension().is_some_and(|end| end == "leak"))
                 .count();
             if all > many.len() || pattern.directory() == here {
-                return writeln!(
-                    out,
-                    "leak: to report on them and no others, run with -o NEWDIR/"
-                );
+                return writeln!(out, "leak: to report on them and no others, run with -o NEWDIR/");
             }
             named(pattern.directory())
         }
@@ -92,7 +80,7 @@ fn summarize(
     writeln!(
         out,
         "leak: the whole report: {}",
-        paint.strong(format_args!("leak report {logs}"))
+        options.paint.strong(format_args!("leak report {logs}"))
     )
 }
 
@@ -109,17 +97,12 @@ fn quoted(path: &Path) -> String {
 /// Files that may be logs of this run.
 fn new_logs(pattern: &Pattern, began: SystemTime) -> Vec<PathBuf> {
     let after = began.checked_sub(CLOCK_SLACK).unwrap_or(began);
-    let entries = fs::read_dir(pattern.directory())
-        .into_iter()
-        .flatten()
-        .flatten();
+    let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
     let mut logs: Vec<PathBuf> = entries
         .filter(|entry| pattern.matches(&entry.file_name()))
         .filter(|entry| {
             let about = entry.metadata();
-            about.is_ok_and(|about| {
-                about.is_file() && about.modified().is_ok_and(|time| time >= after)
-            })
+            about.is_ok_and(|about| about.is_file() && about.modified().is_ok_and(|time| time >= after))
         })
         .map(|entry| entry.path())
         .collect();
@@ -127,29 +110,38 @@ fn new_logs(pattern: &Pattern, began: SystemTime) -> Vec<PathBuf> {
     logs
 }
 
-/// The processes that `pid` and its children started. Others may use the same directory.
-fn descendants(mut profiles: Vec<Profile>, pid: u32) -> Vec<Profile> {
-    let mut pids = HashSet::from([pid]);
-    let mut logs = HashSet::new();
+/// The logs of `pid` and of the processes that descend from it. Others may write to the same
+/// directory: their logs are not read, and nothing is said of them.
+fn own_logs(logs: Vec<PathBuf>, pattern: &Pattern, pid: u32) -> Vec<PathBuf> {
+    let mut rest = Vec::new();
     let mut ours = Vec::new();
+    for log in logs {
+        match heap::origin(&log) {
+            Ok(origin) => rest.push((log, origin)),
+            // A log that was never begun tells its process by its name only.
+            Err(_) if pattern.is_of(pid, log.file_name().unwrap_or_default()) => ours.push(log),
+            Err(_) => {}
+        }
+    }
+    let mut pids = HashSet::from([pid]);
+    let mut ids = HashSet::new();
     loop {
-        let is_ours = |profile: &Profile| {
-            let process = &profile.process;
-            pids.contains(&process.pid)
-                || pids.contains(&process.ppid)
-                || logs.contains(&process.parent_log_id)
+        let is_ours = |origin: &heap::Origin| {
+            pids.contains(&origin.pid)
+                || pids.contains(&origin.ppid)
+                || ids.contains(&origin.parent_log_id)
         };
-        let (found, rest): (Vec<_>, Vec<_>) = profiles.into_iter().partition(is_ours);
+        let (found, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, origin)| is_ours(origin));
         if found.is_empty() {
             break;
         }
-        for profile in &found {
-            pids.insert(profile.process.pid);
-            logs.insert(profile.process.log_id);
+        for (log, origin) in found {
+            pids.insert(origin.pid);
+            ids.insert(origin.log_id);
+            ours.push(log);
         }
-        ours.extend(found);
-        profiles = rest;
+        rest = others;
     }
-    ours.sort_by_key(|profile| (profile.process.started, profile.process.pid));
+    ours.sort();
     ours
 }

@@ -9,7 +9,7 @@
 use crate::arch::{clock, tls};
 use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
-use crate::{start, sys};
+use crate::{reach, start, sys};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
@@ -26,12 +26,19 @@ pub fn watch_exit() {
     // SAFETY: the functions have the right types; libc keeps the first entries in
     // static memory.
     unsafe {
-        on_exit(at_exit, core::ptr::null_mut());
+        on_exit(crate::arch::thunk::at_exit, core::ptr::null_mut());
         at_quick_exit(at_quick);
     }
 }
 
-unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
+/// The end of [`crate::arch::thunk::at_exit`].
+///
+/// # Safety
+/// `slot` and `fp` are its.
+pub unsafe extern "C" fn at_exit(status: i32, slot: *const u64, fp: u64) {
+    crate::hooks::sanitizer::ask_whether_off();
+    // SAFETY: the caller's; a state that belongs to this thread.
+    unsafe { reach::leave::handler(slot, fp, own_state()) };
     finish(State::Exited, status);
 }
 
@@ -42,46 +49,57 @@ unsafe extern "C" fn at_quick() {
 /// What `quick_exit` was called with: its handlers are not told.
 pub static QUICK_STATUS: AtomicI32 = AtomicI32::new(0);
 
-/// Ends the log.
-pub fn finish(state: State, status: i32) {
-    let Some(global) = global::recording() else {
-        return;
-    };
-    let Some(header) = global.file.header() else {
-        return;
-    };
+/// Ends the log; returns whether that was done (for `exec`: whether there is
+/// something to take back if it fails).
+pub fn finish(state: State, status: i32) -> bool {
+    let Some(global) = global::get() else { return false };
+    let Some(header) = global.file.header() else { return false };
+    let phase = global.phase();
     // A vfork child shares our memory and must leave the parent's log alone.
-    if global.filtered.load(Relaxed) != 0 || header.pid.load(Relaxed) != sys::getpid() {
-        return;
+    if !matches!(phase, Phase::Recording | Phase::Suspended)
+        || global.filtered.load(Relaxed) != 0
+        || header.pid.load(Relaxed) != sys::getpid()
+    {
+        return false;
     }
-    let word = tls::get();
-    let thread = if word > thread::MAX_MARK {
-        word as *mut ThreadState
-    } else {
-        core::ptr::null_mut()
-    };
+    if phase == Phase::Suspended {
+        // The log is whole since an `exec` that failed.
+        say_end(global, header, state, status);
+        return true;
+    }
+    if state != State::Exec {
+        return finish_now(global, state, status);
+    }
+    // What a handler of a signal does goes into the log before or, if the program is
+    // not replaced, after.
+    let mask = sys::block_signals();
+    let done = finish_now(global, state, status);
+    sys::restore_signals(&mask);
+    done
+}
+
+fn say_end(global: &Global, header: &Header, state: State, status: i32) {
+    header.end_ticks.store(clock::after(), Relaxed);
+    header.exit_status.store(status as u32 & 0xff, Relaxed);
+    global.file.calibrate(0);
+    global.file.calibrate(1);
+    header.state.store(state as u32, Release);
+}
+
+fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
+    let thread = own_state();
     // From a handler that interrupts our own drain: the rings are left to the reader.
     let me = if thread.is_null() { 1 } else { thread as usize };
     let mut tries = 0;
-    while global
-        .drain_owner
-        .compare_exchange(0, me, Acquire, Relaxed)
-        .is_err()
-    {
+    while global.drain_owner.compare_exchange(0, me, Acquire, Relaxed).is_err() {
         tries += 1;
         if tries > 200 || global.drain_owner.load(Relaxed) == me {
-            return;
+            return false;
         }
         let seen = global.drain_done.load(Relaxed);
         sys::futex_wait(&global.drain_done, seen, 10_000_000);
     }
-    let mut work = Work {
-        global,
-        state,
-        status,
-        thread,
-        ended: false,
-    };
+    let mut work = Work { global, state, status, thread, ended: false };
     let argument = (&raw mut work).cast();
     // SAFETY: this thread's state; the work outlives the call.
     unsafe {
@@ -91,10 +109,17 @@ pub fn finish(state: State, status: i32) {
             thread::deep(thread, run, argument);
         }
     }
-    super::unlock(global);
     if state == State::Exec && work.ended {
-        restart(global);
+        super::resume::suspend(global);
     }
+    super::unlock(global);
+    true
+}
+
+/// This thread's state, or null.
+fn own_state() -> *mut ThreadState {
+    let word = tls::get();
+    if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() }
 }
 
 struct Work {
@@ -110,21 +135,19 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: `finish` gave it.
     let work = unsafe { &mut *work.cast::<Work>() };
     let global = work.global;
-    let Some(header) = global.file.header() else {
-        return;
-    };
+    let Some(header) = global.file.header() else { return };
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
-    header.end_ticks.store(clock::after(), Relaxed);
-    header.exit_status.store(work.status as u32 & 0xff, Relaxed);
-    global.file.calibrate(0);
-    global.file.calibrate(1);
-    header.state.store(work.state as u32, Release);
+    if work.state == State::Exited {
+        reach::at_exit(global, drain);
+    }
+    say_end(global, header, work.state, work.status);
     // Another program takes over only if `exec` succeeds; if other threads run
     // until then, their rings must stay.
-    let others = thread::all(global)
-        .any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
+    // One that has recorded nothing yet, or no more, may take a ring at any moment.
+    let others = global.precise.load(SeqCst) != 0
+        || thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
     if others && work.state == State::Exec {
         return;
     }
@@ -133,11 +156,7 @@ unsafe extern "C" fn run(work: *mut u8) {
         header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
         global.set_phase(Phase::Dormant);
         // Threads that still run write into private pages from here on.
-        let states = if others {
-            thread::all(global).count()
-        } else {
-            0
-        };
+        let states = if others { thread::all(global).count() } else { 0 };
         for state in thread::all(global).take(states) {
             let base = (state.ring as usize - 64) as *mut u8;
             // SAFETY: a ring's extent; its events are in blocks.
@@ -150,21 +169,13 @@ unsafe extern "C" fn run(work: *mut u8) {
         if others && global.stacks.detach_file().is_err() {
             return;
         }
-        match drain.first_extent() {
+        work.ended = match drain.first_extent() {
             // A short program: all its blocks stand at the start of the file.
             Some(extent) => cut_after(global, extent),
             None => compact(global),
-        }
-        work.ended = true;
+        };
     }
     start::verbose_line(b"leak: finished ", global.file.path());
-}
-
-/// After a drained exec that may fail: the next event begins a new log, as in a
-/// fork child.
-fn restart(global: &'static Global) {
-    tls::set(0);
-    global.reset();
 }
 
 /// Where blocks can be put.
@@ -174,38 +185,44 @@ struct Hole {
     used: u64,
 }
 
-/// Moves the last blocks into the first holes and cuts the file.
-fn compact(global: &Global) {
-    let Ok(opened) = global.file.open() else {
-        return;
-    };
+/// Moves the last blocks into the first holes and cuts the file; returns whether it
+/// is cut.
+fn compact(global: &Global) -> bool {
+    let Ok(opened) = global.file.open() else { return false };
+    let mut cut = false;
     let fd = opened.fd;
     let end = global.file.end();
     // SAFETY: no fixed place.
     if let Ok(base) = unsafe { sys::map_file(fd, 0, end as usize, core::ptr::null_mut()) } {
         // SAFETY: the file has `end` bytes, all mapped, and nobody else writes.
         unsafe {
-            let end = fill_holes(base, end);
-            if sys::ftruncate(fd, end).is_ok() {
-                global.file.set_end(end);
+            if let Some((last, end)) = fill_holes(base, end) {
+                cut = cut_at(global, fd, last, end);
             }
         }
         // SAFETY: mapped above.
         unsafe { sys::unmap(base, end as usize) };
     }
     global.file.done(opened);
+    cut
+}
+
+/// Cuts the file at `end`, behind its last extent, which begins at `last`.
+fn cut_at(global: &Global, fd: sys::Fd, last: u64, end: u64) -> bool {
+    let cut = sys::ftruncate(fd, end).is_ok();
+    if cut {
+        global.file.set_end(last, end);
+    }
+    cut
 }
 
 /// Cuts the file after the first extent's content.
-fn cut_after(global: &Global, extent: &ExtentHeader) {
-    let Ok(opened) = global.file.open() else {
-        return;
-    };
+fn cut_after(global: &Global, extent: &ExtentHeader) -> bool {
+    let Ok(opened) = global.file.open() else { return false };
     let len = shorten(extent);
-    if sys::ftruncate(opened.fd, HEADER_SIZE + len).is_ok() {
-        global.file.set_end(HEADER_SIZE + len);
-    }
+    let cut = cut_at(global, opened.fd, HEADER_SIZE, HEADER_SIZE + len);
     global.file.done(opened);
+    cut
 }
 
 /// Makes a DATA extent as long as its content; returns that length.
@@ -223,18 +240,14 @@ unsafe fn extent(base: *mut u8, offset: u64) -> &'static ExtentHeader {
 /// Most extents that are looked at; a larger file keeps its holes.
 const MAX_EXTENTS: usize = 4096;
 
-unsafe fn fill_holes(base: *mut u8, end: u64) -> u64 {
+/// Returns where the last extent that is left begins and where it ends.
+unsafe fn fill_holes(base: *mut u8, end: u64) -> Option<(u64, u64)> {
     let len = MAX_EXTENTS * 8;
-    let Some(list) = sys::map_private(len) else {
-        return end;
-    };
+    let list = sys::map_private(len)?;
     // SAFETY: a fresh mapping; offsets come from the chain of extents.
     let cut = unsafe {
         let offsets = core::slice::from_raw_parts_mut(list.cast::<u64>(), MAX_EXTENTS);
-        match chain(base, end, offsets) {
-            Some(count) => pack(base, offsets.get(..count).unwrap_or(&[])),
-            None => end,
-        }
+        chain(base, end, offsets).and_then(|count| pack(base, offsets.get(..count).unwrap_or(&[])))
     };
     // SAFETY: not used any more.
     unsafe { sys::unmap(list, len) };
@@ -258,12 +271,11 @@ unsafe fn chain(base: *mut u8, end: u64, offsets: &mut [u64]) -> Option<usize> {
     Some(count)
 }
 
-/// Packs the blocks; returns where the file may be cut.
-unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
+/// Packs the blocks; returns as [`fill_holes`].
+unsafe fn pack(base: *mut u8, offsets: &[u64]) -> Option<(u64, u64)> {
     // SAFETY: offsets are extents; blocks are copied between disjoint ones.
     unsafe {
-        let is_data =
-            |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
+        let is_data = |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
         let mut holes = offsets.iter().copied().filter(|&offset| !is_data(offset));
         let mut hole: Option<Hole> = None;
         let mut last = offsets.len();
@@ -281,28 +293,18 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
             while at < used {
                 let source = base.add((from + EXTENT_HEADER_SIZE + at) as usize);
                 let bytes = core::slice::from_raw_parts(source, BLOCK_HEADER);
-                let Some(block) = BlockHeader::from_bytes(bytes) else {
-                    break 'extents;
-                };
+                let Some(block) = BlockHeader::from_bytes(bytes) else { break 'extents };
                 let stride = BlockHeader::stride(block.len);
                 loop {
-                    let room = hole
-                        .as_ref()
-                        .map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
+                    let room = hole.as_ref().map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
                     if room >= stride {
                         break;
                     }
-                    let Some(next) = holes.next().filter(|&next| next < from) else {
-                        break 'extents;
-                    };
+                    let Some(next) = holes.next().filter(|&next| next < from) else { break 'extents };
                     let header = extent(base, next);
                     header.used.store(0, Relaxed);
                     header.kind.store(ExtentKind::Data as u32, Release);
-                    hole = Some(Hole {
-                        offset: next,
-                        len: header.len.load(Relaxed),
-                        used: 0,
-                    });
+                    hole = Some(Hole { offset: next, len: header.len.load(Relaxed), used: 0 });
                 }
                 if let Some(hole) = &mut hole {
                     let target = base.add((hole.offset + EXTENT_HEADER_SIZE + hole.used) as usize);
@@ -315,9 +317,7 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> u64 {
             last -= 1;
         }
         // What stands before `last` is kept; the last one kept is cut to its content.
-        let Some(&from) = last.checked_sub(1).and_then(|index| offsets.get(index)) else {
-            return HEADER_SIZE;
-        };
-        from + shorten(extent(base, from))
+        let &from = last.checked_sub(1).and_then(|index| offsets.get(index))?;
+        Some((from, from + shorten(extent(base, from))))
     }
 }

@@ -4,14 +4,17 @@ pub mod drain;
 pub mod file;
 pub mod finish;
 pub mod live;
+pub mod ranges;
+pub mod resume;
 pub mod scratch;
 
+use crate::arch::clock;
 use crate::global::{Global, Phase};
 use crate::sys;
 use crate::thread::{self, ThreadState};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::StopReason;
-use log_format::ring::SLACK;
+use log_format::ring::{SIGNAL_FRAME, SLACK};
 
 /// Part of a ring that only handlers use that interrupt a drain, bytes.
 const RESERVE: u64 = 64 << 10;
@@ -19,9 +22,11 @@ const RESERVE: u64 = 64 << 10;
 const SPINS: u32 = 200_000;
 /// One wait for another thread's drain, ns.
 const WAIT_NS: u64 = 10_000_000;
-/// Waits without any drain ending before the thread takes another ring: the one
-/// that drains may be stopped by a signal of the program's.
-const MAX_WAITS: u32 = 3;
+/// After so long without any drain ending the thread takes another ring: the one that
+/// drains may be stopped by a signal of the program's. Not sooner: on a busy machine
+/// it may only wait for a processor, and each ring taken makes its work longer (18
+/// threads on 2 loaded cores: 99 rings after 40 ms).
+const MAX_WAIT_NS: u64 = 250_000_000;
 
 /// What [`make_room`] came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,18 +61,21 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     let ring = unsafe { &*state.ring };
     let capacity = state.mask + 1;
     let hard = capacity - SLACK - RESERVE;
+    if !global.file.is_reserved()
+        && state.index == 0
+        && let Some(room) = first_room(global, state)
+    {
+        return room;
+    }
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
-    let soft = if global.state_count.load(Relaxed) > 1 {
-        capacity / 4 * 3
-    } else {
-        hard
-    };
+    let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };
     if state.producer.refresh(ring, capacity, soft) {
         return Room::Yes;
     }
     let me = thread as usize;
-    let mut waits = 0;
+    // When the drain that stands still was seen first, and its number.
+    let mut still = (0, 0);
     loop {
         match global.drain_owner.compare_exchange(0, me, Acquire, Relaxed) {
             Ok(_) => {
@@ -79,21 +87,16 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                     thread::deep(thread, drain_here, core::ptr::null_mut());
                 }
                 unlock(global);
-                let room = global.phase() == Phase::Recording
-                    && state.producer.refresh(ring, capacity, soft);
+                let room = global.phase() == Phase::Recording && state.producer.refresh(ring, capacity, soft);
                 return room.into();
             }
             // SAFETY: an owner's address is a state's, and states stay mapped.
             Err(owner) if owner == me || unsafe { is_same_thread(owner, state) } => {
                 let sp = crate::arch::stack::pointer() as u64;
                 // SAFETY: as above.
-                let (other, began) = unsafe {
-                    (
-                        &(*(owner as *const ThreadState)).on_own_stack,
-                        (*(owner as *const ThreadState)).drain_sp,
-                    )
-                };
-                if state.bounds(sp).top == 0 || sp < began || sp - began > NEAR {
+                let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
+                let left = began.saturating_sub(SIGNAL_FRAME);
+                if state.bounds(sp).top == 0 || sp < left || sp - left > NEAR {
                     // A handler that interrupts our own drain, or what was called
                     // after one left it: the reserve, then another ring.
                     let room = state.producer.refresh(ring, capacity, hard + RESERVE);
@@ -110,14 +113,20 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
         // Someone else drains: a little further, then look again.
         let used = state.producer.pending(ring);
         if used < hard {
-            state
-                .producer
-                .refresh(ring, capacity, (used + capacity / 16).min(hard));
+            state.producer.refresh(ring, capacity, (used + capacity / 16).min(hard));
             return Room::Yes;
         }
         let seen = global.drain_done.load(Acquire);
+        let now = clock::clock_ns(libc::CLOCK_MONOTONIC);
+        if still.0 == 0 || still.1 != seen {
+            still = (now, seen);
+        }
         if global.filtered.load(Relaxed) != 0 {
-            // No system call may be made, and no ring added.
+            // No system call may be made, and no ring added. One wait for a drain that
+            // stands still is enough for all events.
+            if global.stuck.load(Relaxed) == seen.wrapping_add(1) {
+                return Room::Stuck;
+            }
             for _ in 0..SPINS {
                 core::hint::spin_loop();
             }
@@ -127,15 +136,40 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
         if state.producer.refresh(ring, capacity, soft) {
             return Room::Yes;
         }
-        waits = if global.drain_done.load(Acquire) == seen {
-            waits + 1
-        } else {
-            0
-        };
-        if waits > MAX_WAITS {
+        if global.drain_done.load(Acquire) == seen && now - still.0 > MAX_WAIT_NS {
+            global.stuck.store(seen.wrapping_add(1), Relaxed);
             return Room::Stuck;
         }
     }
+}
+
+/// End of a ring's room that only handlers and small blobs may overshoot into, while
+/// not all of the first ring has room, bytes.
+const FIRST_SLACK: u64 = 4096;
+
+/// Room in the first ring while not all of it has room on the disk; `None` once it has.
+fn first_room(global: &Global, state: &ThreadState) -> Option<Room> {
+    let file = &global.file;
+    let result = loop {
+        let room = file.ring_room();
+        if state.producer.begin(room - FIRST_SLACK) {
+            return Some(Room::Yes);
+        }
+        if file.is_filling() {
+            // A handler that interrupts this very work.
+            return Some(state.producer.begin(room - FIRST_SLACK / 4).into());
+        }
+        match file.widen_ring() {
+            Ok(true) => {}
+            Ok(false) => break file.reserve_first(),
+            Err(reason) => break Err(reason),
+        }
+    };
+    if let Err(reason) = result {
+        global.stop(reason);
+        return Some(Room::No);
+    }
+    None
 }
 
 /// Whether the drain's owner is an earlier state of this thread.
@@ -144,9 +178,7 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
 /// `owner` is what [`Global::drain_owner`] held.
 unsafe fn is_same_thread(owner: usize, state: &ThreadState) -> bool {
     // SAFETY: above the marks it is a state's address.
-    owner > thread::MAX_MARK
-        && state.tid != 0
-        && unsafe { (*(owner as *const ThreadState)).tid } == state.tid
+    owner > thread::MAX_MARK && state.tid != 0 && unsafe { (*(owner as *const ThreadState)).tid } == state.tid
 }
 
 unsafe extern "C" fn drain_here(_: *mut u8) {
@@ -172,19 +204,14 @@ pub fn prepare_for_filter(global: &'static Global) {
     if thread.is_null() || global.filtered.load(Relaxed) != 0 {
         return;
     }
-    if global
-        .drain_owner
-        .compare_exchange(0, thread as usize, Acquire, Relaxed)
-        .is_ok()
-    {
+    if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+        crate::unwind::cache::use_whole(global);
         global.stacks.prepare(&global.file);
         // SAFETY: the drain is held.
         unsafe { (*global.drain.get()).prepare(global) };
         global.filtered.store(1, Relaxed);
         if let Some(header) = global.file.header() {
-            header
-                .flags
-                .fetch_or(log_format::layout::flag::FILTERED, Relaxed);
+            header.flags.fetch_or(log_format::layout::flag::FILTERED, Relaxed);
         }
         unlock(global);
     }
@@ -195,11 +222,7 @@ pub fn prepare_for_filter(global: &'static Global) {
 pub fn end_early(global: &'static Global, reason: StopReason) {
     let thread = thread::ready();
     if !thread.is_null() {
-        if global
-            .drain_owner
-            .compare_exchange(0, thread as usize, Acquire, Relaxed)
-            .is_ok()
-        {
+        if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
             // SAFETY: this thread's state; the drain is held.
             unsafe { thread::deep(thread, drain_here, core::ptr::null_mut()) };
             unlock(global);

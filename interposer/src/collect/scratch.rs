@@ -2,6 +2,7 @@
 
 use crate::sys;
 use core::mem::size_of;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use log_format::window::{COLUMNS, Event, LIFETIMES, Sum};
 
 /// Most blocks open at a time in one window.
@@ -114,6 +115,8 @@ pub struct Scratch {
     /// Used ones.
     pub sums_len: usize,
     sum_table: *mut u32,
+    /// 64 − log2 of the entries that both tables use now, see [`Scratch::expect`].
+    shift: u32,
     /// The sums were sorted, so their table is empty.
     sorted: bool,
     blobs: *mut u8,
@@ -131,14 +134,20 @@ pub struct Scratch {
 #[derive(Clone, Copy)]
 pub struct Place(usize);
 
-fn place(ptr: u64) -> usize {
-    ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE.trailing_zeros())) as usize
+#[inline(always)]
+fn place(ptr: u64, shift: u32) -> usize {
+    ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
 }
 
-fn sum_place(stack: u32) -> usize {
-    (u64::from(stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SUM_TABLE.trailing_zeros()))
-        as usize
+#[inline(always)]
+fn sum_place(stack: u32, shift: u32) -> usize {
+    (u64::from(stack).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
 }
+
+/// Both tables are used alike.
+const _: () = assert!(TABLE == SUM_TABLE && TABLE.is_power_of_two());
+/// Fewest entries of a table that are used.
+const LEAST: usize = 1024;
 
 /// A used place of the table of sums that is being emptied.
 const EMPTIED: u32 = u32::MAX;
@@ -154,8 +163,6 @@ impl Scratch {
         if !self.base.is_null() {
             return true;
         }
-        // SAFETY: a pure function of the level.
-        let zstd_len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
         // SAFETY: a pure function.
         let compressed_len = unsafe { zstd_sys::ZSTD_compressBound(OUT) };
         let parts = [
@@ -169,32 +176,16 @@ impl Scratch {
             COLUMN * COLUMNS,
             OUT,
             compressed_len,
-            zstd_len,
         ]
         .map(|len| len.next_multiple_of(4096));
-        let Some(base) = sys::map_private(parts.iter().sum()) else {
-            return false;
-        };
+        let Some(base) = sys::map_private(parts.iter().sum()) else { return false };
         let mut at = base;
-        let [
-            slots,
-            free,
-            table,
-            listed,
-            sums,
-            sum_table,
-            blobs,
-            columns,
-            out,
-            compressed,
-            zstd,
-        ] = parts.map(|len| {
+        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed] = parts.map(|len| {
             let part = at;
             // SAFETY: inside the mapping.
             at = unsafe { at.add(len) };
             part
         });
-        self.base = base;
         self.slots = slots.cast();
         self.free = free.cast();
         self.table = table.cast();
@@ -206,10 +197,48 @@ impl Scratch {
         self.out = out;
         self.compressed = compressed;
         self.compressed_len = compressed_len;
+        // Last: a handler that leaves by longjmp may end this at any point.
+        compiler_fence(SeqCst);
+        self.base = base;
+        true
+    }
+
+    /// Says that the windows until the next call have at most that many blocks: few
+    /// events, spread over whole tables, would touch a page each. Only between two
+    /// windows, when both tables are empty.
+    pub fn expect(&mut self, blocks: usize) {
+        let entries = (2 * blocks.min(TABLE / 2)).next_power_of_two().clamp(LEAST, TABLE);
+        self.shift = 64 - entries.trailing_zeros();
+    }
+
+    /// Entries of a table that are used − 1.
+    #[inline(always)]
+    fn mask(&self) -> usize {
+        (1 << (64 - self.shift)) - 1
+    }
+
+    /// Whether the compressor is there; it asks the processor for its features and
+    /// touches memory, so a short program does without.
+    pub fn has_compressor(&self) -> bool {
+        !self.zstd.is_null()
+    }
+
+    fn ready_compressor(&mut self) -> bool {
+        if !self.zstd.is_null() {
+            return true;
+        }
+        // SAFETY: a pure function of the level.
+        let len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
+        let Some(place) = sys::map_private(len) else { return false };
         // SAFETY: the place is 8-aligned and as large as zstd asked for. A static
         // context never allocates.
-        self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(zstd.cast(), zstd_len) };
+        self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(place.cast(), len) };
         !self.zstd.is_null()
+    }
+
+    /// Takes now the memory that compressing will need.
+    pub fn prepare(&mut self) {
+        self.ready_compressor();
     }
 
     /// How many more events surely fit the window.
@@ -237,16 +266,14 @@ impl Scratch {
     /// Place of an address in the table, and the open block there if there is one.
     #[inline(always)]
     pub fn find(&self, ptr: u64) -> (Place, Option<u32>) {
-        let mut at = place(ptr);
+        let (mut at, mask) = (place(ptr, self.shift), self.mask());
         // SAFETY: indices are masked; the table is at most half full.
         unsafe {
             loop {
                 match *self.table.add(at) {
                     0 => return (Place(at), None),
-                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => {
-                        return (Place(at), Some(number - 1));
-                    }
-                    _ => at = (at + 1) & (TABLE - 1),
+                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return (Place(at), Some(number - 1)),
+                    _ => at = (at + 1) & mask,
                 }
             }
         }
@@ -279,21 +306,21 @@ impl Scratch {
     /// Makes the slot at a place that `find` gave just now not found any more.
     #[inline(always)]
     pub fn unlink(&mut self, place_of: Place) {
-        let mut at = place_of.0;
+        let (mut at, mask) = (place_of.0, self.mask());
         // SAFETY: indices are masked; the table is at most half full.
         unsafe {
-            let mut next = (at + 1) & (TABLE - 1);
+            let mut next = (at + 1) & mask;
             loop {
                 let number = *self.table.add(next);
                 if number == 0 {
                     break;
                 }
-                let home = place((*self.slots.add(number as usize - 1)).ptr);
-                if next.wrapping_sub(home) & (TABLE - 1) >= next.wrapping_sub(at) & (TABLE - 1) {
+                let home = place((*self.slots.add(number as usize - 1)).ptr, self.shift);
+                if next.wrapping_sub(home) & mask >= next.wrapping_sub(at) & mask {
                     *self.table.add(at) = number;
                     at = next;
                 }
-                next = (next + 1) & (TABLE - 1);
+                next = (next + 1) & mask;
             }
             *self.table.add(at) = 0;
         }
@@ -314,7 +341,7 @@ impl Scratch {
         let slot = *self.slot(index);
         // SAFETY: indices are masked; `has_room` keeps a place free.
         unsafe {
-            let mut at = sum_place(slot.stack);
+            let (mut at, mask) = (sum_place(slot.stack, self.shift), self.mask());
             let entry = loop {
                 match *self.sum_table.add(at) {
                     0 => {
@@ -336,7 +363,7 @@ impl Scratch {
                         if (*entry).stack == slot.stack {
                             break entry;
                         }
-                        at = (at + 1) & (SUM_TABLE - 1);
+                        at = (at + 1) & mask;
                     }
                 }
             };
@@ -367,10 +394,7 @@ impl Scratch {
     pub fn blob(&mut self, blob: &log_format::blob::Blob<'_>) {
         // SAFETY: the buffer has MAX_BLOBS bytes.
         let rest = unsafe {
-            core::slice::from_raw_parts_mut(
-                self.blobs.add(self.blobs_len),
-                MAX_BLOBS - self.blobs_len,
-            )
+            core::slice::from_raw_parts_mut(self.blobs.add(self.blobs_len), MAX_BLOBS - self.blobs_len)
         };
         let mut out = log_format::varint::Out::new(rest);
         blob.encode(&mut out);
@@ -415,25 +439,26 @@ impl Scratch {
     /// Empties the table of sums: entry by entry if few are used, so that a short
     /// program touches little memory.
     fn empty_sum_table(&mut self) {
+        let (mask, shift) = (self.mask(), self.shift);
         // SAFETY: the table's own memory; sums are below `sums_len`.
         unsafe {
-            if self.sums_len > SUM_TABLE / 16 {
-                self.sum_table.write_bytes(0, SUM_TABLE);
+            if self.sums_len > mask / 16 {
+                self.sum_table.write_bytes(0, mask + 1);
                 return;
             }
             for index in 0..self.sums_len {
-                let mut at = sum_place((*self.sums.add(index)).stack);
+                let mut at = sum_place((*self.sums.add(index)).stack, shift);
                 while *self.sum_table.add(at) != index as u32 + 1 {
-                    at = (at + 1) & (SUM_TABLE - 1);
+                    at = (at + 1) & mask;
                 }
                 // Not 0 yet: walks of later entries pass here.
                 *self.sum_table.add(at) = EMPTIED;
             }
             for index in 0..self.sums_len {
-                let mut at = sum_place((*self.sums.add(index)).stack);
+                let mut at = sum_place((*self.sums.add(index)).stack, shift);
                 while *self.sum_table.add(at) == EMPTIED {
                     *self.sum_table.add(at) = 0;
-                    at = (at + 1) & (SUM_TABLE - 1);
+                    at = (at + 1) & mask;
                 }
             }
         }
@@ -461,7 +486,7 @@ impl Scratch {
 
     /// `raw` compressed; `None` if that gains nothing.
     pub fn compress(&mut self, raw: &[u8]) -> Option<&'static [u8]> {
-        if raw.len() < 160 {
+        if raw.len() < 160 || !self.ready_compressor() {
             return None;
         }
         // SAFETY: the context is ours, both buffers have the lengths given.
@@ -493,14 +518,10 @@ impl Scratch {
             self.sorted = true;
         } else {
             // Few survivors are cheaper to take out one by one.
-            let open = self
-                .slots()
-                .iter()
-                .filter(|slot| slot.open && !slot.pending)
-                .count();
-            if open > TABLE / 64 {
+            let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();
+            if open > self.mask() / 64 {
                 // SAFETY: the table's own memory.
-                unsafe { self.table.write_bytes(0, TABLE) };
+                unsafe { self.table.write_bytes(0, self.mask() + 1) };
             } else if open > 0 {
                 for index in 0..self.high as u32 {
                     let slot = self.slot(index);

@@ -3,7 +3,9 @@
 
 pub mod allocate;
 pub mod cxx;
+pub mod exec;
 pub mod load;
 pub mod mapping;
 pub mod process;
+pub mod sanitizer;
 pub mod thread;

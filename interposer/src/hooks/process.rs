@@ -1,49 +1,46 @@
-//! Ends and forks: `_exit`, `exec`, `fork`, and what would make our own system
+//! Ends and forks: `_exit`, `fork`, and what would make our own system
 //! calls deadly (system-call filters).
 
 use crate::arch::{clock, tls};
 use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
-use crate::{call, sys, thunk_before};
+use crate::reach::leave;
+use crate::{call, sys, thunk_before, thunk_leaving};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 use log_format::layout::{State, StopReason};
 
 /// When the last `fork` was called here, event clock; inherited by the child.
 pub static FORK_TICKS: AtomicU64 = AtomicU64::new(0);
 
-unsafe extern "C" fn before_exit(status: i32) {
+unsafe extern "C" fn before_exit(_: i32, registers: *const u64) {
+    originals::resolved();
+    // SAFETY: the thunk's; the log is ended by the last handler.
+    unsafe { leave::called(registers) };
+}
+
+thunk_leaving!(exit -> before_exit, EXIT);
+
+unsafe extern "C" fn before_exit_now(status: i32, registers: *const u64) {
     if originals::resolved() {
+        // SAFETY: the thunk's.
+        unsafe { leave::called(registers) };
         finish::finish(State::Exited, status);
     }
 }
 
-thunk_before!(_exit -> before_exit, EXIT_NOW);
-thunk_before!(_Exit -> before_exit, EXIT_NOW_C99);
+thunk_leaving!(_exit -> before_exit_now, EXIT_NOW);
+thunk_leaving!(_Exit -> before_exit_now, EXIT_NOW_C99);
 
-unsafe extern "C" fn before_quick_exit(status: i32) {
+unsafe extern "C" fn before_quick_exit(status: i32, registers: *const u64) {
     originals::resolved();
+    // SAFETY: the thunk's.
+    unsafe { leave::called(registers) };
     // Handlers run first; the last one ends the log.
     finish::QUICK_STATUS.store(status, Relaxed);
 }
 
-thunk_before!(quick_exit -> before_quick_exit, QUICK_EXIT);
-
-unsafe extern "C" fn before_exec() {
-    if originals::resolved() {
-        finish::finish(State::Exec, 0);
-    }
-}
-
-thunk_before!(execve -> before_exec, EXECVE);
-thunk_before!(execv -> before_exec, EXECV);
-thunk_before!(execvp -> before_exec, EXECVP);
-thunk_before!(execvpe -> before_exec, EXECVPE);
-thunk_before!(execl -> before_exec, EXECL);
-thunk_before!(execlp -> before_exec, EXECLP);
-thunk_before!(execle -> before_exec, EXECLE);
-thunk_before!(fexecve -> before_exec, FEXECVE);
-thunk_before!(execveat -> before_exec, EXECVEAT);
+thunk_leaving!(quick_exit -> before_quick_exit, QUICK_EXIT);
 
 /// Hook; see the table. The child is found by its wiped state, not here: raw
 /// clones must be found too. Only the moment is noted.
@@ -89,11 +86,7 @@ unsafe extern "C" fn before_prctl(option: u64, argument: u64) {
 unsafe extern "C" fn before_syscall(number: u64, operation: u64) {
     originals::resolved();
     if number == libc::SYS_seccomp as u64 {
-        if operation == SECCOMP_SET_MODE_STRICT {
-            clockless()
-        } else {
-            filter()
-        }
+        if operation == SECCOMP_SET_MODE_STRICT { clockless() } else { filter() }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::arch::thunk::run_thread;
 use crate::arch::{stack, tls};
-use crate::originals::{self, *};
+use crate::originals;
 use crate::thread::{self, ThreadState};
-use crate::{bootstrap, call, thunk_before};
+use crate::{bootstrap, call, global};
 use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
-use log_format::blob::BlobKind;
+use log_format::blob::{BlobKind, Thread};
+use log_format::varint::Out;
 
 type Start = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -59,10 +60,7 @@ fn put_box(item: *mut Box) {
 /// As `pthread_create`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
-    id: *mut c_void,
-    attributes: *const c_void,
-    start: Start,
-    argument: *mut c_void,
+    id: *mut c_void, attributes: *const c_void, start: Start, argument: *mut c_void,
 ) -> i32 {
     if !originals::resolved() {
         return libc::EAGAIN;
@@ -75,26 +73,12 @@ pub unsafe extern "C" fn pthread_create(
     // the new thread takes it.
     unsafe {
         if item.is_null() {
-            return call!(
-                PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
-                id,
-                attributes,
-                start,
-                argument
-            );
+            return call!(PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32, id, attributes, start, argument);
         }
-        item.write(Box {
-            start,
-            argument,
-            stack: stack_size(attributes),
-            next: AtomicPtr::new(core::ptr::null_mut()),
-        });
+        item.write(Box { start, argument, stack: stack_size(attributes), next: AtomicPtr::new(core::ptr::null_mut()) });
         let result = call!(
             PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
-            id,
-            attributes,
-            run_thread,
-            item.cast()
+            id, attributes, run_thread, item.cast()
         );
         if result != 0 {
             put_box(item);
@@ -139,20 +123,17 @@ pub struct Call {
 pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
     // SAFETY: by the caller's promise.
-    let (call, size) = unsafe {
-        (
-            Call {
-                start: (*item).start,
-                argument: (*item).argument,
-            },
-            (*item).stack,
-        )
-    };
+    let (call, size) = unsafe { (Call { start: (*item).start, argument: (*item).argument }, (*item).stack) };
+    // Boxes are searched for pointers when the process ends.
+    // SAFETY: as above.
+    unsafe { (*item).argument = core::ptr::null_mut() };
     put_box(item);
     // What lies above is libc's first frame and the thread's own descriptor, with
     // which the stack's size is shared, and the guard.
     let top = (stack::pointer() + 1024) & !15;
-    tls::set_stack(top, top - size.saturating_sub(STACK_OVERHEAD).min(top));
+    let low = top - size.saturating_sub(STACK_OVERHEAD).min(top);
+    tls::set_stack(top, low);
+    crate::reach::known::note_stack(low as u64, top as u64, crate::sys::gettid());
     call
 }
 
@@ -191,12 +172,46 @@ unsafe extern "C" fn at_end(value: *mut c_void) {
     }
 }
 
-/// Hook; see the table. Only a thread that names itself is noted.
-unsafe extern "C" fn before_setname(target: u64, name: *const c_char) {
-    originals::resolved();
-    // SAFETY: no arguments.
-    if target == unsafe { libc::pthread_self() } as u64 {
-        note_name(name);
+/// Hook; see the table. A thread that has recorded nothing yet says its name itself
+/// when it does, so the name is noted after the call: then none is missed.
+///
+/// # Safety
+/// As `pthread_setname_np`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_setname_np(target: u64, name: *const c_char) -> i32 {
+    if !originals::resolved() {
+        return libc::EAGAIN;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        let result = call!(PTHREAD_SETNAME as fn(u64, *const c_char) -> i32, target, name);
+        if result == 0 {
+            if target == libc::pthread_self() as u64 {
+                note_name(name);
+            } else {
+                note_name_of(target, name);
+            }
+        }
+        result
+    }
+}
+
+/// Writes another thread's new name.
+unsafe fn note_name_of(target: u64, name: *const c_char) {
+    let Some(global) = global::recording() else { return };
+    let named = thread::all(global).find(|state| state.handle == target && thread::is_owned(state));
+    let Some(serial) = named.map(|state| state.serial) else { return };
+    let thread = thread::ready();
+    if !thread.is_null() {
+        let mut buf = [0u8; 64];
+        let mut out = Out::new(&mut buf);
+        // SAFETY: a C string of the program's that libc has accepted.
+        unsafe {
+            let name = core::slice::from_raw_parts(name.cast(), libc::strnlen(name, 15));
+            Thread { serial, tid: 0, name }.encode(&mut out);
+            thread::blob(thread, BlobKind::OtherName, out.written());
+            thread::release_borrowed(thread);
+        }
     }
 }
 
@@ -212,5 +227,3 @@ pub fn note_name(name: *const c_char) {
         }
     }
 }
-
-thunk_before!(pthread_setname_np -> before_setname, PTHREAD_SETNAME);

@@ -10,8 +10,11 @@ use core::sync::atomic::{AtomicU64, Ordering::*};
 
 /// log2 of the entries: 32 Ki × 16 bytes = 512 KiB, touched as used.
 const BITS: u32 = 15;
-/// Bytes of the table.
-pub const TABLE_BYTES: usize = 16 << BITS;
+/// log2 of the entries at first, 64 KiB: a short program's few addresses, spread over the
+/// whole table, would touch a page each.
+const FIRST_BITS: u32 = 12;
+/// Addresses looked for in vain before the whole table is used.
+const FEW: u32 = 1 << (FIRST_BITS - 2);
 
 /// How to find the canonical frame address (CFA).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +88,12 @@ impl Rule {
 /// [`super::EXACT`]); found now if it was not known.
 #[inline(always)]
 pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
-    let Some(global) = crate::global::get() else {
-        return Rule::new(Kind::None, 0, 0);
-    };
-    let table = global.rules.load(Relaxed);
+    let Some(global) = crate::global::get() else { return Rule::new(Kind::None, 0, 0) };
+    let word = global.rules.load(Relaxed) as usize;
+    let (table, shift) = ((word & !63) as *mut u64, word & 63);
     let generation = global.rules_generation.load(Relaxed);
-    let index = (ra.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize;
-    // SAFETY: the table has 2^BITS entries of two words and stays mapped.
+    let index = (ra.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize;
+    // SAFETY: the table has 2^(64 − shift) entries of two words and stays mapped.
     let (check, packed) = unsafe {
         let entry = table.add(index * 2).cast::<AtomicU64>();
         (&*entry, &*entry.add(1))
@@ -103,7 +105,30 @@ pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
     let fresh = cfi::find_rule(ra, scratch);
     packed.store(fresh.0, Relaxed);
     check.store(ra ^ fresh.0 ^ generation, Relaxed);
+    if shift == 64 - FIRST_BITS as usize && global.rules_missed.fetch_add(1, Relaxed) == FEW {
+        use_whole(global);
+    }
     fresh
+}
+
+/// Gives a new process its small table.
+pub fn init(global: &crate::global::Global) -> bool {
+    let Some(memory) = crate::sys::map_touched(16 << FIRST_BITS) else { return false };
+    global.rules.store(memory.wrapping_add(64 - FIRST_BITS as usize).cast(), Relaxed);
+    global.rules_generation.store(0, Relaxed);
+    true
+}
+
+/// From the small table to the whole one. The small one stays mapped for those who
+/// look into it at this moment; what stood in it is found again.
+#[cold]
+pub fn use_whole(global: &crate::global::Global) {
+    if global.filtered.load(Relaxed) != 0 {
+        return;
+    }
+    if let Some(memory) = crate::sys::map_private(16 << BITS) {
+        global.rules.store(memory.wrapping_add(64 - BITS as usize).cast(), Release);
+    }
 }
 
 /// Makes every entry absent.

@@ -13,7 +13,10 @@ pub mod selfcheck;
 
 pub use memo::{Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo, capture};
 
-use log_format::layout::truncation;
+use crate::arch::tls;
+use crate::global::Global;
+use crate::thread::ThreadState;
+use log_format::layout::{node_kind, truncation};
 
 /// Marks [`State::ra`] as an exact address (the frame below is a signal frame),
 /// not a return address.
@@ -73,18 +76,8 @@ pub unsafe fn step(state: &State, bounds: Bounds, scratch: &mut cfi::Scratch) ->
     // SAFETY: as the caller's.
     unsafe {
         match rule.kind() {
-            cache::Kind::Sp => apply(
-                state,
-                state.sp.wrapping_add(rule.cfa_offset()),
-                rule.bp_offset(),
-                bounds,
-            ),
-            cache::Kind::Bp => apply(
-                state,
-                state.bp.wrapping_add(rule.cfa_offset()),
-                rule.bp_offset(),
-                bounds,
-            ),
+            cache::Kind::Sp => apply(state, state.sp.wrapping_add(rule.cfa_offset()), rule.bp_offset(), bounds),
+            cache::Kind::Bp => apply(state, state.bp.wrapping_add(rule.cfa_offset()), rule.bp_offset(), bounds),
             cache::Kind::End => Step::End,
             cache::Kind::FramePointer => by_frame_pointer(state, bounds),
             cache::Kind::Slow => cfi::slow_step(state, bounds, scratch),
@@ -96,10 +89,7 @@ pub unsafe fn step(state: &State, bounds: Bounds, scratch: &mut cfi::Scratch) ->
 /// Whether a canonical frame address can be right after `sp`.
 #[inline(always)]
 fn plausible(sp: u64, cfa: u64, bounds: Bounds) -> bool {
-    cfa > sp
-        && cfa & 7 == 0
-        && (cfa - sp) < MAX_FRAME
-        && (bounds.top == 0 || cfa <= bounds.top || sp > bounds.top)
+    cfa > sp && cfa & 7 == 0 && (cfa - sp) < MAX_FRAME && (bounds.top == 0 || cfa <= bounds.top || sp > bounds.top)
 }
 
 #[inline(always)]
@@ -132,13 +122,30 @@ unsafe fn by_frame_pointer(state: &State, bounds: Bounds) -> Step {
         return Step::End;
     }
     let inside = bounds.top != 0 && state.sp <= bounds.top;
-    if !inside
-        || state.bp < state.sp
-        || state.bp & 7 != 0
-        || state.bp.saturating_add(16) > bounds.top
-    {
+    if !inside || state.bp < state.sp || state.bp & 7 != 0 || state.bp.saturating_add(16) > bounds.top {
         return Step::Broken(truncation::NO_RULE);
     }
     // SAFETY: both words lie between the stack pointer and the stack's end.
     unsafe { apply(state, state.bp + 16, -16, bounds) }
+}
+
+/// What few programs ask for, after a capture: the self-check, and the mark of blocks
+/// that are not to be called leaks.
+#[cold]
+#[inline(never)]
+fn extras(global: &'static Global, thread: &mut ThreadState, first: State, node: u32) -> u32 {
+    selfcheck::count_down(global, thread, first, node);
+    marked(global, node)
+}
+
+/// The stack with the mark of blocks that are not to be called leaks, while this thread
+/// has leak checking disabled. Without room for it: the stack.
+fn marked(global: &Global, node: u32) -> u32 {
+    if tls::unchecked() == 0 {
+        return node;
+    }
+    match global.stacks.node(node, node_kind::IGNORED, 0) {
+        0 => node,
+        marked => marked,
+    }
 }

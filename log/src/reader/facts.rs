@@ -1,6 +1,9 @@
 //! What blobs say about the process: collected while a log is read.
 
-use crate::blob::{Blob, BlobKind, Module, Process, Thread, decode_disagreement, decode_unload};
+use crate::blob::{
+    BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
+};
+use crate::varint::In;
 use std::collections::BTreeMap;
 use std::string::String;
 use std::vec::Vec;
@@ -48,6 +51,25 @@ pub struct ThreadFact {
     pub tid: u32,
     /// Last known name.
     pub name: Vec<u8>,
+    /// Whether it ended before the process.
+    pub ended: bool,
+}
+
+/// What a program says to whoever checks it for leaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// Text of suppressions.
+    pub suppressions: Vec<u8>,
+    /// Text of options.
+    pub options: Vec<u8>,
+    /// Addresses in blocks that are not to be called leaks, and when it said so (event clock).
+    pub ignored: Vec<(u64, u64)>,
+    /// Memory that may point to blocks, as it is at the end.
+    pub root_regions: Vec<RootRegion>,
+    /// When it asked whether it leaks (event clock), and the answer.
+    pub asked: Vec<(u64, LeakCheck)>,
+    /// It is not to be checked.
+    pub off: bool,
 }
 
 /// Everything that blobs said.
@@ -63,6 +85,10 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
     pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: CheckFacts,
+    /// Frees that the recorder found wrong: event clock, thread, what.
+    pub bad_frees: Vec<(u64, u32, BadFree)>,
     /// Blobs that did not decode.
     pub broken: u64,
 }
@@ -83,8 +109,7 @@ impl Facts {
             BlobKind::Process => {
                 let process = Process::decode(blob.payload)?;
                 let argv = process.argv.strip_suffix(&[0]).unwrap_or(process.argv);
-                let mut words: Vec<Vec<u8>> =
-                    argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+                let mut words: Vec<Vec<u8>> = argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
                 if process.argv.is_empty() {
                     words.clear();
                 }
@@ -112,9 +137,7 @@ impl Facts {
             BlobKind::ModuleUnload => {
                 let (bias, nodes) = decode_unload(blob.payload)?;
                 let loaded = self.modules.iter_mut().rev();
-                let module = loaded
-                    .into_iter()
-                    .find(|m| m.bias == bias && m.end_node.is_none())?;
+                let module = loaded.into_iter().find(|m| m.bias == bias && m.end_node.is_none())?;
                 module.end_node = Some(nodes);
                 module.unloaded = Some(blob.time);
             }
@@ -129,21 +152,37 @@ impl Facts {
             BlobKind::ThreadName => {
                 self.threads.entry(blob.thread).or_default().name = blob.payload.to_vec();
             }
+            BlobKind::OtherName => {
+                let thread = Thread::decode(blob.payload)?;
+                self.threads.entry(thread.serial).or_default().name = thread.name.to_vec();
+            }
             BlobKind::Disagreement => {
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 decode_disagreement(blob.payload, |is_ours, address| {
-                    if is_ours {
-                        ours.push(address)
-                    } else {
-                        theirs.push(address)
-                    }
+                    if is_ours { ours.push(address) } else { theirs.push(address) }
                 })?;
                 self.disagreements.push((ours, theirs));
             }
-            BlobKind::Note => self
-                .notes
-                .push(String::from_utf8_lossy(blob.payload).into_owned()),
-            BlobKind::ThreadEnd => {}
+            BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
+            BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
+            BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
+            BlobKind::Ignore => self.checks.ignored.push((In::new(blob.payload).uint()?, blob.time)),
+            BlobKind::RootRegion => {
+                let region = RootRegion::decode(blob.payload)?;
+                let regions = &mut self.checks.root_regions;
+                let same = |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
+                if region.begins {
+                    regions.push(region);
+                } else if let Some(place) = regions.iter().position(same) {
+                    regions.remove(place);
+                }
+            }
+            BlobKind::LeakCheck => self.checks.asked.push((blob.time, LeakCheck::decode(blob.payload)?)),
+            BlobKind::BadFree => {
+                self.bad_frees.push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
+            }
+            BlobKind::ChecksOff => self.checks.off = true,
         }
         Some(())
     }

@@ -1,9 +1,8 @@
 //! The window becomes a block: survivors get their serials and enter the live set.
 
-use super::{Drain, RingState, Stage, TIME_SHIFT};
+use super::{Drain, Stage, TIME_SHIFT};
 use crate::collect::live::Block;
 use crate::global::Global;
-use core::mem::size_of;
 use log_format::block::BlockKind;
 use log_format::layout::StopReason;
 use log_format::ring;
@@ -34,25 +33,14 @@ impl Drain {
             if slot.pending {
                 self.settle(number, serial);
             } else {
-                match self.live.insert(
-                    slot.ptr,
-                    Block {
-                        size: slot.size,
-                        serial,
-                    },
-                ) {
+                match self.live.insert(slot.ptr, Block { size: slot.size, serial }) {
                     Ok(None) => {}
                     Ok(Some(stale)) => {
                         head.totals.missed_frees += 1;
                         self.live_blocks -= 1;
                         self.live_bytes = self.live_bytes.wrapping_sub(stale.size);
                         encoder.event(&Event {
-                            kind: EventKind::MissedFree,
-                            thread: slot.thread,
-                            stack: 0,
-                            time: slot.time,
-                            ptr: 0,
-                            size: 0,
+                            kind: EventKind::MissedFree, thread: slot.thread, stack: 0, time: slot.time, ptr: 0, size: 0,
                             serial: stale.full_serial(serial),
                         });
                     }
@@ -60,17 +48,8 @@ impl Drain {
                 }
             }
             encoder.event(&Event {
-                kind: if slot.realloc {
-                    EventKind::ReallocAlloc
-                } else {
-                    EventKind::Alloc
-                },
-                thread: slot.thread,
-                stack: slot.stack,
-                time: slot.time,
-                ptr: slot.ptr,
-                size: slot.size,
-                serial: 0,
+                kind: if slot.realloc { EventKind::ReallocAlloc } else { EventKind::Alloc },
+                thread: slot.thread, stack: slot.stack, time: slot.time, ptr: slot.ptr, size: slot.size, serial: 0,
             });
         }
         self.encode_listed(&mut encoder, &mut listed, u32::MAX);
@@ -90,10 +69,10 @@ impl Drain {
             self.scratch.clear(true);
             return;
         }
+        self.set_stage(Stage::Written);
         if raised {
             self.peak_bytes = self.max_live;
         }
-        self.set_stage(Stage::Written);
         if failed {
             global.stop(StopReason::NoSpace);
         }
@@ -111,12 +90,7 @@ impl Drain {
         }
     }
 
-    pub(super) fn encode_listed(
-        &mut self,
-        encoder: &mut Encoder<'_>,
-        next: &mut usize,
-        before: u32,
-    ) {
+    pub(super) fn encode_listed(&mut self, encoder: &mut Encoder<'_>, next: &mut usize, before: u32) {
         while let Some(listed) = self.scratch.listed().get(*next) {
             if listed.order == u32::MAX {
                 *next += 1;
@@ -126,11 +100,8 @@ impl Drain {
                 return;
             }
             let mut event = listed.event;
-            event.serial = Block {
-                size: 0,
-                serial: event.serial,
-            }
-            .full_serial(encoder.next_serial());
+            self.mappings.note(&event);
+            event.serial = Block { size: 0, serial: event.serial }.full_serial(encoder.next_serial());
             encoder.event(&event);
             *next += 1;
         }
@@ -163,13 +134,7 @@ impl Drain {
                     pending.announced = true;
                     let serial = pending.block.full_serial(encoder.next_serial());
                     encoder.event(&Event {
-                        kind: EventKind::Release,
-                        thread,
-                        stack: 0,
-                        time: self.end,
-                        ptr: 0,
-                        size: 0,
-                        serial,
+                        kind: EventKind::Release, thread, stack: 0, time: self.end, ptr: 0, size: 0, serial,
                     });
                 }
             }
@@ -178,29 +143,21 @@ impl Drain {
 
     /// Tails of the rings that this window moved.
     pub(super) fn tails(&mut self) -> &'static [Tail] {
-        // The saved copies are not needed any more: their memory holds the tails.
-        let tails = self.saved.cast::<Tail>();
         let mut len = 0;
-        const { assert!(size_of::<Tail>() <= size_of::<RingState>()) };
         for index in 0..self.ring_count {
-            // SAFETY: both arrays have `ring_count` places; a tail is smaller than
-            // a saved state, and its place is not behind the one that is read.
+            // SAFETY: all three arrays have `ring_count` places.
             unsafe {
                 let before = (*self.saved.add(index)).position;
                 let ring = &*self.rings.add(index);
                 if ring.position != before {
-                    let tail = Tail {
-                        ring: index as u32,
-                        tail: ring.position,
-                        thread: ring.thread,
-                        last_alloc: ring.last_alloc,
-                    };
-                    *tails.add(len) = tail;
+                    let tail =
+                        Tail { ring: index as u32, tail: ring.position, thread: ring.thread, last_alloc: ring.last_alloc };
+                    *self.tails.add(len) = tail;
                     len += 1;
                 }
             }
         }
-        // SAFETY: just written; stable until the next `save`.
-        unsafe { core::slice::from_raw_parts(tails, len) }
+        // SAFETY: just written; stable until the next window.
+        unsafe { core::slice::from_raw_parts(self.tails, len) }
     }
 }

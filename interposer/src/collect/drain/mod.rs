@@ -14,8 +14,12 @@
 mod append;
 mod commit;
 mod matching;
+mod view;
+
+pub use append::DATA_EXTENT;
 
 use super::live::{Block, Live};
+use super::ranges::Ranges;
 use super::scratch::Scratch;
 use crate::arch::clock;
 use crate::global::{Global, MAX_THREADS};
@@ -26,8 +30,14 @@ use core::sync::atomic::{Ordering::*, compiler_fence, fence};
 use log_format::layout::{ExtentHeader, StopReason};
 use log_format::record::{self, Record, kind};
 use log_format::ring::{self, RingHeader};
-use log_format::window::Totals;
+use log_format::window::{Tail, Totals};
 
+/// So few rings are looked at one by one.
+const FEW_RINGS: usize = 8;
+/// Entries of the index by last block.
+const LASTS: usize = 2 * MAX_THREADS;
+/// Bytes of the shortest record that makes a block.
+const LEAST_ALLOC: u64 = 16;
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
 const TIME_SHIFT: u8 = 10;
 /// Reallocations of one thread that can be under way at once (handlers).
@@ -70,17 +80,30 @@ pub struct Drain {
     data: *mut u8,
     data_len: u64,
     next_data: u64,
+    /// Nodes below this id are in blocks.
+    nodes_written: u32,
     /// Order of the next block.
     seq: u64,
+    /// Bytes in use of the extent and `seq` once the block at hand is in the file;
+    /// 0: not yet begun.
+    goal: (u64, u64),
     live: Live,
+    /// The program's own mappings.
+    mappings: Ranges,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
     saved: *mut RingState,
+    /// For the window at hand.
+    tails: *mut Tail,
     ring_count: usize,
     /// Rings with events in this pass.
     active: *mut u32,
     active_len: usize,
+    /// Rings + 1 by the block that each had made last when the window began.
+    lasts: *mut u32,
+    /// 64 − log2 of the entries of `lasts` in use; 0: few rings, none.
+    lasts_shift: u32,
     live_blocks: u64,
     live_bytes: u64,
     peak_bytes: u64,
@@ -114,7 +137,11 @@ enum Stage {
 impl Drain {
     /// Blocks go into this DATA extent from now on.
     pub fn set_data(&mut self, extent: *mut u8, len: u64) {
+        // Never the new address with the length of a larger one.
+        self.data_len = 0;
+        compiler_fence(SeqCst);
         self.data = extent;
+        compiler_fence(SeqCst);
         self.data_len = len;
     }
 
@@ -122,15 +149,18 @@ impl Drain {
     fn ready(&mut self) -> bool {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
-            let Some(base) = sys::map_private(2 * array + MAX_THREADS * 4) else {
-                return false;
-            };
-            self.rings = base.cast();
+            let tails = MAX_THREADS * size_of::<Tail>();
+            let Some(base) = sys::map_private(2 * array + tails + (MAX_THREADS + LASTS) * 4) else { return false };
             // SAFETY: inside the mapping.
             unsafe {
                 self.saved = base.add(array).cast();
-                self.active = base.add(2 * array).cast();
+                self.tails = base.add(2 * array).cast();
+                self.active = base.add(2 * array + tails).cast();
+                self.lasts = self.active.add(MAX_THREADS);
             }
+            // Last: a handler that leaves by longjmp may end this at any point.
+            compiler_fence(SeqCst);
+            self.rings = base.cast();
         }
         self.scratch.ready()
     }
@@ -138,6 +168,7 @@ impl Drain {
     /// Touches and reserves what a program behind a system-call filter needs.
     pub fn prepare(&mut self, global: &Global) {
         self.ready();
+        self.scratch.prepare();
         self.extend(global, append::MAX_DATA_EXTENT);
     }
 
@@ -162,16 +193,17 @@ impl Drain {
         // The clock first, the heads after it (see the module).
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
+        let mut bytes = 0;
         for index in 0..self.ring_count {
-            let (tail, head) = self
-                .ring_of(global, index)
-                .map_or((0, 0), |ring| ring::readable(ring.header));
+            let (tail, head) = self.ring_of(global, index).map_or((0, 0), |ring| ring::readable(ring.header));
+            bytes += head - tail;
             // SAFETY: the array has a place for every state.
             unsafe {
                 (*self.rings.add(index)).position = tail;
                 (*self.rings.add(index)).end = head;
             }
         }
+        self.scratch.expect((bytes / LEAST_ALLOC) as usize);
         loop {
             let more = self.window(global, until);
             if !more || global.phase() != crate::global::Phase::Recording {
@@ -185,6 +217,9 @@ impl Drain {
     /// One window; false if nothing was left.
     fn window(&mut self, global: &'static Global, until: u64) -> bool {
         self.save();
+        self.index_lasts();
+        self.live.settle();
+        self.goal = (0, 0);
         self.before = (self.live_bytes, self.live_blocks);
         self.set_stage(Stage::Pass);
         self.pass(global, until, u32::MAX);
@@ -215,9 +250,20 @@ impl Drain {
     /// After a handler left the drain by `longjmp`: undoes the window at hand, or
     /// finishes it if it is in the file already.
     pub fn recover(&mut self, global: &'static Global) {
+        if !self.scratch.is_ready() {
+            return;
+        }
         match self.stage {
             Stage::Idle => {}
-            Stage::Pass => self.take_back(false),
+            Stage::Pass => {
+                self.take_back(false);
+                self.live.mend();
+            }
+            Stage::Commit if self.was_appended() => {
+                self.seq = self.goal.1;
+                self.peak_bytes = self.peak_bytes.max(self.max_live);
+                self.give_room(global);
+            }
             Stage::Commit => {
                 for index in 0..self.scratch.high as u32 {
                     let slot = *self.scratch.slot(index);
@@ -225,7 +271,9 @@ impl Drain {
                         self.live.remove(slot.ptr);
                     }
                 }
+                self.live.settle();
                 self.take_back(false);
+                self.live.mend();
             }
             Stage::Written => self.give_room(global),
         }
@@ -238,6 +286,35 @@ impl Drain {
         unsafe { core::ptr::copy_nonoverlapping(self.rings, self.saved, self.ring_count) };
     }
 
+    /// Makes the index by which an older block's ring is found.
+    fn index_lasts(&mut self) {
+        self.lasts_shift = 0;
+        if self.ring_count <= FEW_RINGS {
+            return;
+        }
+        let entries = (2 * self.ring_count).next_power_of_two();
+        self.lasts_shift = 64 - entries.trailing_zeros();
+        // SAFETY: `lasts` has LASTS places, at least twice the rings.
+        unsafe {
+            self.lasts.write_bytes(0, entries);
+            for index in 0..self.ring_count {
+                let last = (*self.rings.add(index)).last_alloc;
+                if last == 0 {
+                    continue;
+                }
+                let mut at = self.place_of_last(last);
+                while *self.lasts.add(at) != 0 {
+                    at = (at + 1) & (entries - 1);
+                }
+                *self.lasts.add(at) = index as u32 + 1;
+            }
+        }
+    }
+
+    fn place_of_last(&self, ptr: u64) -> usize {
+        ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.lasts_shift) as usize
+    }
+
     /// Undoes a pass: rings, and blocks taken out of the live set. `whole`: the
     /// scratch is as the pass left it (not as a jump out of it did).
     fn take_back(&mut self, whole: bool) {
@@ -245,10 +322,7 @@ impl Drain {
         unsafe { core::ptr::copy_nonoverlapping(self.saved, self.rings, self.ring_count) };
         for listed in self.scratch.listed() {
             if listed.ptr != 0 {
-                let block = Block {
-                    size: listed.size,
-                    serial: listed.event.serial,
-                };
+                let block = Block { size: listed.size, serial: listed.event.serial };
                 // It was there a moment ago, so there is room for it.
                 let _ = self.live.insert(listed.ptr, block);
             }
@@ -311,26 +385,13 @@ impl Drain {
         // SAFETY: published states and their rings stay mapped.
         unsafe {
             let state = global.states.get(index)?.load(Acquire).as_ref()?;
-            Some(Ring {
-                header: &*state.ring,
-                data: state.data,
-                mask: state.mask,
-            })
+            Some(Ring { header: &*state.ring, data: state.data, mask: state.mask })
         }
     }
 
     /// Takes events of one ring while they are not later than `until`.
-    fn run(
-        &mut self,
-        global: &'static Global,
-        index: usize,
-        until: u64,
-        last: u64,
-        limit: u32,
-    ) -> Run {
-        let Some(source) = self.ring_of(global, index) else {
-            return Run::Empty;
-        };
+    fn run(&mut self, global: &'static Global, index: usize, until: u64, last: u64, limit: u32) -> Run {
+        let Some(source) = self.ring_of(global, index) else { return Run::Empty };
         // SAFETY: `index` is below `ring_count`.
         let state = unsafe { &mut *self.rings.add(index) };
         let mut sure = 0;
@@ -360,11 +421,7 @@ impl Drain {
                     }
                     state.time = source.time(state.position, state.now);
                     if state.time > until {
-                        return if state.time > last {
-                            Run::Empty
-                        } else {
-                            Run::Other
-                        };
+                        return if state.time > last { Run::Empty } else { Run::Other };
                     }
                     continue;
                 }
@@ -376,15 +433,7 @@ impl Drain {
                     let second = source.word(position + 8);
                     self.totals.allocations += 1;
                     let (size, stack) = (second & 0xffff_ffff, (second >> 32) as u32);
-                    self.made(
-                        index as u32,
-                        state,
-                        first & record::PTR_MASK,
-                        size,
-                        stack,
-                        state.now,
-                        false,
-                    );
+                    self.made(index as u32, state, first & record::PTR_MASK, size, stack, state.now, false);
                     state.position = position + 16;
                 }
                 _ => {
@@ -398,9 +447,7 @@ impl Drain {
                     };
                     state.now = word(1);
                     match record {
-                        Record::Blob { what, len } => {
-                            self.blob(state, what, state.now, len, &source)
-                        }
+                        Record::Blob { what, len } => self.blob(state, what, state.now, len, &source),
                         record => self.event(index as u32, state, &record, state.now),
                     }
                     state.position = position + len;
@@ -413,11 +460,7 @@ impl Drain {
             }
             state.time = source.time(state.position, state.now);
             if state.time > until {
-                return if state.time > last {
-                    Run::Empty
-                } else {
-                    Run::Other
-                };
+                return if state.time > last { Run::Empty } else { Run::Other };
             }
         }
     }
