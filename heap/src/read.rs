@@ -5,7 +5,8 @@ use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::bad_frees;
 use crate::profile::{
-    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
+    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread,
+    Totals,
 };
 use crate::reach::Reach;
 use crate::replay::Replay;
@@ -125,7 +126,9 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
 /// Plays several logs, as many at a time as there are processors; the results
 /// are in the order of the paths.
 pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    let workers = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| replay(path, options)).collect();
     }
@@ -185,18 +188,37 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut damage: DamageList) -> Profile {
+fn assemble(
+    path: &Path,
+    info: &Info,
+    mut replay: Replay,
+    ignored: Ignored,
+    mut damage: DamageList,
+) -> Profile {
     let facts = std::mem::take(&mut replay.facts);
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
-    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
+    let end = if info.end_ticks == 0 {
+        replay.last_time
+    } else {
+        info.end_ticks
+    };
     let modules = modules(&facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
-    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
-        (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
-    });
+    let timeline =
+        replay
+            .timeline
+            .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let ignored_sum = ignored
+        .by_stack
+        .values()
+        .fold((0, 0), |sum: (u64, u64), more| {
+            (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
+        });
     let sites = sites(replay.sites.finish(), &live, &ignored);
-    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let site_of = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
     if !damage.is_empty() {
@@ -214,7 +236,10 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut 
         }
     }
     if facts.broken > 0 {
-        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
+        damage.add(format!(
+            "remarks on the process that cannot be decoded: {}",
+            facts.broken
+        ));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);
@@ -240,7 +265,11 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, ignored: Ignored, mut 
         checks: checks(&facts.checks, &info.clock),
         bad_frees: bad_frees(
             &facts.bad_frees,
-            if fork_child { &[] } else { &replay.unmatched_frees },
+            if fork_child {
+                &[]
+            } else {
+                &replay.unmatched_frees
+            },
             &info.clock,
         ),
         loss: Loss {
@@ -351,13 +380,25 @@ fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
         suppressions: text(&facts.suppressions),
         options: text(&facts.options),
         off: facts.off,
-        asked: facts.asked.iter().map(|&(time, _)| Nanos(clock.to_ns(time))).collect(),
-        unanswered: facts.asked.iter().filter(|(_, check)| check.lost.is_none()).count() as u64,
+        asked: facts
+            .asked
+            .iter()
+            .map(|&(time, _)| Nanos(clock.to_ns(time)))
+            .collect(),
+        unanswered: facts
+            .asked
+            .iter()
+            .filter(|(_, check)| check.lost.is_none())
+            .count() as u64,
     }
 }
 
 /// The sites in the order of a report, with the threads of their live blocks.
-fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored: &Ignored) -> Vec<Site> {
+fn sites(
+    states: Vec<crate::sites::SiteState>,
+    live: &crate::live::Live,
+    ignored: &Ignored,
+) -> Vec<Site> {
     let mut sites: Vec<Site> = states
         .into_iter()
         .map(|state| {
@@ -375,8 +416,10 @@ fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
-    let number_of: crate::live::FastMap<u32, u32> =
-        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let number_of: crate::live::FastMap<u32, u32> = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     for (serial, block) in live.iter() {
         if ignored.named.contains_key(&serial) {
             continue;

@@ -117,7 +117,9 @@ impl Replay {
             for event in &batch {
                 match event.kind {
                     EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
-                    EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
+                    EventKind::ReallocAlloc => {
+                        seen.reallocations = seen.reallocations.wrapping_add(1)
+                    }
                     _ => {}
                 }
                 if is_made(event) {
@@ -134,7 +136,8 @@ impl Replay {
         }
         add_totals(&mut self.totals, &head.totals);
         self.last_time = self.last_time.max(head.end);
-        self.timeline.event(head.end, self.live_bytes, self.live.len());
+        self.timeline
+            .event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
         let same = seen.allocations == head.totals.allocations
             && seen.reallocations == head.totals.reallocations
@@ -210,7 +213,8 @@ impl Replay {
             }),
             EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
-        self.timeline.event(event.time, self.live_bytes, self.live.len());
+        self.timeline
+            .event(event.time, self.live_bytes, self.live.len());
     }
 
     /// A free of what no block has.
@@ -253,7 +257,11 @@ impl Replay {
         let Some(block) = self.lose(serial) else {
             return false;
         };
-        let pending = Pending { serial, block, time };
+        let pending = Pending {
+            serial,
+            block,
+            time,
+        };
         self.pending.entry(thread).or_default().push(pending);
         true
     }
@@ -264,7 +272,11 @@ impl Replay {
     }
 
     /// Takes the latest pending block of a thread for which `is` holds.
-    pub fn take_pending_where(&mut self, thread: u32, is: impl Fn(&Pending) -> bool) -> Option<Pending> {
+    pub fn take_pending_where(
+        &mut self,
+        thread: u32,
+        is: impl Fn(&Pending) -> bool,
+    ) -> Option<Pending> {
         let list = self.pending.get_mut(&thread)?;
         let place = list.iter().rposition(is)?;
         let pending = list.remove(place);
@@ -301,7 +313,8 @@ impl Replay {
         let mut pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
         if !pending.is_empty() {
             pending.sort_by_key(|pending| pending.time);
-            let mut free: FastMap<u64, bool> = pending.iter().map(|p| (p.block.ptr, true)).collect();
+            let mut free: FastMap<u64, bool> =
+                pending.iter().map(|p| (p.block.ptr, true)).collect();
             for (_, block) in self.live.iter() {
                 if let Some(free) = free.get_mut(&block.ptr) {
                     *free = false;

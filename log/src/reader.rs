@@ -178,7 +178,12 @@ impl Log {
     /// decompressed by a thread ahead of the caller.
     pub fn stream(&mut self) -> Stream<'_> {
         let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
-        let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
+        let blocks = self
+            .blocks
+            .iter()
+            .filter(|b| wanted(b.kind))
+            .copied()
+            .collect();
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
     }
 
@@ -188,7 +193,11 @@ impl Log {
         let mut loader = blocks::Loader::new();
         let mut raw = Vec::new();
         let mut parts = Vec::new();
-        for block in self.blocks.iter().filter(|block| block.kind == BlockKind::Reach as u8) {
+        for block in self
+            .blocks
+            .iter()
+            .filter(|block| block.kind == BlockKind::Reach as u8)
+        {
             let loaded = loader.load(&self.source, block, &mut raw);
             match loaded.and_then(|()| crate::reach::decode(&raw).ok_or("cannot be decoded")) {
                 Ok(part) => {

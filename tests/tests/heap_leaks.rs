@@ -185,3 +185,62 @@ fn questions_are_answered_and_bounds_are_checked() {
     let (_, dups, _) = leak(&["dups", file, "--format", "json"]);
     assert!(dups["wasted_bytes"].as_u64().is_some_and(|bytes| bytes > 0));
 }
+
+#[test]
+fn the_page_shows_itself_in_a_browser_without_a_network() {
+    let Some(chromium) = leak_tests::command_or_skip("chromium") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/map.js");
+    let Some(files) = snapshots(&program, "22", folder.path()) else {
+        return;
+    };
+    let page = |arguments: &[&str], files: &[PathBuf]| {
+        let run = Command::new(leak_tests::tools::leak())
+            .arg("heap")
+            .args(arguments)
+            .args(files)
+            .output()
+            .expect("leak");
+        assert!(
+            run.status.success(),
+            "{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+        let path = folder.path().join("page.html");
+        std::fs::write(&path, &run.stdout).expect("a file");
+        for address in ["src=", "href=", "url(", "@import", "fetch("] {
+            let text = String::from_utf8_lossy(&run.stdout).into_owned();
+            let template = text
+                .split("type=\"application/json\">")
+                .next()
+                .expect("a head");
+            assert!(!template.contains(address), "{address}");
+        }
+        let run = Command::new(&chromium)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--dump-dom",
+            ])
+            .arg(format!(
+                "--user-data-dir={}",
+                folder.path().join("profile").display()
+            ))
+            .arg(format!("file://{}", path.display()))
+            .env_remove("LD_PRELOAD")
+            .output()
+            .expect("chromium");
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    };
+    let one = page(&["--format", "html"], &files[2..]);
+    assert!(one.contains("<td>Session <small>"), "no class");
+    assert!(one.matches("background: hsl(").count() > 10, "no treemap");
+    assert!(one.matches("<details>").count() > 10, "no ways");
+    let diff = page(&["diff", "--format", "html"], &files);
+    assert!(diff.contains("<th>grown</th>"), "no deltas");
+    assert!(diff.contains("class=\"more\">"), "nothing has grown");
+}

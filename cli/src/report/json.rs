@@ -285,7 +285,12 @@ impl Formatter for Lines {
     }
 }
 
-fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
+fn report<'a>(
+    view: &'a View<'a>,
+    loss: &'a Loss,
+    names: &'a Names,
+    options: &Options,
+) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
     let first = processes.first().cloned();
     if processes.len() == 1 {
@@ -339,7 +344,11 @@ fn totals(view: &View<'_>) -> Totals {
         peak_bytes: sums.peak_bytes,
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
-        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
+        mappings: view
+            .profiles
+            .iter()
+            .map(|profile| profile.totals.mappings)
+            .sum(),
         mapped_bytes: view
             .profiles
             .iter()
@@ -352,7 +361,9 @@ fn totals(view: &View<'_>) -> Totals {
 }
 
 fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
-    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
+    let disagreements = profiles
+        .iter()
+        .flat_map(|profile| &profile.loss.disagreements);
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
@@ -470,11 +481,24 @@ fn stop(reason: StopReason) -> &'static str {
 }
 
 fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
-    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
-        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
-    });
+    let all = view
+        .profiles
+        .iter()
+        .enumerate()
+        .flat_map(|(number, profile)| {
+            profile
+                .bad_frees
+                .iter()
+                .map(move |free| (number, profile.process.pid, free))
+        });
     all.map(|(number, pid, free)| {
-        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let frames = |stack| {
+            view.stack(number, stack, names)
+                .0
+                .iter()
+                .map(JsonFrame::from)
+                .collect()
+        };
         let known = free.wrong != Wrong::Unmatched;
         BadFree {
             kind: free.wrong.name(),
@@ -516,7 +540,10 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
-            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
+            class: site
+                .reach
+                .and_then(|reach| reach.classes.worst())
+                .map(class_name),
             classes: site.reach.map(|reach| by_class(&reach.classes)),
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
             retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),

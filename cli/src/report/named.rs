@@ -31,7 +31,11 @@ impl<'p> Named<'p> {
             progress.tell("finding names", done as u64, done as u64 + 1);
         });
         progress.clear();
-        Named { view, names, options }
+        Named {
+            view,
+            names,
+            options,
+        }
     }
 
     /// The sites, most bytes first, as reports show them.
@@ -43,7 +47,9 @@ impl<'p> Named<'p> {
     pub fn leaks<'n>(&'n self, sites: &[Site<'_>]) -> Vec<Leak<'n>> {
         let mut leaks = Vec::new();
         for ((number, site), group) in sites.iter().enumerate().zip(&self.view.groups) {
-            let Some(&(profile, stack)) = group.sites.first() else { continue };
+            let Some(&(profile, stack)) = group.sites.first() else {
+                continue;
+            };
             let (frames, _) = self.view.whole_stack(profile, stack, &self.names);
             let mut rest = Amount {
                 blocks: site.figures.blocks,
@@ -51,7 +57,9 @@ impl<'p> Named<'p> {
             };
             let mut classes = Vec::new();
             for class in Class::ALL {
-                let tally = site.reach.map_or_else(Tally::default, |reach| reach.classes.of(class));
+                let tally = site
+                    .reach
+                    .map_or_else(Tally::default, |reach| reach.classes.of(class));
                 let (blocks, bytes) = (tally.blocks, tally.bytes.0);
                 rest.blocks = rest.blocks.saturating_sub(blocks);
                 rest.bytes = rest.bytes.saturating_sub(bytes);
@@ -75,14 +83,20 @@ impl<'p> Named<'p> {
 
     /// What the record lacks, in lines.
     pub fn loss(&self) -> Vec<String> {
-        Loss::of(self.view.profiles, unseen(&self.view, &self.names, &self.options)).lines()
+        Loss::of(
+            self.view.profiles,
+            unseen(&self.view, &self.names, &self.options),
+        )
+        .lines()
     }
 }
 
 fn named<'a>(frame: &Frame<'a>) -> NamedFrame<'a> {
     NamedFrame {
         // glibc's own aliases depend on how its symbols were stripped.
-        function: frame.function.map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
+        function: frame
+            .function
+            .map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
         module: frame.module,
         file: frame.file,
         line: frame.line,

@@ -81,8 +81,13 @@ impl<'p> View<'p> {
         };
         match options.merge {
             // Each stack is there once: no need to group a million of them to show ten.
-            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
-                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+            Merge::Stack
+                if profiles.len() == 1
+                    && options.kinds.is_none()
+                    && !view.mapped.iter().any(Mapped::reloaded) =>
+            {
+                let mut sites: Vec<&heap::Site> =
+                    profiles.iter().flat_map(Profile::sites).collect();
                 sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
                 for site in sites {
                     if view.takes(&site.figures, options) {
@@ -130,7 +135,9 @@ impl<'p> View<'p> {
     fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
         let reach = self.reach(group).unwrap_or_default();
         let mut kept = heap::Tally::default();
-        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        kinds
+            .iter()
+            .for_each(|&class| kept.add(reach.classes.of(class)));
         (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
         kept.blocks > 0
     }
@@ -161,12 +168,19 @@ impl<'p> View<'p> {
     }
 
     fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
-        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let chains = Chains::new(
+            self.profiles,
+            self.groups.iter().map(|group| self.sample(group)),
+        );
         let mut wanted: Vec<Place> = chains
             .stacks()
             .flat_map(|(profile, stack)| self.places(profile, stack))
             .collect();
-        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        wanted.extend(
+            chains
+                .codes()
+                .filter_map(|(profile, code)| self.place(profile, code - 1)),
+        );
         names.look_up(wanted.into_iter(), progress);
         let names = &*names;
         let blamed = |profile: usize, what: Result<StackId, u64>| {
@@ -178,9 +192,18 @@ impl<'p> View<'p> {
                     *frames.last()?
                 }
             };
-            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+            Some((
+                frame.function.map(Into::into),
+                frame.file.map(Into::into),
+                frame.line,
+            ))
         };
-        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+        self.paths = chains.named(
+            self.profiles,
+            names,
+            |profile, address| self.place(profile, address),
+            blamed,
+        );
     }
 
     /// The place of an address in a process, at its end.
@@ -216,7 +239,8 @@ impl<'p> View<'p> {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
             };
-            let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
+            let processes: HashSet<usize> =
+                group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
                 threads: group.threads,
@@ -237,7 +261,9 @@ impl<'p> View<'p> {
         heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
             stacks.iter().any(|&stack| {
                 let (frames, _) = self.whole_stack(profile, stack, names);
-                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+                frames
+                    .iter()
+                    .any(|frame| frame.function.is_some_and(counts_references))
             })
         })
     }
@@ -265,7 +291,10 @@ impl<'p> View<'p> {
         let exe = &self.profiles.get(profile)?.process.exe;
         let modules = &self.profiles.get(profile)?.modules;
         // The loader knows the program itself first, and sometimes by another path.
-        let at = modules.iter().position(|module| &module.path == exe).unwrap_or(0);
+        let at = modules
+            .iter()
+            .position(|module| &module.path == exe)
+            .unwrap_or(0);
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
@@ -399,11 +428,17 @@ impl<'p> View<'p> {
 
     fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
         let numbered = self.profiles.iter().enumerate();
-        numbered.flat_map(|(number, profile)| profile.sites().iter().map(move |site| (number, site.stack)))
+        numbered.flat_map(|(number, profile)| {
+            profile.sites().iter().map(move |site| (number, site.stack))
+        })
     }
 
     /// One key for all stacks of the same allocating function, file or module.
-    fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+    fn by_label(
+        &mut self,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<Group<u32>> {
         // Most stacks need few frames until the allocator's end; only the others need all.
         let inner: HashSet<Place> = self
             .all_sites()
@@ -419,14 +454,19 @@ impl<'p> View<'p> {
 
         let mut numbers: HashMap<Label, u32> = HashMap::new();
         let groups = heap::aggregate(self.profiles, |number, _, site| {
-            let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
+            let frame = self
+                .blamed(number, site.stack, None, names)
+                .unwrap_or_default();
             let label = Label {
                 module: frame.module.map(Into::into),
                 function: frame
                     .function
                     .filter(|_| self.merge == Merge::Function)
                     .map(Into::into),
-                file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
+                file: frame
+                    .file
+                    .filter(|_| self.merge != Merge::Module)
+                    .map(Into::into),
             };
             let next = numbers.len() as u32;
             Some(*numbers.entry(label).or_insert(next))
@@ -461,7 +501,10 @@ impl<'p> View<'p> {
             }
         }
         let library = frames.iter().find(|frame| !hiding::is_allocator(frame));
-        library.or(frames.last()).filter(|_| limit.is_none()).copied()
+        library
+            .or(frames.last())
+            .filter(|_| limit.is_none())
+            .copied()
     }
 
     fn label(&self, key: u32) -> Vec<Frame<'_>> {
@@ -525,7 +568,11 @@ fn identity(place: Place, names: &Names) -> String {
     let _ = write!(text, "{}", module.display());
     let found = names.at(place);
     for frame in found {
-        let _ = write!(text, "\0{:?}\0{:?}\0{:?}", frame.function, frame.file, frame.line);
+        let _ = write!(
+            text,
+            "\0{:?}\0{:?}\0{:?}",
+            frame.function, frame.file, frame.line
+        );
     }
     if found.iter().all(|frame| frame.function.is_none()) {
         let _ = write!(text, "\0{:x}\0{}", place.at, place.module);
