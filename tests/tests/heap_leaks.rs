@@ -238,7 +238,7 @@ fn the_page_shows_itself_in_a_browser_without_a_network() {
     };
     let one = page(&["--format", "html"], &files[2..]);
     assert!(one.contains("<td>Session <small>"), "no class");
-    assert!(one.matches("background: hsl(").count() > 10, "no treemap");
+    assert!(one.matches("background: rgb(").count() > 10, "no treemap");
     assert!(one.matches("<details>").count() > 10, "no ways");
     let diff = page(&["diff", "--format", "html"], &files);
     assert!(diff.contains("<th>grown</th>"), "no deltas");
