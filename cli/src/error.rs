@@ -63,6 +63,22 @@ pub enum Error {
         /// Why.
         problem: crate::snapshot::Problem,
     },
+    /// A snapshot has no object of this id.
+    NoSuchObject {
+        /// The snapshot.
+        file: PathBuf,
+        /// The id.
+        id: u32,
+    },
+    /// A job that has no HTML page.
+    NoPage(&'static str),
+    /// A question or a bound is not understood.
+    Query {
+        /// It.
+        text: String,
+        /// Why.
+        why: String,
+    },
     /// Standard output cannot be written to.
     Output(io::Error),
     /// Suppressions or a baseline cannot be used.
@@ -125,6 +141,16 @@ impl fmt::Display for Error {
                 )
             }
             Error::Snapshot(why) => why.fmt(f),
+            Error::NoSuchObject { file, id } => write!(
+                f,
+                "{}: has no object @{id}; ids are those of the same process's snapshots",
+                file.display()
+            ),
+            Error::NoPage(job) => write!(
+                f,
+                "leak heap {job} has no HTML page; leak heap FILE and leak heap diff have one"
+            ),
+            Error::Query { text, why } => write!(f, "{text:?}: {why}"),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",
