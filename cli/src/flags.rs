@@ -119,6 +119,16 @@ pub struct ReportFlags {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Only sites that grow over the run, each with its verdict and confidence (JSON: every site
+    /// that has blocks left, with its verdict). Reads the logs twice.
+    #[arg(long, conflicts_with_all = ["peak", "temporary", "sort"])]
+    pub growing: bool,
+
+    /// With --growing: growth counts from so long after the start on: seconds, or a number with
+    /// ms, s, min or h. Default: detected for each process.
+    #[arg(long, value_name = "SPAN", requires = "growing", value_parser = figures::parse_duration)]
+    pub warm_up: Option<u64>,
+
     /// Only blocks of these classes: unreachable (nothing points to them), indirect (only
     /// unreachable blocks lead to them), possible (only pointers to their inside) or reachable.
     #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with_all = ["peak", "temporary"])]
@@ -194,8 +204,9 @@ pub struct CheckFlags {
 /// What both ways to judge a run share.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GateFlags {
-    /// Which leaks count: unreachable (what nothing points to, and what only that points to) or any
-    /// (everything that was not freed). With :bytes=N,blocks=N so much in all is put up with.
+    /// Which leaks count: unreachable (what nothing points to, and what only that points to), any
+    /// (everything that was not freed) or growing (what sites hold that kept growing). With
+    /// :bytes=N,blocks=N so much in all is put up with.
     ///
     /// Default: unreachable. leak run judges only if this or another option of the gate is given.
     #[arg(long, value_name = "WHAT[:bytes=N,blocks=N]", help_heading = GATE)]

@@ -1,7 +1,9 @@
 //! The result of a replay, as plain data.
 
+use crate::growth::{Evidence, Record};
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
+use crate::memory::Memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::BadFree;
@@ -362,6 +364,8 @@ pub struct Profile {
     pub threads: Vec<Thread>,
     /// Live bytes and blocks over time: at most [`crate::TIMELINE_POINTS`] points.
     pub timeline: Vec<Point>,
+    /// Where its memory was; `None` if it could not be sampled.
+    pub memory: Option<Memory>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
     /// What led to the blocks that were left.
@@ -374,6 +378,7 @@ pub struct Profile {
     /// Serials of blocks that the program named.
     pub(crate) ignored: FastMap<u64, ()>,
     pub(crate) mappings: Mappings,
+    pub(crate) growth: Option<Record>,
 }
 
 impl Profile {
@@ -386,6 +391,12 @@ impl Profile {
     pub fn site(&self, stack: StackId) -> Option<&Site> {
         let number = *self.site_of.get(&stack.0)?;
         self.sites.get(number as usize)
+    }
+
+    /// What is known of how a site grew.
+    pub(crate) fn evidence(&self, stack: StackId) -> Option<&Evidence> {
+        let number = *self.site_of.get(&stack.0)?;
+        self.growth.as_ref()?.evidence.get(number as usize)?.as_deref()
     }
 
     /// The module with this id, which came out of this profile.

@@ -23,6 +23,7 @@ mod collect;
 mod events;
 mod global;
 mod hooks;
+mod memory;
 mod modules;
 mod originals;
 mod reach;

@@ -10,7 +10,7 @@ use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
 use crate::unwind::cache;
 use crate::stack_table::StackTable;
-use crate::{hooks, originals, sys, thread};
+use crate::{hooks, memory, originals, sys, thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
@@ -452,6 +452,7 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut R
     global.modules.scan(global, exe, &mut |payload| {
         Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
     });
+    memory::at_start(global, time, &mut out);
     drain.append(global, BlockKind::Meta, out.written());
 }
 

@@ -2,7 +2,8 @@
 //! ours to hook.
 //!
 //! After the start these are all the recorder uses: mmap, munmap, fallocate,
-//! open, close, gettid, futex; at a clean end ftruncate as well.
+//! open, close, gettid, futex; fstat and read for samples of the memory; at a clean
+//! end ftruncate as well.
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
 use crate::reach::own;
@@ -191,6 +192,12 @@ pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
     retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
         .map(|_| ())
+}
+
+/// Reads what comes next, at most the buffer; 0 at the end.
+pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable.
+    retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
 /// Writes `bytes` at `offset`.

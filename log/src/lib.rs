@@ -30,6 +30,7 @@ pub mod block;
 #[cfg(feature = "std")]
 pub mod error;
 pub mod layout;
+pub mod memory;
 pub mod nodes;
 pub mod reach;
 #[cfg(feature = "std")]

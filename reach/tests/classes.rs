@@ -41,6 +41,11 @@ fn address(block: usize) -> u64 {
 
 /// Runs a search; the class and parent of each block, blocks by their serial − 1.
 fn classes(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class, From)> {
+    classes_and_rings(heap, blocks, roots).into_iter().map(|(class, from, _)| (class, from)).collect()
+}
+
+/// The same, and whether other leaks lead back to it.
+fn classes_and_rings(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class, From, bool)> {
     let count = blocks.len();
     let mut sorted = blocks.to_vec();
     let (mut links, mut marks) = (vec![(0, 0); count], vec![0; count]);
@@ -67,7 +72,7 @@ fn classes(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class, From)> {
                 From::Block(at, word) => From::Block(search.block(at).expect("a block").serial() as usize - 1, word),
                 other => other,
             };
-            (found.class, from)
+            (found.class, from, found.ring)
         })
         .collect()
 }
@@ -101,7 +106,8 @@ proptest! {
         }
         let heap = Heap { words };
         let blocks: Vec<Block> = (0..count).map(|n| Block::new(address(n), 32, n as u64 + 1)).collect();
-        let got = classes(&heap, &blocks, roots.len());
+        let rings = classes_and_rings(&heap, &blocks, roots.len());
+        let got: Vec<(Class, From)> = rings.iter().map(|&(class, from, _)| (class, from)).collect();
 
         // The definition, by closure.
         let close = |mut set: Vec<bool>, only_starts: bool| {
@@ -141,6 +147,9 @@ proptest! {
                 Class::Indirect
             };
             prop_assert_eq!(got[n].0, expected, "block {} of {:?}, roots {:?}", n, pointers, roots);
+            let back = |m: usize| m != n && leads[n][m] && pointers[m].iter().any(|pointer| pointer.0 == n);
+            let ring = expected == Class::Unreachable && (0..count).any(back);
+            prop_assert_eq!(rings[n].2, ring, "block {} of {:?}, roots {:?}", n, pointers, roots);
         }
         // Chains of parents end at a root, or at a direct leak for indirect ones.
         for n in 0..count {

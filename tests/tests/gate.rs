@@ -81,6 +81,16 @@ fn suppressions_that_the_program_brings_hold() {
 }
 
 #[test]
+fn suppressions_that_no_one_exports_are_read_from_the_file() {
+    for flags in [["-O0", "-Wl,--no-export-dynamic"], ["-no-pie", "-Wl,--no-export-dynamic"]] {
+        let program = leak_tests::Program::new("checked").flags(flags).build();
+        let outcome = Run::executable(program).arg("agreed").under_leak();
+        let (verdict, status) = verdict(&outcome);
+        assert_eq!((verdict["check"]["suppressed"]["bytes"].as_u64(), status), (Some(100), 0), "{flags:?}");
+    }
+}
+
+#[test]
 fn a_program_that_turns_checking_off_is_not_judged() {
     let (verdict, status) = verdict(&checked("off"));
     assert_eq!((bytes(&verdict).0, status), (0, 0));
@@ -174,4 +184,14 @@ fn without_a_search_nothing_is_said_about_unreachable_blocks() {
         .by_leak_run(&["-q", "--fail-on", "unreachable"]);
     assert_eq!((run.status.code(), run.stderr.lines().count()), (Some(2), 1), "{}", run.stderr);
     assert!(run.stderr.contains("--fail-on any"), "{}", run.stderr);
+}
+
+#[test]
+fn a_site_that_kept_growing_counts_as_growing() {
+    let judged = |run: Run| run.by_leak_run(&["-q", "--fail-on", "growing"]);
+    let grows = judged(Run::program("grows").arg("x"));
+    assert_eq!(grows.status.code(), Some(23), "{}", grows.stderr);
+    assert!(grows.stderr.contains("FAILED: 1 leak, 812 KiB in 4,000 blocks"), "{}", grows.stderr);
+    let steady = judged(Run::program("grows"));
+    assert_eq!(steady.status.code(), Some(0), "{}", steady.stderr);
 }

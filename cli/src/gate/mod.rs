@@ -3,6 +3,8 @@
 //! What a leak is held against is read before anything is run or loaded, so that a wrong line costs nobody
 //! a test run. What counts is decided in [`heap::gate`]; how it looks, in [`crate::report::verdict`].
 
+mod embedded;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use heap::gate::{
     Amount, Baseline, GateError, Grammar, LsanOptions, Policy, Source, Status, Suppressions, Verdict, generate, judge,
 };
 use heap::{Ending, Profile};
+use symbolizer::LocalFiles;
 
 use crate::error::Error;
 use crate::figures::counted;
@@ -95,7 +98,7 @@ impl Options {
 /// `leak check`: judges logs and gives the exit status.
 pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     let gate = Gate::prepare(options.clone())?;
-    let loaded = report::load(logs, &report::Options::whole());
+    let loaded = report::load(logs, &report::Options::judged(gate.needs_growth()));
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
@@ -112,6 +115,8 @@ pub struct Gate {
     options: Options,
     /// The status of a run that fails, if someone named one.
     exit_code: Option<u8>,
+    /// … and the one that the program itself names.
+    exit_code_of_program: Option<u8>,
     suppressions: Suppressions,
     baseline: Option<Baseline>,
 }
@@ -130,9 +135,15 @@ impl Gate {
         Ok(Gate {
             options,
             exit_code,
+            exit_code_of_program: None,
             suppressions,
             baseline,
         })
+    }
+
+    /// Whether the logs must be read for growth.
+    pub fn needs_growth(&self) -> bool {
+        self.options.policy.needs_growth()
     }
 
     /// Judges the processes of a run (there is one at least), and writes what was asked for. Returns the exit
@@ -200,8 +211,7 @@ impl Gate {
             new_baseline(&program, &verdict).write(path)?;
             return Ok(None);
         }
-        let of_program = || profiles.iter().find_map(|profile| LsanOptions::parse(&profile.checks.options).exit_code);
-        let exit_code = || self.exit_code.or_else(of_program).unwrap_or(DEFAULT_EXIT_CODE);
+        let exit_code = || self.exit_code.or(self.exit_code_of_program).unwrap_or(DEFAULT_EXIT_CODE);
         // A status of 0 asks for a verdict without consequences.
         Ok(verdict.failed.then(exit_code))
     }
@@ -228,11 +238,13 @@ impl Gate {
 
     /// What the programs say themselves. A file that they name may be on another machine.
     fn take_suppressions_of(&mut self, profiles: &[Profile], notes: &mut Vec<String>) -> Result<(), Error> {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
         let mut files: Vec<PathBuf> = Vec::new();
         for profile in profiles {
-            let named = LsanOptions::parse(&profile.checks.options).suppressions;
-            if let Some(path) = named.map(|path| profile.process.cwd.join(path))
+            let (text, options) = said(profile, &self.options.symbols);
+            let options = LsanOptions::parse(&options);
+            self.exit_code_of_program = self.exit_code_of_program.or(options.exit_code);
+            if let Some(path) = options.suppressions.map(|path| profile.process.cwd.join(path))
                 && !files.contains(&path)
             {
                 match self.suppressions.add_file(&path, &symbolizer::demangle) {
@@ -241,16 +253,33 @@ impl Gate {
                 }
                 files.push(path);
             }
-            let text = profile.checks.suppressions.as_str();
             if text.is_empty() || seen.contains(&text) {
                 continue;
             }
-            seen.push(text);
             let source = Source::Program(profile.process.exe.clone());
-            self.suppressions.add_text(&source, text, &symbolizer::demangle)?;
+            self.suppressions.add_text(&source, &text, &symbolizer::demangle)?;
+            seen.push(text);
         }
         Ok(())
     }
+}
+
+/// Suppressions and options that a program has inside: as it said them, or as its file has them.
+fn said(profile: &Profile, symbols: &symbolizer::Options) -> (String, String) {
+    let checks = &profile.checks;
+    if !checks.suppressions.is_empty() || !checks.options.is_empty() {
+        return (checks.suppressions.clone(), checks.options.clone());
+    }
+    let exe = &profile.process.exe;
+    // The loader knows the program itself first, and sometimes by another path.
+    let known = profile.modules.iter().find(|module| &module.path == exe).or(profile.modules.first());
+    let module = symbolizer::Module {
+        path: exe.clone(),
+        build_id: known.map(|module| module.build_id.clone()).filter(|id| !id.is_empty()),
+    };
+    let files = LocalFiles::new(symbols);
+    let text = |name| embedded::text(&module, &files, name).unwrap_or_default();
+    (text("__lsan_default_suppressions"), text("__lsan_default_options"))
 }
 
 /// The name of the program: that of the process that began first.

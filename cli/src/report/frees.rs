@@ -54,6 +54,7 @@ pub fn print(
                 let (frames, cut) = view.stack(number, stack, names);
                 let site = Site {
                     figures: Figures::default(),
+                    growth: None,
                     threads: 1,
                     stacks: 1,
                     processes: 1,

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::Formatter;
 
+use super::growth::{self, JsonGrowth};
 use super::loss::Loss;
+use super::memory::JsonMemory;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
 use super::reach::{self, Named, class_name};
@@ -58,6 +60,7 @@ struct Process<'a> {
     live_bytes: u64,
     peak_bytes: u64,
     threads: Vec<Thread<'a>>,
+    memory: Option<JsonMemory>,
 }
 
 #[derive(Clone, Serialize)]
@@ -83,6 +86,8 @@ struct Totals {
     ignored_blocks: u64,
     ignored_bytes: u64,
     sites: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -186,6 +191,8 @@ struct Site<'a> {
     threads: u64,
     stacks: u64,
     processes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<JsonGrowth>,
     class: Option<&'static str>,
     classes: Option<ByClass>,
     retained_blocks: u64,
@@ -287,6 +294,9 @@ impl Formatter for Lines {
 
 fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
+    for (number, process) in processes.iter_mut().enumerate() {
+        process.memory = JsonMemory::of(view, number, names);
+    }
     let first = processes.first().cloned();
     if processes.len() == 1 {
         processes.clear();
@@ -297,6 +307,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
             Subject::End => "end",
             Subject::Peak => "peak",
             Subject::Temporary => "temporary",
+            Subject::Growing => "growing",
         },
         merge: match options.merge {
             Merge::Stack => "stack",
@@ -314,7 +325,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         },
         process: first,
         processes,
-        totals: totals(view),
+        totals: totals(view, (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts))),
         leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
@@ -323,7 +334,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
     }
 }
 
-fn totals(view: &View<'_>) -> Totals {
+fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::Value>>) -> Totals {
     let sums = Sums::of(view.profiles);
     let only = match view.profiles {
         [only] => Some(only),
@@ -348,6 +359,7 @@ fn totals(view: &View<'_>) -> Totals {
         ignored_blocks: sums.ignored_blocks,
         ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
+        verdicts,
     }
 }
 
@@ -444,6 +456,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
+            memory: None,
             threads: profile
                 .threads
                 .iter()
@@ -516,6 +529,7 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
+            growth: site.growth.map(JsonGrowth::from),
             class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
             classes: site.reach.map(|reach| by_class(&reach.classes)),
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),

@@ -1,7 +1,7 @@
 //! The leaks of some processes with the names of all their frames, for the gate.
 
 use heap::gate::{Amount, Leak, NamedFrame};
-use heap::{Class, Profile, Tally};
+use heap::{Class, Growth, Profile, Tally};
 use symbolizer::Options as Symbols;
 
 use super::loss::Loss;
@@ -16,6 +16,7 @@ pub struct Named<'p> {
     view: View<'p>,
     names: Names,
     options: Options,
+    growths: Vec<Option<Growth>>,
 }
 
 impl<'p> Named<'p> {
@@ -31,12 +32,24 @@ impl<'p> Named<'p> {
             progress.tell("finding names", done as u64, done as u64 + 1);
         });
         progress.clear();
-        Named { view, names, options }
+        let growths = view.judge(&view.groups);
+        Named {
+            view,
+            names,
+            options,
+            growths,
+        }
     }
 
     /// The sites, most bytes first, as reports show them.
     pub fn sites(&self) -> Vec<Site<'_>> {
-        self.view.sites(&self.names).collect()
+        let sites = self.view.sites(&self.names).zip(&self.growths);
+        sites
+            .map(|(site, growth)| Site {
+                growth: growth.as_ref(),
+                ..site
+            })
+            .collect()
     }
 
     /// Their leaks, a site's by class; [`Leak::site`] is the place in `sites`, which came from here.
@@ -63,6 +76,7 @@ impl<'p> Named<'p> {
                 leaks.push(Leak {
                     site: number,
                     class,
+                    growing: site.growth.is_some_and(|growth| growth.verdict.grows()),
                     amount,
                     allocator: frames.len() - site.frames.len(),
                     inside: hiding::inside_runtime(&frames),

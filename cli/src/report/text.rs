@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use heap::{Class, Figures, Nanos};
 
 use super::Subject;
+use super::growth::{self, Verdicts};
 use super::page::{Site, Sums};
 use super::reach::{self, class_meaning, class_name};
 use super::source::Sources;
@@ -52,6 +53,10 @@ pub struct Page {
     pub small: Hidden,
     /// Those that come too late.
     pub late: Hidden,
+    /// Where the memory was, if that is known.
+    pub memory: Option<String>,
+    /// What the sites with blocks left are, if growth was asked for.
+    pub verdicts: Verdicts,
     /// Whether no frames are left out.
     pub all_frames: bool,
     /// Where the reader stands.
@@ -93,6 +98,10 @@ pub fn print<'a>(
         number += 1;
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
+        if let Some(growth) = site.growth {
+            writeln!(out, "     {}: {}", paint.strong(growth::heading(growth)), growth::sentence(growth))?;
+            writeln!(out, "     {}", paint.faint(growth::bars(growth)))?;
+        }
         reached(out, &site, page, paint)?;
         if let Some(pattern) = site.pattern {
             writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
@@ -113,6 +122,7 @@ fn title(page: &Page) -> String {
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => "Short-lived",
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => "Allocated",
         (Subject::End, _) => "Not freed",
+        (Subject::Growing, _) => "Growing",
     };
     let by = match page.merge {
         Some(Merge::Function) => "by function",
@@ -205,6 +215,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
                 counted(sums.temporary, "block")
             ),
         )?;
+    }
+    if let Some(memory) = &page.memory {
+        line(out, "memory", memory)?;
     }
     match page.loss.split_first() {
         None => line(
@@ -319,7 +332,7 @@ fn site_heading(
                 ));
             }
         }
-        (Subject::End, _) => {
+        (Subject::End | Subject::Growing, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
                 left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
@@ -402,6 +415,9 @@ fn empty(page: &Page) -> String {
                 counted(sums.allocations, "block")
             )
         }
+        Subject::Growing => {
+            "Nothing grows: no site has more steps up than chance allows (at most 5 % false discoveries).".to_owned()
+        }
         Subject::Temporary => {
             "Nothing to report: no block was freed before its thread's next allocation.".to_owned()
         }
@@ -412,7 +428,7 @@ fn empty(page: &Page) -> String {
 fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let amount = |figures: &Figures| {
         let (size, blocks) = match page.subject {
-            Subject::End => (figures.bytes.0, figures.blocks),
+            Subject::End | Subject::Growing => (figures.bytes.0, figures.blocks),
             Subject::Peak => (figures.peak_bytes.0, figures.peak_blocks),
             Subject::Temporary => (figures.allocated_bytes.0, figures.temporary),
         };
@@ -434,6 +450,7 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             amount(&page.small.figures)
         ));
     }
+    lines.extend(growth::others(&page.verdicts));
     lines.extend(page.hints.iter().cloned());
     if !lines.is_empty() {
         writeln!(out)?;

@@ -74,7 +74,9 @@ pub fn run(options: &Options) -> Result<u8, Error> {
     if options.summary.is_none() && gate.is_none() {
         return Ok(child::end_like(status));
     }
-    let shown = report::Options::summary(options.summary.unwrap_or(0), Paint::new(Color::Auto, &io::stderr()));
+    let growing = gate.as_ref().is_some_and(Gate::needs_growth);
+    let mut shown = report::Options::summary(options.summary.unwrap_or(0), Paint::new(Color::Auto, &io::stderr()));
+    shown.warm_up = report::Options::judged(growing).warm_up;
     let loaded = summary::load(&pattern, began, pid, &shown);
     if options.summary.is_some() {
         summary::print(&loaded, &pattern, &shown);

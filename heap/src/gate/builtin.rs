@@ -350,6 +350,7 @@ mod tests {
         let mut leak = Leak {
             site: 0,
             class: Some(Class::Reachable),
+            growing: false,
             amount: Amount { blocks: 1, bytes: 72_704 },
             frames: vec![
                 frame("/lib/x86_64-linux-gnu/libstdc++.so.6", None),

@@ -97,6 +97,7 @@ mod tests {
         Leak {
             site: 0,
             class: None,
+            growing: false,
             amount: Amount::default(),
             inside: frames.len(),
             frames,

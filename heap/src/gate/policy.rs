@@ -39,6 +39,8 @@ pub enum What {
     Unreachable,
     /// Every block that was not freed.
     Any,
+    /// The blocks of sites that kept growing.
+    Growing,
 }
 
 impl fmt::Display for What {
@@ -46,6 +48,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             What::Unreachable => "unreachable",
             What::Any => "any",
+            What::Growing => "growing",
         })
     }
 }
@@ -92,7 +95,8 @@ impl FromStr for FailOn {
         let what = match name {
             "unreachable" => What::Unreachable,
             "any" => What::Any,
-            _ => return Err(format!("{name}: not one of unreachable, any")),
+            "growing" => What::Growing,
+            _ => return Err(format!("{name}: not one of unreachable, any, growing")),
         };
         let mut parsed = FailOn {
             what,
@@ -136,10 +140,16 @@ impl Policy {
         self.fail_on.what == What::Unreachable
     }
 
+    /// Whether leaks count by how their sites grew.
+    pub fn needs_growth(&self) -> bool {
+        self.fail_on.what == What::Growing
+    }
+
     /// Whether a leak counts. One without a class counts only where classes make no difference.
     pub fn counts(&self, leak: &Leak<'_>) -> bool {
         match self.fail_on.what {
             What::Any => true,
+            What::Growing => leak.growing,
             What::Unreachable => leak.class.is_some_and(|class| class <= Class::Indirect),
         }
     }

@@ -237,6 +237,7 @@ mod tests {
         Leak {
             site: 0,
             class,
+            growing: false,
             amount: Amount::default(),
             inside: frames.len(),
             frames,

@@ -107,6 +107,7 @@ mod tests {
         Leak {
             site: 0,
             class,
+            growing: false,
             amount: Amount { blocks: 1, bytes },
             frames: vec![NamedFrame {
                 function: Some(function),

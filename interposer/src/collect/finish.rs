@@ -9,7 +9,7 @@
 use crate::arch::{clock, tls};
 use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
-use crate::{reach, start, sys};
+use crate::{memory, reach, start, sys};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
@@ -139,6 +139,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
+    if global.phase() == Phase::Recording {
+        memory::at_end(global, drain, work.state == State::Exited);
+    }
     if work.state == State::Exited {
         reach::at_exit(global, drain);
     }

@@ -3,6 +3,7 @@
 use crate::blob::{
     BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
 };
+use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -72,6 +73,21 @@ pub struct CheckFacts {
     pub off: bool,
 }
 
+/// A sample of the process's memory that lists its mappings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryFact {
+    /// Event clock.
+    pub time: u64,
+    /// Its head.
+    pub head: memory::Head,
+    /// Bytes swapped out.
+    pub swapped: u64,
+    /// Mappings with resident pages, ascending.
+    pub mappings: Vec<memory::Mapping>,
+    /// Number and resident bytes of the other ones, by [`memory::Class`].
+    pub rest: [(u64, u64); CLASSES],
+}
+
 /// Everything that blobs said.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -85,6 +101,11 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
     pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
+    /// Bytes in memory over the run: event clock, resident; at most
+    /// [`MAX_RESIDENT`], the first ones and the last one.
+    pub resident: Vec<(u64, u64)>,
+    /// The last sample that lists mappings.
+    pub memory: Option<MemoryFact>,
     /// What the program says to whoever checks it for leaks.
     pub checks: CheckFacts,
     /// Frees that the recorder found wrong: event clock, thread, what.
@@ -92,6 +113,9 @@ pub struct Facts {
     /// Blobs that did not decode.
     pub broken: u64,
 }
+
+/// So many readings of the resident memory are kept. The recorder writes fewer.
+pub const MAX_RESIDENT: usize = 1 << 16;
 
 impl Facts {
     /// Takes in a blob. Unknown kinds are ignored.
@@ -164,6 +188,25 @@ impl Facts {
                 self.disagreements.push((ours, theirs));
             }
             BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::Memory => {
+                let sample = Sample::decode(blob.payload)?;
+                let head = sample.head;
+                if self.resident.len() >= MAX_RESIDENT {
+                    self.resident.pop();
+                }
+                self.resident.push((blob.time, head.resident));
+                if let Some(swapped) = sample.swapped {
+                    let mut mappings = Vec::new();
+                    let rest = sample.mappings(|mapping| mappings.push(mapping))?;
+                    self.memory = Some(MemoryFact {
+                        time: blob.time,
+                        head,
+                        swapped,
+                        mappings,
+                        rest,
+                    });
+                }
+            }
             BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
             BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
             BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),

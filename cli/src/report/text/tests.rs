@@ -62,6 +62,7 @@ fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
     };
     Site {
         figures,
+        growth: None,
         threads: 2,
         stacks: 1,
         processes: 1,

@@ -73,6 +73,7 @@ struct Leak<'a> {
     id: String,
     status: &'static str,
     class: Option<&'static str>,
+    growing: bool,
     blocks: u64,
     bytes: u64,
     before: Option<Blocks>,
@@ -148,6 +149,7 @@ fn leaks<'a>(page: &'a Page<'_>) -> Vec<Leak<'a>> {
             id: finding.identity.to_string(),
             status: status_name(finding.status),
             class: leak.class.map(super::super::reach::class_name),
+            growing: leak.growing,
             blocks: leak.amount.blocks,
             bytes: leak.amount.bytes,
             before: match finding.status {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use heap::gate::{Source, Status, Sum, Suppression};
 
 use super::super::source::Sources;
-use super::super::{stack, text};
+use super::super::{growth, stack, text};
 use super::{Page, amount, class_name};
 use crate::figures::{count, counted};
 use crate::paint::Paint;
@@ -41,6 +41,9 @@ pub fn print(mut out: &mut dyn Write, page: &Page<'_>, paint: Paint) -> io::Resu
             paint.faint(&finding.identity)
         )?;
         if let Some(site) = page.site(finding) {
+            if let Some(growth) = site.growth.filter(|growth| growth.verdict.grows()) {
+                writeln!(out, "     {}: {}", growth::heading(growth), growth::sentence(growth))?;
+            }
             if let Some(pattern) = site.pattern {
                 writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
             }

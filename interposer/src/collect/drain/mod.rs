@@ -178,6 +178,11 @@ impl Drain {
         (self.next_data == 0).then(|| unsafe { &*self.data.cast::<ExtentHeader>() })
     }
 
+    /// Most bytes that were live at any moment so far.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
     /// Blocks written so far.
     pub fn block_count(&self) -> u64 {
         self.seq
