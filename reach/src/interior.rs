@@ -10,7 +10,7 @@ use crate::{Block, Memory};
 /// block all the same.
 pub fn holds(memory: &impl Memory, block: Block, word: u64) -> bool {
     let offset = word - block.address();
-    if offset == 0 || offset % 8 != 0 || block.address() % 8 != 0 {
+    if offset == 0 || !offset.is_multiple_of(8) || !block.address().is_multiple_of(8) {
         return false;
     }
     match offset {

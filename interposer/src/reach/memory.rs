@@ -59,7 +59,7 @@ impl Memory for Own<'_> {
     }
 
     fn word(&self, address: u64) -> Option<u64> {
-        if address % 8 != 0 || self.readable_to(address)? - address < 8 {
+        if !address.is_multiple_of(8) || self.readable_to(address)? - address < 8 {
             return None;
         }
         // SAFETY: as above.

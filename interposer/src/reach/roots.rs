@@ -146,7 +146,7 @@ pub fn plan<B: Blocks>(scene: &Scene<'_, B>) -> Option<List<Plan>> {
     known::stacks(&mut |low, top, tid| planner.stacks.push(Stack { low, top, tid }));
     planner.threads();
     for &(start, end) in scene.program {
-        if !scene.blocks.after(start).is_some_and(|(from, _)| from < end) {
+        if scene.blocks.after(start).is_none_or(|(from, _)| from >= end) {
             planner.know(start, end, Rank::Program, RootKind::Mapping, 0, false);
         }
     }
@@ -333,7 +333,7 @@ fn stack_end<B: Blocks>(map: &Map, blocks: &B, top: u64) -> u64 {
 fn is_arena(map: &Map) -> bool {
     const ARENA: u64 = 64 << 20;
     // SAFETY: a readable mapping of whole pages.
-    map.read && map.start % ARENA == 0 && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
+    map.read && map.start.is_multiple_of(ARENA) && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
 }
 
 /// If a signal handler runs on the stack at `sp` (an alternate one): the stack pointer
