@@ -56,6 +56,13 @@ pub enum Error {
     },
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// There is no snapshot of a running process.
+    Live {
+        /// The process.
+        pid: i32,
+        /// Why.
+        problem: crate::snapshot::Problem,
+    },
     /// A snapshot has no object of this id.
     NoSuchObject {
         /// The snapshot.
@@ -90,6 +97,7 @@ impl fmt::Display for Error {
         match self {
             Error::Untraceable(why) => why.fmt(f),
             Error::Unwritable(why) => why.fmt(f),
+            Error::Live { pid, problem } => write!(f, "process {pid}: {problem}"),
             Error::NoLibrary { places } => {
                 write!(f, "libleak.so: not found (looked at")?;
                 for (i, place) in places.iter().enumerate() {

@@ -11,6 +11,7 @@ use heap::gate::FailOn;
 use crate::environment;
 use crate::figures;
 use crate::heap::flags::HeapFlags;
+use crate::snapshot::SnapshotFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ pub enum Command {
     Run(RunFlags),
     Report(ReportFlags),
     Check(CheckFlags),
+    Snapshot(SnapshotFlags),
     Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]
@@ -117,6 +119,16 @@ pub struct ReportFlags {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Only sites that grow over the run, each with its verdict and confidence (JSON: every site
+    /// that has blocks left, with its verdict). Reads the logs twice.
+    #[arg(long, conflicts_with_all = ["peak", "temporary", "sort"])]
+    pub growing: bool,
+
+    /// With --growing: growth counts from so long after the start on: seconds, or a number with
+    /// ms, s, min or h. Default: detected for each process.
+    #[arg(long, value_name = "SPAN", requires = "growing", value_parser = figures::parse_duration)]
+    pub warm_up: Option<u64>,
+
     /// Only blocks of these classes: unreachable (nothing points to them), indirect (only
     /// unreachable blocks lead to them), possible (only pointers to their inside) or reachable.
     #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with_all = ["peak", "temporary"])]
@@ -192,8 +204,9 @@ pub struct CheckFlags {
 /// What both ways to judge a run share.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GateFlags {
-    /// Which leaks count: unreachable (what nothing points to, and what only that points to) or any
-    /// (everything that was not freed). With :bytes=N,blocks=N so much in all is put up with.
+    /// Which leaks count: unreachable (what nothing points to, and what only that points to), any
+    /// (everything that was not freed) or growing (what sites hold that kept growing). With
+    /// :bytes=N,blocks=N so much in all is put up with.
     ///
     /// Default: unreachable. leak run judges only if this or another option of the gate is given.
     #[arg(long, value_name = "WHAT[:bytes=N,blocks=N]", help_heading = GATE)]
@@ -246,8 +259,7 @@ impl GateFlags {
 const GATE: &str = "Options of the gate";
 
 /// What ends the help of `leak check`.
-const GATE_HELP: &str =
-    "In CI:  leak run --fail-on any --baseline leaks.json --write sarif=leak.sarif -- ./tests";
+const GATE_HELP: &str = "In CI:  leak run --fail-on any --baseline leaks.json --write sarif=leak.sarif -- ./tests";
 
 fn written(text: &str) -> Result<(CheckFormat, PathBuf), String> {
     let (format, path) = text

@@ -16,6 +16,7 @@ mod heap;
 mod paint;
 mod report;
 mod run;
+mod snapshot;
 mod usage;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn perform(command: Command) -> Result<u8, Error> {
             Ok(if well { 0 } else { BAD_INPUT })
         }
         Command::Check(flags) => gate::check(&flags.logs, &gate::Options::from(&flags)),
+        Command::Snapshot(flags) => snapshot::snapshot(&flags),
         Command::Heap(flags) => heap::heap(&flags),
         Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
     }

@@ -29,9 +29,7 @@ pub fn line(error: &clap::Error, args: impl Iterator<Item = OsString>) -> Option
     let mut what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     if error.kind() == ErrorKind::InvalidSubcommand {
         let known = Flags::command();
-        let names = known
-            .get_subcommands()
-            .filter(|command| !command.is_hide_set());
+        let names = known.get_subcommands().filter(|command| !command.is_hide_set());
         let names: Vec<&str> = names.map(clap::Command::get_name).collect();
         what = format!("{what}; the commands are {}", names.join(", "));
     }
@@ -85,7 +83,7 @@ mod tests {
             ),
             (
                 &["leak", "./app"],
-                "unrecognized subcommand './app'; the commands are run, report, check, heap; see leak --help",
+                "unrecognized subcommand './app'; the commands are run, report, check, snapshot, heap; see leak --help",
             ),
         ] {
             assert_eq!(said(words), expected);

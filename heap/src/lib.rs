@@ -31,8 +31,11 @@
 //! is_log(&Path) -> bool
 //! aggregate(&[Profile], |profile_index, &Profile, &Site| Option<K>) -> Vec<Group<K>>  // None: leave the site out
 //!
+//! judge(&[Profile], &[Group<K>], |group number| Option<bool> /* reachable? */) -> Vec<Option<Growth>>  // with Options::growth
+//!
 //! Origin { pid, ppid: u32, log_id, parent_log_id: [u8; 16] }
-//! Options { live_blocks: bool, keep: Option<&(dyn Fn(&Site) -> bool + Sync)> /* KeepSite */,
+//! Options { live_blocks: bool, growth: Option<WarmUp { Detected, Given(Nanos) }>,
+//!           keep: Option<&(dyn Fn(&Site) -> bool + Sync)> /* KeepSite */,
 //!           progress: Option<&(dyn Fn(&Path, Progress) + Sync)> /* OnProgress */ }   Default
 //! Progress { done: Bytes, total: Bytes }                            // of this log's content
 //!
@@ -81,9 +84,11 @@
 
 mod aggregate;
 pub mod gate;
+mod growth;
 mod ignored;
 mod live;
 mod mappings;
+mod memory;
 mod modules;
 mod nodes;
 mod origin;
@@ -100,15 +105,17 @@ mod units;
 pub use aggregate::{Group, aggregate};
 pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
-pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
+pub use memory::{Memory, Pinning, Split};
 pub use origin::{Origin, is_log, origin};
 pub use profile::{
-    Checks, Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point,
-    Process, Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+    Checks, Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
+    RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
+pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
+pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
+pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
-pub use read::{KeepSite, OnProgress, Options, Progress, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;
 pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};

@@ -1,19 +1,21 @@
 //! From a path to a [`Profile`].
 
+use crate::growth::{Evidence, Plan, Record, Watch};
 use crate::ignored::Ignored;
+use crate::live::FastMap;
+use crate::memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::bad_frees;
 use crate::profile::{
-    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread,
-    Totals,
+    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
 use crate::reach::Reach;
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
 use log_format::error::{DamageList, Error};
-use log_format::layout::{State, flag};
+use log_format::layout::{Node, State, flag};
 use log_format::reader::{CheckFacts, Clock, Facts, Info, Item, Log};
 use log_format::window::Tail;
 use std::ffi::OsString;
@@ -36,6 +38,16 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Where the warm-up of a run ends, which growth leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WarmUp {
+    /// After the leading parts in which many more survivors were born than later.
+    #[default]
+    Detected,
+    /// So long after the start of recording.
+    Given(Nanos),
+}
+
 /// Whether a site is wanted.
 pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
 
@@ -45,6 +57,8 @@ pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Find out which sites grow ([`crate::judge`]): the log is played twice.
+    pub growth: Option<WarmUp>,
     /// Sites for which this is false are forgotten as soon as their log is played, so that
     /// many logs fit into memory. The totals count them all the same.
     pub keep: Option<KeepSite<'a>>,
@@ -56,6 +70,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("growth", &self.growth)
             .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
@@ -69,14 +84,14 @@ impl fmt::Debug for Options<'_> {
 /// inside a log is no error: it stands in [`Loss::damage`].
 pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
     let mut log = Log::open(path)?;
-    let mut profile = play(&mut log, path, options);
+    let mut profile = play_all(&mut log, path, options);
     // A program that still runs writes on, and its end moves everything.
     for _ in 0..MAX_TRIES {
         if !log.has_moved() {
             break;
         }
         log = Log::open_running(path)?;
-        profile = play(&mut log, path, options);
+        profile = play_all(&mut log, path, options);
     }
     Ok(profile)
 }
@@ -84,9 +99,68 @@ pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
 /// Times that a log is read again because its program was writing.
 const MAX_TRIES: u32 = 4;
 
-fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+/// Plays a log once, or twice if growth is asked for: the first time for the parts
+/// of the run.
+fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+    let Some(warm_up) = options.growth else {
+        let (replay, nodes) = play(log, path, options, None);
+        return profile_of(log, path, options, replay, nodes);
+    };
+    let (replay, _) = play(log, path, options, None);
+    let info = log.info();
+    let first = info.clock.to_ticks(0);
+    let last = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks.max(replay.last_time) };
+    let warm = match warm_up {
+        WarmUp::Given(span) => info.clock.to_ticks(span.0).min(last),
+        WarmUp::Detected => {
+            let births = replay.live.iter().map(|(_, block)| block.time);
+            Plan::new(&replay.marks, first, first, last).warm_up(births)
+        }
+    };
+    let plan = Plan::new(&replay.marks, first, warm, last);
+    drop(replay);
+    let (replay, nodes) = play(log, path, options, Some(plan));
+    profile_of(log, path, options, replay, nodes)
+}
+
+fn profile_of(log: &mut Log, path: &Path, options: &Options<'_>, mut replay: Replay, nodes: Vec<Node>) -> Profile {
+    let watch = replay.sites.watch.take();
+    let facts = std::mem::take(&mut replay.facts);
+    let ignored = Ignored::find(&facts.checks.ignored, &nodes, &replay.live);
+    let reach = Reach::new(log.reach(), &replay.live, &ignored);
+    let mut damage = log.damage().clone();
+    damage.append(&replay.damage);
+    let mut profile = assemble(path, log.info(), replay, &facts, ignored, damage);
+    profile.nodes = Nodes::All(nodes);
+    profile.reach = reach;
+    profile.memory = memory::memory(&facts, &profile.live, &profile.mappings, &profile.clock, &profile.modules, |stack| {
+        is_allocators(&profile, StackId(stack))
+    });
+    if let Some(wanted) = options.keep {
+        // Those that pin pages are named whatever the report is about.
+        let split = profile.memory.as_ref().and_then(|memory| memory.split.as_ref());
+        let pinning: Vec<StackId> = split.iter().flat_map(|split| &split.pinning).map(|site| site.stack).collect();
+        profile.keep_sites(&|site: &Site| wanted(site) || pinning.contains(&site.stack));
+    }
+    if let Some(watch) = watch {
+        let (plan, mut found) = watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
+        profile.growth = Some(record(plan, &mut found, &profile.sites));
+    }
+    if !options.live_blocks {
+        profile.live = Default::default();
+    }
+    profile
+}
+
+fn record(plan: Plan, found: &mut FastMap<u32, Box<Evidence>>, sites: &[Site]) -> Record {
+    let evidence = sites.iter().map(|site| found.remove(&site.stack.0)).collect();
+    Record { evidence, plan }
+}
+
+fn play(log: &mut Log, path: &Path, options: &Options<'_>, plan: Option<Plan>) -> (Replay, Vec<Node>) {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
+    replay.sites.watch = plan.map(|plan| Box::new(Watch::new(plan, nodes.len())));
     let mut stream = log.stream();
     loop {
         if let Some(progress) = options.progress {
@@ -107,28 +181,13 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
-    let ignored = Ignored::find(&replay.facts.checks.ignored, &nodes, &replay.live);
-    let reach = Reach::new(log.reach(), &replay.live, &ignored);
-    let mut damage = log.damage().clone();
-    damage.append(&replay.damage);
-    let mut profile = assemble(path, log.info(), replay, ignored, damage);
-    profile.nodes = Nodes::All(nodes);
-    profile.reach = reach;
-    if let Some(wanted) = options.keep {
-        profile.keep_sites(wanted);
-    }
-    if !options.live_blocks {
-        profile.live = Default::default();
-    }
-    profile
+    (replay, nodes)
 }
 
 /// Plays several logs, as many at a time as there are processors; the results
 /// are in the order of the paths.
 pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
-    let workers = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(paths.len());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| replay(path, options)).collect();
     }
@@ -188,37 +247,25 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(
-    path: &Path,
-    info: &Info,
-    mut replay: Replay,
-    ignored: Ignored,
-    mut damage: DamageList,
-) -> Profile {
-    let facts = std::mem::take(&mut replay.facts);
+/// Whether a stack begins in an allocator's library.
+fn is_allocators(profile: &Profile, stack: StackId) -> bool {
+    let module = profile.frames(stack).find_map(|frame| frame.module);
+    let path = module.map(|id| profile.module(id).path.to_string_lossy());
+    let name = path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    ["libjemalloc", "libtcmalloc", "libmimalloc"].iter().any(|known| name.starts_with(known))
+}
+
+fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored: Ignored, mut damage: DamageList) -> Profile {
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
-    let end = if info.end_ticks == 0 {
-        replay.last_time
-    } else {
-        info.end_ticks
-    };
-    let modules = modules(&facts, &info.clock);
+    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
+    let modules = modules(facts, &info.clock);
     let live = std::mem::take(&mut replay.live);
-    let timeline =
-        replay
-            .timeline
-            .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let ignored_sum = ignored
-        .by_stack
-        .values()
-        .fold((0, 0), |sum: (u64, u64), more| {
-            (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
-        });
+    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
+        (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
+    });
     let sites = sites(replay.sites.finish(), &live, &ignored);
-    let site_of = (0u32..)
-        .zip(&sites)
-        .map(|(number, site)| (site.stack.0, number))
-        .collect();
+    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
     if !damage.is_empty() {
@@ -236,17 +283,14 @@ fn assemble(
         }
     }
     if facts.broken > 0 {
-        damage.add(format!(
-            "remarks on the process that cannot be decoded: {}",
-            facts.broken
-        ));
+        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);
     let unmatched = totals.unmatched_frees;
     Profile {
         path: path.to_path_buf(),
-        process: process(info, &facts, ns(end)),
+        process: process(info, facts, ns(end)),
         totals: Totals {
             allocations: totals.allocations,
             frees: totals.frees,
@@ -265,11 +309,7 @@ fn assemble(
         checks: checks(&facts.checks, &info.clock),
         bad_frees: bad_frees(
             &facts.bad_frees,
-            if fork_child {
-                &[]
-            } else {
-                &replay.unmatched_frees
-            },
+            if fork_child { &[] } else { &replay.unmatched_frees },
             &info.clock,
         ),
         loss: Loss {
@@ -302,7 +342,7 @@ fn assemble(
         },
         module_map: ModuleMap::new(&modules),
         modules,
-        threads: threads(&facts),
+        threads: threads(facts),
         timeline: timeline
             .into_iter()
             .map(|(time, bytes, blocks)| Point {
@@ -319,6 +359,8 @@ fn assemble(
         live,
         ignored: ignored.named,
         mappings: replay.mappings,
+        growth: None,
+        memory: None,
     }
 }
 
@@ -380,25 +422,13 @@ fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
         suppressions: text(&facts.suppressions),
         options: text(&facts.options),
         off: facts.off,
-        asked: facts
-            .asked
-            .iter()
-            .map(|&(time, _)| Nanos(clock.to_ns(time)))
-            .collect(),
-        unanswered: facts
-            .asked
-            .iter()
-            .filter(|(_, check)| check.lost.is_none())
-            .count() as u64,
+        asked: facts.asked.iter().map(|&(time, _)| Nanos(clock.to_ns(time))).collect(),
+        unanswered: facts.asked.iter().filter(|(_, check)| check.lost.is_none()).count() as u64,
     }
 }
 
 /// The sites in the order of a report, with the threads of their live blocks.
-fn sites(
-    states: Vec<crate::sites::SiteState>,
-    live: &crate::live::Live,
-    ignored: &Ignored,
-) -> Vec<Site> {
+fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored: &Ignored) -> Vec<Site> {
     let mut sites: Vec<Site> = states
         .into_iter()
         .map(|state| {
@@ -416,10 +446,8 @@ fn sites(
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
-    let number_of: crate::live::FastMap<u32, u32> = (0u32..)
-        .zip(&sites)
-        .map(|(number, site)| (site.stack.0, number))
-        .collect();
+    let number_of: crate::live::FastMap<u32, u32> =
+        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
     for (serial, block) in live.iter() {
         if ignored.named.contains_key(&serial) {
             continue;

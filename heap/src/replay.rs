@@ -11,6 +11,7 @@
 //! only of calls that were under way when they ended; the others are seen as a
 //! block that ends, `ReleaseDone`, and one that begins.)
 
+use crate::growth::Marks;
 use crate::live::{Block, FastMap, Live};
 use crate::mappings::{Mappings, Range};
 use crate::sites::Sites;
@@ -52,6 +53,7 @@ pub(crate) struct Replay {
     pub peak_time: u64,
     pub mappings: Mappings,
     pub timeline: Timeline,
+    pub marks: Marks,
     pub facts: Facts,
     /// Last known end of each ring.
     pub tails: BTreeMap<u32, Tail>,
@@ -78,6 +80,7 @@ impl Replay {
             peak_time: 0,
             mappings: Mappings::default(),
             timeline: Timeline::new(),
+            marks: Marks::new(),
             facts: Facts::default(),
             tails: BTreeMap::new(),
             next_serial: 1,
@@ -100,7 +103,7 @@ impl Replay {
         }
         let mut seen = Totals::default();
         for sum in window.sums {
-            self.sites.cancelled(sum);
+            self.sites.cancelled(sum, head.start, head.end);
             seen.allocations = seen.allocations.wrapping_add(sum.allocations);
             seen.reallocations = seen.reallocations.wrapping_add(sum.reallocations);
             seen.allocated_bytes = seen.allocated_bytes.wrapping_add(sum.bytes);
@@ -117,9 +120,7 @@ impl Replay {
             for event in &batch {
                 match event.kind {
                     EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
-                    EventKind::ReallocAlloc => {
-                        seen.reallocations = seen.reallocations.wrapping_add(1)
-                    }
+                    EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
                     _ => {}
                 }
                 if is_made(event) {
@@ -135,9 +136,11 @@ impl Replay {
             ));
         }
         add_totals(&mut self.totals, &head.totals);
+        let made = head.totals.allocations.wrapping_add(head.totals.reallocations);
+        self.marks.window(head.end, made);
+        self.sites.window_ended(head.end);
         self.last_time = self.last_time.max(head.end);
-        self.timeline
-            .event(head.end, self.live_bytes, self.live.len());
+        self.timeline.event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
         let same = seen.allocations == head.totals.allocations
             && seen.reallocations == head.totals.reallocations
@@ -213,8 +216,7 @@ impl Replay {
             }),
             EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
-        self.timeline
-            .event(event.time, self.live_bytes, self.live.len());
+        self.timeline.event(event.time, self.live_bytes, self.live.len());
     }
 
     /// A free of what no block has.
@@ -244,7 +246,7 @@ impl Replay {
         self.live_bytes = self.live_bytes.wrapping_sub(block.size);
     }
 
-    /// A block is gone, for now or unseen.
+    /// A block is gone unseen.
     pub fn lose(&mut self, serial: u64) -> Option<Block> {
         let block = self.live.remove(serial)?;
         self.sites.gone(&block);
@@ -254,14 +256,12 @@ impl Replay {
 
     /// A `realloc` of a block begins; false if the block is not there.
     pub fn release(&mut self, thread: u32, serial: u64, time: u64) -> bool {
-        let Some(block) = self.lose(serial) else {
+        let Some(block) = self.live.remove(serial) else {
             return false;
         };
-        let pending = Pending {
-            serial,
-            block,
-            time,
-        };
+        self.sites.away(&block);
+        self.live_bytes = self.live_bytes.wrapping_sub(block.size);
+        let pending = Pending { serial, block, time };
         self.pending.entry(thread).or_default().push(pending);
         true
     }
@@ -272,11 +272,7 @@ impl Replay {
     }
 
     /// Takes the latest pending block of a thread for which `is` holds.
-    pub fn take_pending_where(
-        &mut self,
-        thread: u32,
-        is: impl Fn(&Pending) -> bool,
-    ) -> Option<Pending> {
+    pub fn take_pending_where(&mut self, thread: u32, is: impl Fn(&Pending) -> bool) -> Option<Pending> {
         let list = self.pending.get_mut(&thread)?;
         let place = list.iter().rposition(is)?;
         let pending = list.remove(place);
@@ -288,7 +284,7 @@ impl Replay {
 
     /// A pending block lives again: its `realloc` failed.
     pub fn revive(&mut self, pending: Pending) {
-        self.sites.lives(&pending.block);
+        self.sites.there(&pending.block);
         self.live_bytes = self.live_bytes.wrapping_add(pending.block.size);
         if let Some(old) = self.live.insert(pending.serial, pending.block) {
             self.unknown_blocks += 1;
@@ -313,8 +309,7 @@ impl Replay {
         let mut pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
         if !pending.is_empty() {
             pending.sort_by_key(|pending| pending.time);
-            let mut free: FastMap<u64, bool> =
-                pending.iter().map(|p| (p.block.ptr, true)).collect();
+            let mut free: FastMap<u64, bool> = pending.iter().map(|p| (p.block.ptr, true)).collect();
             for (_, block) in self.live.iter() {
                 if let Some(free) = free.get_mut(&block.ptr) {
                     *free = false;
@@ -328,6 +323,7 @@ impl Replay {
             }
         }
         self.note_peak(self.last_time);
+        self.marks.finish(self.totals.allocations.wrapping_add(self.totals.reallocations));
     }
 }
 

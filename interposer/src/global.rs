@@ -8,6 +8,7 @@
 
 use crate::collect::drain::Drain;
 use crate::collect::file::LogFile;
+use crate::memory::Budget;
 use crate::modules::Modules;
 use crate::stack_table::StackTable;
 use crate::sys;
@@ -69,6 +70,8 @@ pub struct Global {
     pub file: LogFile,
     /// Stack nodes.
     pub stacks: StackTable,
+    /// When memory may be sampled again.
+    pub memory: Budget,
     /// Modules seen.
     pub modules: Modules,
     /// Used by the drain's owner only.
@@ -159,9 +162,7 @@ impl Global {
             && self.phase() != Phase::Dormant
         {
             header.stop_reason.store(reason as u32, Relaxed);
-            header
-                .state
-                .store(log_format::layout::State::Stopped as u32, Relaxed);
+            header.state.store(log_format::layout::State::Stopped as u32, Relaxed);
         }
         self.set_phase(Phase::Dormant);
         for state in crate::thread::all(self) {

@@ -13,12 +13,7 @@
 //! shared dependencies, and dropped again by the linker.
 
 #![deny(missing_docs)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[macro_use]
 mod arch;
@@ -28,6 +23,7 @@ mod collect;
 mod events;
 mod global;
 mod hooks;
+mod memory;
 mod modules;
 mod originals;
 mod reach;
@@ -49,3 +45,4 @@ extern "C" fn constructor() {
     check::begin();
     hooks::sanitizer::ask_program();
 }
+

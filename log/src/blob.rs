@@ -38,6 +38,8 @@ pub enum BlobKind {
     ChecksOff = 37,
     /// A free that was wrong: [`BadFree`].
     BadFree = 38,
+    /// Where the process's memory was: [`crate::memory`].
+    Memory = 10,
 }
 
 impl BlobKind {
@@ -60,6 +62,7 @@ impl BlobKind {
             36 => BlobKind::LeakCheck,
             37 => BlobKind::ChecksOff,
             38 => BlobKind::BadFree,
+            10 => BlobKind::Memory,
             _ => return None,
         })
     }
@@ -213,14 +216,7 @@ impl BadFree {
         for byte in [self.what, self.made_by, self.freed_by] {
             out.byte(byte);
         }
-        for value in [
-            self.ptr,
-            self.size,
-            self.given,
-            self.made.into(),
-            self.freed.into(),
-            self.here.into(),
-        ] {
+        for value in [self.ptr, self.size, self.given, self.made.into(), self.freed.into(), self.here.into()] {
             out.uint(value);
         }
     }

@@ -24,7 +24,7 @@ mod source;
 mod stream;
 
 pub use crate::error::{Damage, Error};
-pub use facts::{CheckFacts, Facts, ModuleFact, ProcessFact, ThreadFact};
+pub use facts::{CheckFacts, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact};
 pub use info::{Clock, Info};
 pub use rings::{RingEvent, TailEvents};
 pub use stream::{Item, Stream, Window};
@@ -150,6 +150,11 @@ impl Log {
         self.source.len
     }
 
+    /// The sequence number after that of the last block.
+    pub fn next_seq(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.seq.saturating_add(1))
+    }
+
     /// What the header page says.
     pub fn info(&self) -> &Info {
         &self.info
@@ -178,12 +183,7 @@ impl Log {
     /// decompressed by a thread ahead of the caller.
     pub fn stream(&mut self) -> Stream<'_> {
         let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
-        let blocks = self
-            .blocks
-            .iter()
-            .filter(|b| wanted(b.kind))
-            .copied()
-            .collect();
+        let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
     }
 
@@ -193,11 +193,7 @@ impl Log {
         let mut loader = blocks::Loader::new();
         let mut raw = Vec::new();
         let mut parts = Vec::new();
-        for block in self
-            .blocks
-            .iter()
-            .filter(|block| block.kind == BlockKind::Reach as u8)
-        {
+        for block in self.blocks.iter().filter(|block| block.kind == BlockKind::Reach as u8) {
             let loaded = loader.load(&self.source, block, &mut raw);
             match loaded.and_then(|()| crate::reach::decode(&raw).ok_or("cannot be decoded")) {
                 Ok(part) => {

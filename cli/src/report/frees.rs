@@ -37,9 +37,8 @@ pub fn print(
     paint: Paint,
 ) -> io::Result<()> {
     let numbered = view.profiles.iter().enumerate();
-    let all: Vec<(usize, &BadFree)> = numbered
-        .flat_map(|(number, profile)| profile.bad_frees.iter().map(move |free| (number, free)))
-        .collect();
+    let all: Vec<(usize, &BadFree)> =
+        numbered.flat_map(|(number, profile)| profile.bad_frees.iter().map(move |free| (number, free))).collect();
     if all.is_empty() {
         return Ok(());
     }
@@ -49,16 +48,13 @@ pub fn print(
         writeln!(out)?;
         writeln!(out, "{:>3}. {}", place + 1, paint.warning(free))?;
         writeln!(out, "     {}", free.advice())?;
-        for (what, stack) in [
-            ("freed here:", free.here),
-            ("freed before:", free.freed),
-            ("made here:", free.made),
-        ] {
+        for (what, stack) in [("freed here:", free.here), ("freed before:", free.freed), ("made here:", free.made)] {
             if stack != StackId(0) {
                 writeln!(out, "   {}", paint.faint(what))?;
                 let (frames, cut) = view.stack(number, stack, names);
                 let site = Site {
                     figures: Figures::default(),
+                    growth: None,
                     threads: 1,
                     stacks: 1,
                     processes: 1,
@@ -73,11 +69,7 @@ pub fn print(
         }
     }
     if all.len() > MOST {
-        writeln!(
-            out,
-            "\n{} more (JSON has them all).",
-            counted((all.len() - MOST) as u64, "wrong free")
-        )?;
+        writeln!(out, "\n{} more (JSON has them all).", counted((all.len() - MOST) as u64, "wrong free"))?;
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::Formatter;
 
+use super::growth::{self, JsonGrowth};
 use super::loss::Loss;
+use super::memory::JsonMemory;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
 use super::reach::{self, Named, class_name};
@@ -58,6 +60,7 @@ struct Process<'a> {
     live_bytes: u64,
     peak_bytes: u64,
     threads: Vec<Thread<'a>>,
+    memory: Option<JsonMemory>,
 }
 
 #[derive(Clone, Serialize)]
@@ -83,6 +86,8 @@ struct Totals {
     ignored_blocks: u64,
     ignored_bytes: u64,
     sites: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -186,6 +191,8 @@ struct Site<'a> {
     threads: u64,
     stacks: u64,
     processes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<JsonGrowth>,
     class: Option<&'static str>,
     classes: Option<ByClass>,
     retained_blocks: u64,
@@ -285,13 +292,11 @@ impl Formatter for Lines {
     }
 }
 
-fn report<'a>(
-    view: &'a View<'a>,
-    loss: &'a Loss,
-    names: &'a Names,
-    options: &Options,
-) -> Report<'a> {
+fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
+    for (number, process) in processes.iter_mut().enumerate() {
+        process.memory = JsonMemory::of(view, number, names);
+    }
     let first = processes.first().cloned();
     if processes.len() == 1 {
         processes.clear();
@@ -302,6 +307,7 @@ fn report<'a>(
             Subject::End => "end",
             Subject::Peak => "peak",
             Subject::Temporary => "temporary",
+            Subject::Growing => "growing",
         },
         merge: match options.merge {
             Merge::Stack => "stack",
@@ -319,7 +325,7 @@ fn report<'a>(
         },
         process: first,
         processes,
-        totals: totals(view),
+        totals: totals(view, (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts))),
         leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
@@ -328,7 +334,7 @@ fn report<'a>(
     }
 }
 
-fn totals(view: &View<'_>) -> Totals {
+fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::Value>>) -> Totals {
     let sums = Sums::of(view.profiles);
     let only = match view.profiles {
         [only] => Some(only),
@@ -344,11 +350,7 @@ fn totals(view: &View<'_>) -> Totals {
         peak_bytes: sums.peak_bytes,
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
-        mappings: view
-            .profiles
-            .iter()
-            .map(|profile| profile.totals.mappings)
-            .sum(),
+        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
         mapped_bytes: view
             .profiles
             .iter()
@@ -357,13 +359,12 @@ fn totals(view: &View<'_>) -> Totals {
         ignored_blocks: sums.ignored_blocks,
         ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
+        verdicts,
     }
 }
 
 fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
-    let disagreements = profiles
-        .iter()
-        .flat_map(|profile| &profile.loss.disagreements);
+    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
@@ -455,6 +456,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
+            memory: None,
             threads: profile
                 .threads
                 .iter()
@@ -481,24 +483,11 @@ fn stop(reason: StopReason) -> &'static str {
 }
 
 fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
-    let all = view
-        .profiles
-        .iter()
-        .enumerate()
-        .flat_map(|(number, profile)| {
-            profile
-                .bad_frees
-                .iter()
-                .map(move |free| (number, profile.process.pid, free))
-        });
+    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
+        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
+    });
     all.map(|(number, pid, free)| {
-        let frames = |stack| {
-            view.stack(number, stack, names)
-                .0
-                .iter()
-                .map(JsonFrame::from)
-                .collect()
-        };
+        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
         let known = free.wrong != Wrong::Unmatched;
         BadFree {
             kind: free.wrong.name(),
@@ -540,10 +529,8 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
-            class: site
-                .reach
-                .and_then(|reach| reach.classes.worst())
-                .map(class_name),
+            growth: site.growth.map(JsonGrowth::from),
+            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
             classes: site.reach.map(|reach| by_class(&reach.classes)),
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
             retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),

@@ -2,10 +2,12 @@
 
 mod builtin;
 mod frees;
+mod growth;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod memory;
 mod named;
 mod names;
 mod page;
@@ -22,7 +24,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Ending, Figures, Profile};
+use heap::{Ending, Figures, Nanos, Profile, WarmUp};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
@@ -53,6 +55,8 @@ pub enum Subject {
     Peak,
     /// The blocks that were freed before their thread's next allocation.
     Temporary,
+    /// The blocks that are left at the end, of sites that grow.
+    Growing,
 }
 
 /// What to report and how, as validated.
@@ -72,6 +76,8 @@ pub struct Options {
     pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
+    /// Where warm-ups end, if it is about growth.
+    pub warm_up: Option<WarmUp>,
     /// Whether sites that have none of the subject are left out.
     pub only_present: bool,
     /// Whether each process has its own report.
@@ -89,6 +95,7 @@ impl From<&ReportFlags> for Options {
         let subject = match (flags.peak, flags.temporary) {
             (true, _) => Subject::Peak,
             (_, true) => Subject::Temporary,
+            _ if flags.growing => Subject::Growing,
             _ => Subject::End,
         };
         let text = flags.format == Format::Text;
@@ -102,12 +109,14 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
-            kinds: (!flags.kind.is_empty())
-                .then(|| flags.kind.iter().copied().map(Into::into).collect()),
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
-                Subject::End => Sort::Bytes,
+                Subject::End | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
                 Subject::Temporary => Sort::Temporary,
+            }),
+            warm_up: flags.growing.then(|| {
+                flags.warm_up.map_or(WarmUp::Detected, |span| WarmUp::Given(Nanos(span)))
             }),
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
@@ -134,7 +143,7 @@ impl Options {
             (Subject::End, Sort::Allocations | Sort::Allocated) => {
                 figures.allocations + figures.reallocations > 0
             }
-            (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+            (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => figures.blocks > 0,
         }
     }
 
@@ -147,8 +156,16 @@ impl Options {
         }
     }
 
+    /// What a verdict is about.
+    pub fn judged(growing: bool) -> Options {
+        Options {
+            warm_up: growing.then_some(WarmUp::Detected),
+            ..Options::whole()
+        }
+    }
+
     /// Everything that was not freed.
-    pub fn whole() -> Options {
+    fn whole() -> Options {
         Options {
             format: Format::Text,
             top: None,
@@ -157,6 +174,7 @@ impl Options {
             subject: Subject::End,
             kinds: None,
             sort: Sort::Bytes,
+            warm_up: None,
             only_present: true,
             per_process: false,
             all_frames: false,
@@ -170,10 +188,9 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let written =
-        write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
+    let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
     match written {
         // Who reads no further wants no more.
@@ -183,10 +200,7 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    let unknown = loaded
-        .profiles
-        .iter()
-        .filter(|profile| !profile.reach.is_known());
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
     let mut well = loaded.problems.is_empty();
     for profile in unknown.filter(|_| options.kinds.is_some()) {
         eprintln!(
@@ -201,7 +215,7 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
 /// Reads logs for a report; the bar appears only if that takes long.
 pub fn load(logs: &[PathBuf], options: &Options) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
     progress.clear();
     loaded
 }
@@ -269,9 +283,7 @@ fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'s
     programs.sort_unstable();
     programs.dedup();
     let files = LocalFiles::new(&options.symbols);
-    let modules = programs
-        .into_iter()
-        .filter_map(|number| names.module(number));
+    let modules = programs.into_iter().filter_map(|number| names.module(number));
     modules
         .filter_map(|known| {
             let allocator = builtin::find(&known.module, &files)?;
@@ -298,6 +310,8 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         all: view.all,
         small: view.small,
         late: view.late,
+        verdicts: view.verdicts,
+        memory: memory::sentence(view, names),
         all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }
@@ -371,10 +385,7 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
 
     let mut hints = Vec::new();
     let mut plain = Vec::new();
-    for known in without_lines
-        .iter()
-        .filter_map(|(path, _)| names.by_path(path))
-    {
+    for known in without_lines.iter().filter_map(|(path, _)| names.by_path(path)) {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)

@@ -1,7 +1,7 @@
 //! The leaks of some processes with the names of all their frames, for the gate.
 
 use heap::gate::{Amount, Leak, NamedFrame};
-use heap::{Class, Profile, Tally};
+use heap::{Class, Growth, Profile, Tally};
 use symbolizer::Options as Symbols;
 
 use super::loss::Loss;
@@ -16,6 +16,7 @@ pub struct Named<'p> {
     view: View<'p>,
     names: Names,
     options: Options,
+    growths: Vec<Option<Growth>>,
 }
 
 impl<'p> Named<'p> {
@@ -31,25 +32,31 @@ impl<'p> Named<'p> {
             progress.tell("finding names", done as u64, done as u64 + 1);
         });
         progress.clear();
+        let growths = view.judge(&view.groups);
         Named {
             view,
             names,
             options,
+            growths,
         }
     }
 
     /// The sites, most bytes first, as reports show them.
     pub fn sites(&self) -> Vec<Site<'_>> {
-        self.view.sites(&self.names).collect()
+        let sites = self.view.sites(&self.names).zip(&self.growths);
+        sites
+            .map(|(site, growth)| Site {
+                growth: growth.as_ref(),
+                ..site
+            })
+            .collect()
     }
 
     /// Their leaks, a site's by class; [`Leak::site`] is the place in `sites`, which came from here.
     pub fn leaks<'n>(&'n self, sites: &[Site<'_>]) -> Vec<Leak<'n>> {
         let mut leaks = Vec::new();
         for ((number, site), group) in sites.iter().enumerate().zip(&self.view.groups) {
-            let Some(&(profile, stack)) = group.sites.first() else {
-                continue;
-            };
+            let Some(&(profile, stack)) = group.sites.first() else { continue };
             let (frames, _) = self.view.whole_stack(profile, stack, &self.names);
             let mut rest = Amount {
                 blocks: site.figures.blocks,
@@ -57,9 +64,7 @@ impl<'p> Named<'p> {
             };
             let mut classes = Vec::new();
             for class in Class::ALL {
-                let tally = site
-                    .reach
-                    .map_or_else(Tally::default, |reach| reach.classes.of(class));
+                let tally = site.reach.map_or_else(Tally::default, |reach| reach.classes.of(class));
                 let (blocks, bytes) = (tally.blocks, tally.bytes.0);
                 rest.blocks = rest.blocks.saturating_sub(blocks);
                 rest.bytes = rest.bytes.saturating_sub(bytes);
@@ -71,6 +76,7 @@ impl<'p> Named<'p> {
                 leaks.push(Leak {
                     site: number,
                     class,
+                    growing: site.growth.is_some_and(|growth| growth.verdict.grows()),
                     amount,
                     allocator: frames.len() - site.frames.len(),
                     inside: hiding::inside_runtime(&frames),
@@ -83,20 +89,14 @@ impl<'p> Named<'p> {
 
     /// What the record lacks, in lines.
     pub fn loss(&self) -> Vec<String> {
-        Loss::of(
-            self.view.profiles,
-            unseen(&self.view, &self.names, &self.options),
-        )
-        .lines()
+        Loss::of(self.view.profiles, unseen(&self.view, &self.names, &self.options)).lines()
     }
 }
 
 fn named<'a>(frame: &Frame<'a>) -> NamedFrame<'a> {
     NamedFrame {
         // glibc's own aliases depend on how its symbols were stripped.
-        function: frame
-            .function
-            .map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
+        function: frame.function.map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
         module: frame.module,
         file: frame.file,
         line: frame.line,

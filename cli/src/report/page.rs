@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use heap::patterns::Pattern;
-use heap::{Figures, Profile, SiteReach};
+use heap::{Figures, Growth, Profile, SiteReach};
 
 use super::reach::Named;
 
@@ -38,6 +38,8 @@ impl Frame<'_> {
 pub struct Site<'a> {
     /// Its figures.
     pub figures: Figures,
+    /// How it grew, if that was asked for and it has blocks left.
+    pub growth: Option<&'a Growth>,
     /// Threads that made its live blocks.
     pub threads: u64,
     /// Distinct stacks in it.

@@ -52,6 +52,8 @@ pub struct Leak<'a> {
     pub site: usize,
     /// What leads to them; `None` if the log does not say.
     pub class: Option<Class>,
+    /// Whether their site kept growing; false if nobody looked.
+    pub growing: bool,
     /// How many they are.
     pub amount: Amount,
     /// The whole stack, innermost first, less libleak's own frames.

@@ -39,6 +39,8 @@ pub enum What {
     Unreachable,
     /// Every block that was not freed.
     Any,
+    /// The blocks of sites that kept growing.
+    Growing,
 }
 
 impl fmt::Display for What {
@@ -46,6 +48,7 @@ impl fmt::Display for What {
         f.write_str(match self {
             What::Unreachable => "unreachable",
             What::Any => "any",
+            What::Growing => "growing",
         })
     }
 }
@@ -76,9 +79,7 @@ impl fmt::Display for FailOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.what.fmt(f)?;
         let limits = [("bytes", self.bytes), ("blocks", self.blocks)];
-        let given = limits
-            .into_iter()
-            .filter_map(|(name, limit)| Some((name, limit?)));
+        let given = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
         given.enumerate().try_for_each(|(number, (name, limit))| {
             write!(f, "{}{name}={limit}", if number == 0 { ':' } else { ',' })
         })
@@ -94,7 +95,8 @@ impl FromStr for FailOn {
         let what = match name {
             "unreachable" => What::Unreachable,
             "any" => What::Any,
-            _ => return Err(format!("{name}: not one of unreachable, any")),
+            "growing" => What::Growing,
+            _ => return Err(format!("{name}: not one of unreachable, any, growing")),
         };
         let mut parsed = FailOn {
             what,
@@ -102,8 +104,7 @@ impl FromStr for FailOn {
             blocks: None,
         };
         for limit in limits.split(',').filter(|_| text.contains(':')) {
-            let number =
-                |value: &str| amount(value).ok_or_else(|| format!("{limit}: {value} is no number"));
+            let number = |value: &str| amount(value).ok_or_else(|| format!("{limit}: {value} is no number"));
             match limit.split_once('=') {
                 Some(("bytes", value)) => parsed.bytes = Some(number(value)?),
                 Some(("blocks", value)) => parsed.blocks = Some(number(value)?),
@@ -139,10 +140,16 @@ impl Policy {
         self.fail_on.what == What::Unreachable
     }
 
+    /// Whether leaks count by how their sites grew.
+    pub fn needs_growth(&self) -> bool {
+        self.fail_on.what == What::Growing
+    }
+
     /// Whether a leak counts. One without a class counts only where classes make no difference.
     pub fn counts(&self, leak: &Leak<'_>) -> bool {
         match self.fail_on.what {
             What::Any => true,
+            What::Growing => leak.growing,
             What::Unreachable => leak.class.is_some_and(|class| class <= Class::Indirect),
         }
     }
@@ -170,28 +177,16 @@ mod tests {
 
     #[test]
     fn without_a_limit_one_empty_block_is_a_failure() {
-        assert!(policy("any").fails(Amount {
-            blocks: 1,
-            bytes: 0
-        }));
+        assert!(policy("any").fails(Amount { blocks: 1, bytes: 0 }));
         assert!(!policy("any").fails(Amount::default()));
     }
 
     #[test]
     fn up_to_its_limits_a_run_is_well() {
         let policy = policy("any:bytes=2K,blocks=3");
-        assert!(!policy.fails(Amount {
-            blocks: 3,
-            bytes: 2048
-        }));
-        assert!(policy.fails(Amount {
-            blocks: 4,
-            bytes: 4
-        }));
-        assert!(policy.fails(Amount {
-            blocks: 1,
-            bytes: 2049
-        }));
+        assert!(!policy.fails(Amount { blocks: 3, bytes: 2048 }));
+        assert!(policy.fails(Amount { blocks: 4, bytes: 4 }));
+        assert!(policy.fails(Amount { blocks: 1, bytes: 2049 }));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What blobs say about the process: collected while a log is read.
 
 use crate::blob::{
-    BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement,
-    decode_unload,
+    BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
 };
+use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -73,6 +73,21 @@ pub struct CheckFacts {
     pub off: bool,
 }
 
+/// A sample of the process's memory that lists its mappings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryFact {
+    /// Event clock.
+    pub time: u64,
+    /// Its head.
+    pub head: memory::Head,
+    /// Bytes swapped out.
+    pub swapped: u64,
+    /// Mappings with resident pages, ascending.
+    pub mappings: Vec<memory::Mapping>,
+    /// Number and resident bytes of the other ones, by [`memory::Class`].
+    pub rest: [(u64, u64); CLASSES],
+}
+
 /// Everything that blobs said.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -86,6 +101,11 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
     pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
+    /// Bytes in memory over the run: event clock, resident; at most
+    /// [`MAX_RESIDENT`], the first ones and the last one.
+    pub resident: Vec<(u64, u64)>,
+    /// The last sample that lists mappings.
+    pub memory: Option<MemoryFact>,
     /// What the program says to whoever checks it for leaks.
     pub checks: CheckFacts,
     /// Frees that the recorder found wrong: event clock, thread, what.
@@ -93,6 +113,9 @@ pub struct Facts {
     /// Blobs that did not decode.
     pub broken: u64,
 }
+
+/// So many readings of the resident memory are kept. The recorder writes fewer.
+pub const MAX_RESIDENT: usize = 1 << 16;
 
 impl Facts {
     /// Takes in a blob. Unknown kinds are ignored.
@@ -110,8 +133,7 @@ impl Facts {
             BlobKind::Process => {
                 let process = Process::decode(blob.payload)?;
                 let argv = process.argv.strip_suffix(&[0]).unwrap_or(process.argv);
-                let mut words: Vec<Vec<u8>> =
-                    argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+                let mut words: Vec<Vec<u8>> = argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
                 if process.argv.is_empty() {
                     words.clear();
                 }
@@ -139,9 +161,7 @@ impl Facts {
             BlobKind::ModuleUnload => {
                 let (bias, nodes) = decode_unload(blob.payload)?;
                 let loaded = self.modules.iter_mut().rev();
-                let module = loaded
-                    .into_iter()
-                    .find(|m| m.bias == bias && m.end_node.is_none())?;
+                let module = loaded.into_iter().find(|m| m.bias == bias && m.end_node.is_none())?;
                 module.end_node = Some(nodes);
                 module.unloaded = Some(blob.time);
             }
@@ -163,42 +183,47 @@ impl Facts {
             BlobKind::Disagreement => {
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 decode_disagreement(blob.payload, |is_ours, address| {
-                    if is_ours {
-                        ours.push(address)
-                    } else {
-                        theirs.push(address)
-                    }
+                    if is_ours { ours.push(address) } else { theirs.push(address) }
                 })?;
                 self.disagreements.push((ours, theirs));
             }
-            BlobKind::Note => self
-                .notes
-                .push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::Memory => {
+                let sample = Sample::decode(blob.payload)?;
+                let head = sample.head;
+                if self.resident.len() >= MAX_RESIDENT {
+                    self.resident.pop();
+                }
+                self.resident.push((blob.time, head.resident));
+                if let Some(swapped) = sample.swapped {
+                    let mut mappings = Vec::new();
+                    let rest = sample.mappings(|mapping| mappings.push(mapping))?;
+                    self.memory = Some(MemoryFact {
+                        time: blob.time,
+                        head,
+                        swapped,
+                        mappings,
+                        rest,
+                    });
+                }
+            }
             BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
             BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
             BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
-            BlobKind::Ignore => self
-                .checks
-                .ignored
-                .push((In::new(blob.payload).uint()?, blob.time)),
+            BlobKind::Ignore => self.checks.ignored.push((In::new(blob.payload).uint()?, blob.time)),
             BlobKind::RootRegion => {
                 let region = RootRegion::decode(blob.payload)?;
                 let regions = &mut self.checks.root_regions;
-                let same =
-                    |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
+                let same = |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
                 if region.begins {
                     regions.push(region);
                 } else if let Some(place) = regions.iter().position(same) {
                     regions.remove(place);
                 }
             }
-            BlobKind::LeakCheck => self
-                .checks
-                .asked
-                .push((blob.time, LeakCheck::decode(blob.payload)?)),
+            BlobKind::LeakCheck => self.checks.asked.push((blob.time, LeakCheck::decode(blob.payload)?)),
             BlobKind::BadFree => {
-                self.bad_frees
-                    .push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
+                self.bad_frees.push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
             }
             BlobKind::ChecksOff => self.checks.off = true,
         }

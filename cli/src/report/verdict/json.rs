@@ -73,6 +73,7 @@ struct Leak<'a> {
     id: String,
     status: &'static str,
     class: Option<&'static str>,
+    growing: bool,
     blocks: u64,
     bytes: u64,
     before: Option<Blocks>,
@@ -133,11 +134,7 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
                 text: describe(one),
             })
             .collect(),
-        logs: page
-            .profiles
-            .iter()
-            .map(|profile| profile.path.display().to_string())
-            .collect(),
+        logs: page.profiles.iter().map(|profile| profile.path.display().to_string()).collect(),
         loss: &page.loss,
         notes: &page.notes,
     };
@@ -152,6 +149,7 @@ fn leaks<'a>(page: &'a Page<'_>) -> Vec<Leak<'a>> {
             id: finding.identity.to_string(),
             status: status_name(finding.status),
             class: leak.class.map(super::super::reach::class_name),
+            growing: leak.growing,
             blocks: leak.amount.blocks,
             bytes: leak.amount.bytes,
             before: match finding.status {
@@ -162,9 +160,7 @@ fn leaks<'a>(page: &'a Page<'_>) -> Vec<Leak<'a>> {
                 Status::Suppressed(place) => Some(place),
                 _ => None,
             },
-            frames: page
-                .site(finding)
-                .map_or_else(Vec::new, |site| site.frames.iter().map(frame).collect()),
+            frames: page.site(finding).map_or_else(Vec::new, |site| site.frames.iter().map(frame).collect()),
         }
     });
     leaks.collect()
