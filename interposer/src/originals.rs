@@ -110,6 +110,8 @@ macro_rules! call {
 
 /// Whether the originals in two slots stand in one module.
 pub fn same_module(a: &Slot, b: &Slot) -> bool {
-    let find = |slot: &Slot| crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity());
+    let find = |slot: &Slot| {
+        crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity())
+    };
     matches!((find(a), find(b)), (Some(x), Some(y)) if x == y)
 }

@@ -62,7 +62,9 @@ impl Next {
     /// The same with all modules, the program first, in memory of its own.
     pub fn with_all(use_it: impl FnOnce(&Next)) {
         let len = core::mem::size_of::<Next>();
-        let Some(memory) = crate::sys::map_private(len) else { return };
+        let Some(memory) = crate::sys::map_private(len) else {
+            return;
+        };
         // SAFETY: zeroed memory of that size is a valid, empty list; it is unmapped
         // when nothing refers to it any more. No lock of ours is held.
         unsafe {
@@ -77,7 +79,9 @@ impl Next {
     /// Address of a symbol's first definition; null if there is none.
     pub fn find(&self, name: &CStr) -> *mut c_void {
         let bytes = name.to_bytes();
-        let hash = bytes.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
+        let hash = bytes.iter().fold(5381u32, |h, &b| {
+            h.wrapping_mul(33).wrapping_add(u32::from(b))
+        });
         self.tables
             .iter()
             .take(self.len)
@@ -103,7 +107,9 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c
         let dynamic = headers.iter().find(|h| h.p_type == libc::PT_DYNAMIC);
         // The kernel's module has no function that anyone replaces.
         let kernel = info.dlpi_addr == libc::getauxval(libc::AT_SYSINFO_EHDR);
-        if let Some(tables) = dynamic.filter(|_| !kernel).and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr))
+        if let Some(tables) = dynamic
+            .filter(|_| !kernel)
+            .and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr))
             && let Some(slot) = next.tables.get_mut(next.len)
         {
             *slot = tables;
@@ -128,7 +134,11 @@ impl Tables {
             while (*entry).0 != 0 {
                 let (tag, value) = *entry;
                 // glibc has relocated these in place.
-                let address = if value < bias { value.wrapping_add(bias) } else { value };
+                let address = if value < bias {
+                    value.wrapping_add(bias)
+                } else {
+                    value
+                };
                 match tag {
                     DT_SYMTAB => found.symbols = address as *const _,
                     DT_STRTAB => found.strings = address as *const _,
@@ -139,7 +149,8 @@ impl Tables {
                 entry = entry.add(1);
             }
         }
-        (!found.symbols.is_null() && !found.strings.is_null() && !found.hash.is_null()).then_some(found)
+        (!found.symbols.is_null() && !found.strings.is_null() && !found.hash.is_null())
+            .then_some(found)
     }
 
     /// Looks a name up in the GNU hash table: header (buckets, first symbol, words
@@ -176,18 +187,26 @@ impl Tables {
         // SAFETY: an index from the hash table.
         unsafe {
             let symbol = &*self.symbols.add(index as usize);
-            let hidden = !self.versions.is_null() && *self.versions.add(index as usize) & HIDDEN != 0;
+            let hidden =
+                !self.versions.is_null() && *self.versions.add(index as usize) & HIDDEN != 0;
             if symbol.st_shndx == 0 || hidden {
                 return None;
             }
             let text = self.strings.add(symbol.st_name as usize).cast::<u8>();
-            let same = name.iter().enumerate().all(|(at, &byte)| *text.add(at) == byte) && *text.add(name.len()) == 0;
+            let same = name
+                .iter()
+                .enumerate()
+                .all(|(at, &byte)| *text.add(at) == byte)
+                && *text.add(name.len()) == 0;
             if !same {
                 return None;
             }
             let address = self.bias.wrapping_add(symbol.st_value);
             if symbol.st_info & 15 == STT_GNU_IFUNC {
-                return Some(core::mem::transmute::<u64, unsafe extern "C" fn() -> *mut c_void>(address)());
+                return Some(core::mem::transmute::<
+                    u64,
+                    unsafe extern "C" fn() -> *mut c_void,
+                >(address)());
             }
             Some(address as *mut c_void)
         }

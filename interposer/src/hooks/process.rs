@@ -86,7 +86,11 @@ unsafe extern "C" fn before_prctl(option: u64, argument: u64) {
 unsafe extern "C" fn before_syscall(number: u64, operation: u64) {
     originals::resolved();
     if number == libc::SYS_seccomp as u64 {
-        if operation == SECCOMP_SET_MODE_STRICT { clockless() } else { filter() }
+        if operation == SECCOMP_SET_MODE_STRICT {
+            clockless()
+        } else {
+            filter()
+        }
     }
 }
 

@@ -115,7 +115,15 @@ pub struct Memo {
 impl Memo {
     /// An empty memo over two arrays of [`MAX_FRAMES`] frames and one of [`KNOWN`] steps.
     pub fn new(frames: *mut Frame, fresh: *mut Frame, known: *mut Known) -> Memo {
-        Memo { frames, fresh, known, len: 0, hard_end: false, barriers: 0, generation: 0 }
+        Memo {
+            frames,
+            fresh,
+            known,
+            len: 0,
+            hard_end: false,
+            barriers: 0,
+            generation: 0,
+        }
     }
 
     /// Forgets everything.
@@ -157,8 +165,14 @@ enum Outcome {
 pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64) -> u32 {
     // SAFETY: the caller's promise; the state is only used by this thread.
     unsafe {
-        let state = State { sp: return_slot as u64 + 8, ra: *return_slot, bp };
-        let Some(global) = crate::global::get() else { return 0 };
+        let state = State {
+            sp: return_slot as u64 + 8,
+            ra: *return_slot,
+            bp,
+        };
+        let Some(global) = crate::global::get() else {
+            return 0;
+        };
         let thread = &mut *thread;
         let [outer, _] = &mut thread.captures;
         if outer.active != 0 {
@@ -174,11 +188,16 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
         }
         let mut node = None;
         let known = state.sp >= thread.stack_low && state.sp < thread.stack_top;
-        let bounds = Bounds { top: if known { thread.stack_top } else { 0 } };
+        let bounds = Bounds {
+            top: if known { thread.stack_top } else { 0 },
+        };
         // The commonest case first: the same innermost frame, nothing changed.
         if let Some(top) = memo.len.checked_sub(1) {
             let frame = &*memo.frames.add(top);
-            if frame.is(state.sp, state.ra, state.bp) && memo.hard_end && verify(memo, top, bounds) == 0 {
+            if frame.is(state.sp, state.ra, state.bp)
+                && memo.hard_end
+                && verify(memo, top, bounds) == 0
+            {
                 node = Some(frame.node);
             }
         }
@@ -206,9 +225,7 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
 #[inline(always)]
 unsafe fn holds(outer: &Frame) -> bool {
     // SAFETY: by the caller's promise.
-    unsafe {
-        unchanged(outer.sp, outer.ra, outer.bp, outer.link)
-    }
+    unsafe { unchanged(outer.sp, outer.ra, outer.bp, outer.link) }
 }
 
 /// Whether the step to (sp, ra, bp) over `link` would read the same words.
@@ -218,7 +235,12 @@ unsafe fn holds(outer: &Frame) -> bool {
 #[inline(always)]
 unsafe fn unchanged(sp: u64, ra: u64, bp: u64, link: u32) -> bool {
     // SAFETY: by the caller's promise.
-    let (first, second) = unsafe { (*((sp - 8) as *const u64), *((sp - u64::from(link)) as *const u64)) };
+    let (first, second) = unsafe {
+        (
+            *((sp - 8) as *const u64),
+            *((sp - u64::from(link)) as *const u64),
+        )
+    };
     // No branch on the kind of link: it would be mispredicted.
     let expected = if link == KEPT { ra } else { bp };
     (first ^ ra) | (second ^ expected) == 0
@@ -259,14 +281,23 @@ unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
 }
 
 #[inline(never)]
-unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: &mut Capture, first: State) -> u32 {
+unsafe fn walk(
+    global: &'static crate::global::Global,
+    bounds: Bounds,
+    capture: &mut Capture,
+    first: State,
+) -> u32 {
     let Capture { memo, scratch, .. } = capture;
     let (frames, fresh, known) = (memo.frames, memo.fresh, memo.known);
     let generation = memo.generation;
     let mut fresh_len = 0usize;
     let mut kept = memo.len;
     // Scalars: a struct in memory would be written in parts and read whole.
-    let State { mut sp, mut ra, mut bp } = first;
+    let State {
+        mut sp,
+        mut ra,
+        mut bp,
+    } = first;
     let mut link = KEPT;
     // SAFETY: indices stay below MAX_FRAMES and KNOWN; states come from verified steps.
     let outcome = unsafe {
@@ -302,23 +333,56 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                 kept = reached;
                 Frame { sp, ra, bp, .. } = *frames.add(reached);
             } else {
-                *fresh.add(fresh_len) = Frame { sp, ra, bp, node: 0, link };
+                *fresh.add(fresh_len) = Frame {
+                    sp,
+                    ra,
+                    bp,
+                    node: 0,
+                    link,
+                };
                 fresh_len += 1;
             }
             let step_known = &mut *known.add(place(sp, ra));
-            if (step_known.sp ^ sp) | (step_known.ra ^ ra) | (step_known.bp ^ bp) | (step_known.generation ^ generation) == 0 {
+            if (step_known.sp ^ sp)
+                | (step_known.ra ^ ra)
+                | (step_known.bp ^ bp)
+                | (step_known.generation ^ generation)
+                == 0
+            {
                 let next = sp + u64::from(step_known.size);
-                if unchanged(next, step_known.next_ra, step_known.next_bp, step_known.link) {
-                    (sp, ra, bp, link) = (next, step_known.next_ra, step_known.next_bp, step_known.link);
+                if unchanged(
+                    next,
+                    step_known.next_ra,
+                    step_known.next_bp,
+                    step_known.link,
+                ) {
+                    (sp, ra, bp, link) = (
+                        next,
+                        step_known.next_ra,
+                        step_known.next_bp,
+                        step_known.link,
+                    );
                     continue;
                 }
             }
             match step(&State { sp, ra, bp }, bounds, scratch) {
                 Step::Frame(next, how) => {
                     let next_link = pack(next.sp, how);
-                    if let (Ok(size), true) = (u32::try_from(next.sp.wrapping_sub(sp)), next_link != BARRIER) {
+                    if let (Ok(size), true) = (
+                        u32::try_from(next.sp.wrapping_sub(sp)),
+                        next_link != BARRIER,
+                    ) {
                         *step_known = Known {
-                            sp, ra, bp, generation, size, link: next_link, next_ra: next.ra, next_bp: next.bp, node: 0, parent: 0,
+                            sp,
+                            ra,
+                            bp,
+                            generation,
+                            size,
+                            link: next_link,
+                            next_ra: next.ra,
+                            next_bp: next.bp,
+                            node: 0,
+                            parent: 0,
                         };
                     }
                     (sp, ra, bp, link) = (next.sp, next.ra, next.bp, next_link);
@@ -357,7 +421,10 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
             let frame = &*fresh.add(index);
             let parent = node;
             let step_known = &mut *known.add(place(frame.sp, frame.ra));
-            let same = (step_known.sp ^ frame.sp) | (step_known.ra ^ frame.ra) | (step_known.generation ^ generation) == 0;
+            let same = (step_known.sp ^ frame.sp)
+                | (step_known.ra ^ frame.ra)
+                | (step_known.generation ^ generation)
+                == 0;
             if same && step_known.parent == parent && step_known.node != 0 {
                 node = step_known.node;
             } else {
@@ -408,7 +475,11 @@ fn is_left(active: u64, sp: u64) -> bool {
 /// the interrupted one, so this one walks without, in arrays of its own.
 #[cold]
 #[inline(never)]
-unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
+unsafe fn nested(
+    global: &'static crate::global::Global,
+    thread: &mut ThreadState,
+    first: State,
+) -> u32 {
     let bounds = thread.bounds(first.sp);
     let [outer, inner] = &mut thread.captures;
     if inner.active != 0 && !is_left(inner.active, first.sp) {

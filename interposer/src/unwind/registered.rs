@@ -5,7 +5,9 @@
 
 use super::cfi::{Bytes, Fixed, Row};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
-use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindContext, UnwindSection, UnwindTableRow};
+use gimli::{
+    BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindContext, UnwindSection, UnwindTableRow,
+};
 
 const MAX: usize = 1024;
 /// Longest section that is read, bytes.
@@ -16,8 +18,12 @@ struct Section {
     len: AtomicU64,
 }
 
-static SECTIONS: [Section; MAX] =
-    [const { Section { start: AtomicU64::new(0), len: AtomicU64::new(0) } }; MAX];
+static SECTIONS: [Section; MAX] = [const {
+    Section {
+        start: AtomicU64::new(0),
+        len: AtomicU64::new(0),
+    }
+}; MAX];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Notes a section that the program registers.
@@ -41,7 +47,10 @@ pub unsafe fn add(begin: *const u8) {
     // A gap left by `remove` first.
     for section in SECTIONS.iter() {
         if section.start.load(Relaxed) == 0
-            && section.start.compare_exchange(0, begin as u64, AcqRel, Relaxed).is_ok()
+            && section
+                .start
+                .compare_exchange(0, begin as u64, AcqRel, Relaxed)
+                .is_ok()
         {
             section.len.store(len as u64, Release);
             COUNT.fetch_add(1, Release);
@@ -82,10 +91,16 @@ pub(super) fn row(
         let bases = BaseAddresses::default().set_eh_frame(start);
         let mut entries = frames.entries(&bases);
         while let Ok(Some(entry)) = entries.next() {
-            let CieOrFde::Fde(partial) = entry else { continue };
-            let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else { continue };
+            let CieOrFde::Fde(partial) = entry else {
+                continue;
+            };
+            let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else {
+                continue;
+            };
             if fde.contains(address) {
-                let row = fde.unwind_info_for_address(&frames, &bases, context, address).ok()?;
+                let row = fde
+                    .unwind_info_for_address(&frames, &bases, context, address)
+                    .ok()?;
                 return Some(reduce(row, &frames, fde.is_signal_trampoline()));
             }
         }
