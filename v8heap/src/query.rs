@@ -315,7 +315,10 @@ impl<'a> Parser<'a> {
             .unwrap_or(rest.len());
         let value: f64 = rest[..end].parse().map_err(|_| self.wrong("a number"))?;
         self.at += end;
-        let factor = match self.word().to_ascii_lowercase().as_str() {
+        // A word further on is no unit.
+        let adjacent = self.text[self.at..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        let unit = if adjacent { self.word() } else { "" };
+        let factor = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1u64,
             "k" | "kb" | "kib" => 1 << 10,
             "m" | "mb" | "mib" => 1 << 20,
