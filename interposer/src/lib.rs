@@ -26,6 +26,7 @@ mod hooks;
 mod memory;
 mod modules;
 mod originals;
+mod quarantine;
 mod reach;
 mod stack_table;
 mod start;

@@ -156,6 +156,16 @@ pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
     }
 }
 
+/// Takes [`wipe_on_fork`] back, or does it again.
+///
+/// # Safety
+/// As `wipe_on_fork`.
+pub unsafe fn keep_on_fork(addr: *mut u8, len: usize, keep: bool) {
+    let advice = if keep { libc::MADV_KEEPONFORK } else { libc::MADV_WIPEONFORK };
+    // SAFETY: by the caller's promise.
+    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, advice as usize) };
+}
+
 /// Whether the kernel does what [`wipe_on_fork`] asks.
 pub static WIPES: AtomicBool = AtomicBool::new(true);
 

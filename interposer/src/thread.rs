@@ -518,13 +518,17 @@ unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
     true
 }
 
+/// Bytes of one capture's arrays.
+const LEVEL: usize = 2 * MAX_FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>();
+/// Bytes of a state's mapping.
+pub const STATE: usize = size_of::<ThreadState>().next_multiple_of(4096) + 2 * LEVEL + OWN_STACK;
+
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
 unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
     let array = MAX_FRAMES * size_of::<Frame>();
     let known = KNOWN * size_of::<Known>();
-    let level = 2 * array + known;
-    let len = head + 2 * level + OWN_STACK;
+    let (level, len) = (LEVEL, STATE);
     let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
     // SAFETY: the mapping is fresh and large enough for all parts.
     unsafe {

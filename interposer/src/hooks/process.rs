@@ -6,7 +6,7 @@ use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
 use crate::reach::leave;
-use crate::{call, sys, thunk_before, thunk_leaving};
+use crate::{call, quarantine, sys, thunk, thunk_before, thunk_leaving};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 use log_format::layout::{State, StopReason};
 
@@ -42,20 +42,28 @@ unsafe extern "C" fn before_quick_exit(status: i32, registers: *const u64) {
 
 thunk_leaving!(quick_exit -> before_quick_exit, QUICK_EXIT);
 
-/// Hook; see the table. The child is found by its wiped state, not here: raw
-/// clones must be found too. Only the moment is noted.
-///
-/// # Safety
-/// As `fork`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fork() -> i32 {
+/// The hook of `fork`. The child is found by its wiped state, not here: raw clones
+/// must be found too. Only the moment is noted, and whether the child returns into a
+/// hook.
+unsafe extern "C" fn fork_body(slot: *const u64, fp: u64) -> i32 {
     if !originals::resolved() {
         return -1;
     }
     FORK_TICKS.store(clock::before(), Relaxed);
+    let wipes = sys::WIPES.load(Relaxed);
+    // SAFETY: the thunk's.
+    let within = wipes && unsafe { quarantine::is_within_a_hook(slot, fp) };
+    if within {
+        quarantine::keep_for_child(true);
+    }
     // SAFETY: fork's type.
     let child = unsafe { call!(FORK as fn() -> i32,) };
-    if child == 0 && !sys::WIPES.load(Relaxed) {
+    if within {
+        if child == 0 {
+            quarantine::leave_log();
+        }
+        quarantine::keep_for_child(false);
+    } else if child == 0 && !wipes {
         // A kernel that does not wipe our state for us (before 4.14).
         tls::set(0);
         if let Some(global) = global::get() {
@@ -64,6 +72,8 @@ pub unsafe extern "C" fn fork() -> i32 {
     }
     child
 }
+
+thunk!(fork(0) -> fork_body);
 
 const PR_SET_NAME: u64 = 15;
 const PR_SET_SECCOMP: u64 = 22;

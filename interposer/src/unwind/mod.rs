@@ -11,6 +11,7 @@ mod memo;
 pub mod registered;
 pub mod selfcheck;
 
+pub use cfi::Scratch;
 pub use memo::{Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo, capture};
 
 use crate::arch::tls;

@@ -205,6 +205,11 @@ pub unsafe extern "C" fn run_thread(item: *mut core::ffi::c_void) -> *mut core::
     )
 }
 
+/// Whether an address lies in [`run_thread`], which stands below every thread.
+pub fn runs_thread(address: u64) -> bool {
+    (address.wrapping_sub(run_thread as *const () as u64)) < 64
+}
+
 /// Captures the stack of its caller, which may be this library's own: reports leave
 /// such frames out.
 ///

@@ -145,6 +145,11 @@ impl Drain {
         self.data_len = len;
     }
 
+    /// The mapped DATA extent and its length in bytes.
+    pub fn data(&self) -> (*mut u8, usize) {
+        (self.data, self.data_len as usize)
+    }
+
     /// Maps what a drain needs; false if there is no memory.
     fn ready(&mut self) -> bool {
         if self.rings.is_null() {
