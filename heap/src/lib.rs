@@ -60,7 +60,7 @@
 //!          mappings: u64, mapped_bytes: Bytes, ignored_blocks: u64, ignored_bytes: Bytes }
 //! Loss { events_lost, unwinds_truncated, unmatched_frees, inherited_frees, missed_frees: u64,
 //!        selfcheck: SelfCheck { checked, disagreed, no_cfi }, disagreements: Vec<Disagreement>,
-//!        damage: Vec<Damage /* Display: one line */>, notes: Vec<String>, deepbind, filtered: bool,
+//!        damage: Vec<Damage /* Display: one line */>, notes: Vec<String>, deepbind, other_malloc_first, filtered: bool,
 //!        peak_is_exact: bool, unknown_blocks, head_mismatches: u64 }
 //! Site { stack: StackId, figures: Figures, threads: Vec<ThreadId> /* of its live blocks */ }
 //! Figures { blocks, bytes: Bytes, allocations, reallocations, allocated_bytes: Bytes,

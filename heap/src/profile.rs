@@ -156,6 +156,9 @@ pub struct Loss {
     pub notes: Vec<String>,
     /// A library was loaded with `RTLD_DEEPBIND`: its calls bypass the hooks.
     pub deepbind: bool,
+    /// A library before the recorder, or the program, defines `malloc`: its blocks
+    /// bypass the hooks, unless it passes the calls on.
+    pub other_malloc_first: bool,
     /// A system-call filter was installed while recording.
     pub filtered: bool,
     /// Whether the sites' peaks are those of the heap's peak. Not so only if

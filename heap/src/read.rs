@@ -335,6 +335,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored
             damage: damage.lines(),
             notes: facts.notes.clone(),
             deepbind: info.has(flag::DEEPBIND),
+            other_malloc_first: info.has(flag::OTHER_MALLOC_FIRST),
             filtered: info.has(flag::FILTERED),
             peak_is_exact: peak == Bytes(replay.peak_bytes),
             unknown_blocks: replay.unknown_blocks,

@@ -5,23 +5,25 @@
 //! bootstrap arena.
 
 use crate::modules::DlFindObject;
+use crate::symbols::{self, Definition, Name, Place};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
 
 /// Address of an original; null: there is none.
 pub type Slot = AtomicPtr<c_void>;
 
-/// 0: not begun, 1: some thread is at it, 2: done.
+/// 0: not begun, 1: some thread is at it, 2: done, 3: there is no allocator to be found,
+/// and [`resolved`] stays false.
 static RESOLVED: AtomicU32 = AtomicU32::new(0);
+/// See [`other_malloc_first`].
+static OTHER_FIRST: AtomicBool = AtomicBool::new(false);
 
 macro_rules! originals {
     ($( $slot:ident = $name:literal ),* $(,)?) => {
         $( #[doc = concat!("`", $name, "`")] pub static $slot: Slot = Slot::new(core::ptr::null_mut()); )*
-        static ALL: &[(&Slot, &core::ffi::CStr)] = &[
-            $( (&$slot, match core::ffi::CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
-                Ok(name) => name, Err(_) => c"",
-            }) ),*
-        ];
+        const COUNT: usize = [$( $name ),*].len();
+        static SLOTS: [&Slot; COUNT] = [$( &$slot ),*];
+        static NAMES: [Name; COUNT] = [$( Name::new($name) ),*];
     };
 }
 
@@ -71,16 +73,42 @@ fn resolve() -> bool {
     if RESOLVED.compare_exchange(0, 1, AcqRel, Acquire).is_err() {
         return RESOLVED.load(Acquire) == 2;
     }
-    // SAFETY: only the winner of the exchange comes here.
-    unsafe {
-        crate::symbols::Next::with(|next| {
-            for (slot, name) in ALL {
-                slot.store(next.find(name), Relaxed);
-            }
-        });
+    let mut found = [None; COUNT];
+    let mut other_first = false;
+    let malloc = const { Name::new("malloc") };
+    symbols::walk(|module| match module.place {
+        Place::Before => other_first |= module.find(&malloc).is_some(),
+        Place::Behind => symbols::first(&mut found, NAMES.iter(), module),
+    });
+    store(&found);
+    if !complete() {
+        // libc itself stands before us. Then hardly a hook is reached, but what we call
+        // must be there.
+        symbols::walk(|module| symbols::first(&mut found, NAMES.iter(), module));
+        store(&found);
     }
-    RESOLVED.store(2, Release);
-    true
+    OTHER_FIRST.store(other_first, Relaxed);
+    RESOLVED.store(if complete() { 2 } else { 3 }, Release);
+    complete()
+}
+
+fn store(found: &[Option<Definition>; COUNT]) {
+    for (slot, definition) in SLOTS.iter().zip(found) {
+        if let Some(definition) = definition {
+            slot.store(definition.function(), Relaxed);
+        }
+    }
+}
+
+/// Whether the functions are there that the hooks call without looking.
+fn complete() -> bool {
+    [&MALLOC, &CALLOC, &REALLOC, &FREE, &POSIX_MEMALIGN].iter().all(|slot| !slot.load(Relaxed).is_null())
+}
+
+/// Whether a module before this library defines malloc, so that calls go there and
+/// reach a hook only if it passes them on.
+pub fn other_malloc_first() -> bool {
+    OTHER_FIRST.load(Relaxed)
 }
 
 /// `_dl_find_object`, if libc has it.

@@ -439,8 +439,11 @@ fn fill(header: &Header, tsc: bool, child: bool) {
     header.start_wall_ns.store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
     header.start_ns.store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
     header.start_ticks.store(clock::before(), Relaxed);
+    if originals::other_malloc_first() {
+        header.flags.fetch_or(flag::OTHER_MALLOC_FIRST, Relaxed);
+    }
     if child {
-        header.flags.store(flag::FORK_CHILD, Relaxed);
+        header.flags.fetch_or(flag::FORK_CHILD, Relaxed);
         header.fork_ticks.store(FORK_TICKS.load(Relaxed), Relaxed);
         for (to, from) in header.parent_log_id.iter().zip(&PARENT.id) {
             to.store(from.load(Relaxed), Relaxed);

@@ -1,117 +1,172 @@
-//! The next definition of a symbol in the program's search order.
+//! Definitions of a symbol in the loaded modules, in the program's search order.
 //!
 //! Not `dlsym(RTLD_NEXT)`: for a name that is not there it formats a message, and
 //! allocates it, which inside an allocator that is just taking its own lock never
-//! ends. This walk over the loaded modules' hash tables allocates nothing, and
-//! costs a short program less.
+//! ends. This walk over the loaded modules' hash tables allocates nothing, keeps no
+//! list of them, and costs a short program less.
 
-use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_void};
-use core::mem::MaybeUninit;
-use core::ptr::null_mut;
+use core::ffi::c_void;
 
-/// Most modules looked at.
-const MAX: usize = 256;
+/// A name to look for, with its hash in GNU tables.
+#[derive(Clone, Copy)]
+pub struct Name {
+    text: &'static [u8],
+    gnu: u32,
+}
+
+impl Name {
+    /// The name; its hash is found at compile time where it is a constant.
+    pub const fn new(text: &'static str) -> Name {
+        let mut gnu = 5381u32;
+        let mut rest = text.as_bytes();
+        while let [byte, others @ ..] = rest {
+            gnu = gnu.wrapping_mul(33).wrapping_add(*byte as u32);
+            rest = others;
+        }
+        Name { text: text.as_bytes(), gnu }
+    }
+
+    /// Hash in tables of the older kind.
+    fn sysv(&self) -> u32 {
+        self.text.iter().fold(0u32, |hash, &byte| {
+            let hash = (hash << 4).wrapping_add(u32::from(byte));
+            let high = hash & 0xf000_0000;
+            (hash ^ high >> 24) & !high
+        })
+    }
+}
+
+/// Where a symbol is defined.
+#[derive(Clone, Copy)]
+pub struct Definition {
+    address: u64,
+    /// The address is of the function that chooses one.
+    indirect: bool,
+}
+
+impl Definition {
+    /// Address of the function. To be called when the walk is over: it may run code of
+    /// the module's, which no lock of the loader should be held for.
+    pub fn function(self) -> *mut c_void {
+        if self.indirect {
+            // SAFETY: the type of a resolver of a loaded module.
+            unsafe { core::mem::transmute::<u64, unsafe extern "C" fn() -> *mut c_void>(self.address)() }
+        } else {
+            self.address as *mut c_void
+        }
+    }
+}
+
+/// Where a module stands in the search order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before this library: its definitions win over ours.
+    Before,
+    /// Behind it.
+    Behind,
+}
+
+/// A loaded module with symbols.
+pub struct Module {
+    /// Its place.
+    pub place: Place,
+    name: *const libc::c_char,
+    tables: Tables,
+}
+
+impl Module {
+    /// Its definition of a symbol.
+    pub fn find(&self, name: &Name) -> Option<Definition> {
+        // SAFETY: tables of a loaded module.
+        unsafe { self.tables.find(name) }
+    }
+
+    /// Whether its file's name begins so.
+    pub fn is_named(&self, stem: &[u8]) -> bool {
+        // SAFETY: the loader's string, or null.
+        let path = unsafe { crate::modules::c_bytes(self.name) };
+        path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(stem))
+    }
+}
+
+/// Calls `each` with every module but this library and the kernel's, the program
+/// first, under the loader's lock: it must not call anything but what is here.
+pub fn walk<F: FnMut(&Module)>(each: F) {
+    struct Walk<F> {
+        each: F,
+        place: Place,
+    }
+    unsafe extern "C" fn visit<F: FnMut(&Module)>(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> i32 {
+        // SAFETY: the loader's record and our walk.
+        unsafe {
+            let (info, walk) = (&*info, &mut *data.cast::<Walk<F>>());
+            let headers = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+            let own = visit::<F> as *const () as u64;
+            let is_own = walk.place == Place::Before
+                && headers.iter().any(|h| {
+                    let start = info.dlpi_addr.wrapping_add(h.p_vaddr);
+                    h.p_type == libc::PT_LOAD && (start..start + h.p_memsz).contains(&own)
+                });
+            if is_own {
+                walk.place = Place::Behind;
+                return 0;
+            }
+            let dynamic = headers.iter().find(|h| h.p_type == libc::PT_DYNAMIC);
+            // The kernel's module has no function that anyone replaces.
+            let kernel = info.dlpi_addr == libc::getauxval(libc::AT_SYSINFO_EHDR);
+            if let Some(tables) = dynamic.filter(|_| !kernel).and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr)) {
+                (walk.each)(&Module { place: walk.place, name: info.dlpi_name, tables });
+            }
+            0
+        }
+    }
+    let mut walk = Walk { each, place: Place::Before };
+    // SAFETY: the callback matches; `walk` outlives the call. No lock of ours is held.
+    unsafe { libc::dl_iterate_phdr(Some(visit::<F>), (&raw mut walk).cast()) };
+}
+
+/// The first definitions of some names in the modules that are `wanted`; null where
+/// there is none.
+pub fn find<const N: usize>(names: [Name; N], wanted: impl Fn(&Module) -> bool) -> [*mut c_void; N] {
+    let mut found = [None; N];
+    walk(|module| {
+        if wanted(module) {
+            first(&mut found, names.iter(), module);
+        }
+    });
+    found.map(|definition: Option<Definition>| definition.map_or(core::ptr::null_mut(), Definition::function))
+}
+
+/// Looks up in a module those of the names that have no definition yet.
+pub fn first<'a>(found: &mut [Option<Definition>], names: impl Iterator<Item = &'a Name>, module: &Module) {
+    for (definition, name) in found.iter_mut().zip(names) {
+        if definition.is_none() {
+            *definition = module.find(name);
+        }
+    }
+}
 
 /// A module's symbol tables.
-#[derive(Clone, Copy)]
 struct Tables {
     bias: u64,
     symbols: *const libc::Elf64_Sym,
     strings: *const libc::c_char,
-    hash: *const u32,
+    /// GNU hash table, or null.
+    gnu: *const u32,
+    /// Hash table of the older kind, or null.
+    sysv: *const u32,
     /// Version of each symbol, or null.
     versions: *const u16,
 }
 
-/// The modules behind this one.
-pub struct Next {
-    tables: [Tables; MAX],
-    len: usize,
-    /// This library was passed.
-    passed: bool,
-}
-
-const DT_GNU_HASH: i64 = 0x6fff_fef5;
-const DT_VERSYM: i64 = 0x6fff_fff0;
+const DT_HASH: i64 = 4;
 const DT_STRTAB: i64 = 5;
 const DT_SYMTAB: i64 = 6;
+const DT_GNU_HASH: i64 = 0x6fff_fef5;
+const DT_VERSYM: i64 = 0x6fff_fff0;
 const STT_GNU_IFUNC: u8 = 10;
 /// Not the default version of its symbol.
 const HIDDEN: u16 = 0x8000;
-
-impl Next {
-    /// Calls `use_it` with the modules that stand behind this library.
-    ///
-    /// # Safety
-    /// Called once, by one thread.
-    pub unsafe fn with(use_it: impl FnOnce(&Next)) {
-        /// Too much for a small stack.
-        struct Place(UnsafeCell<MaybeUninit<Next>>);
-        // SAFETY: used once, by the caller's promise.
-        unsafe impl Sync for Place {}
-        static PLACE: Place = Place(UnsafeCell::new(MaybeUninit::zeroed()));
-        let next = PLACE.0.get().cast::<Next>();
-        // SAFETY: zeroed memory is a valid, empty list. No lock of ours is held.
-        unsafe {
-            libc::dl_iterate_phdr(Some(visit), next.cast());
-            use_it(&*next);
-        }
-    }
-
-    /// The same with all modules, the program first, in memory of its own.
-    pub fn with_all(use_it: impl FnOnce(&Next)) {
-        let len = core::mem::size_of::<Next>();
-        let Some(memory) = crate::sys::map_private(len) else { return };
-        // SAFETY: zeroed memory of that size is a valid, empty list; it is unmapped
-        // when nothing refers to it any more. No lock of ours is held.
-        unsafe {
-            let next = memory.cast::<Next>();
-            (*next).passed = true;
-            libc::dl_iterate_phdr(Some(visit), next.cast());
-            use_it(&*next);
-            crate::sys::unmap(memory, len);
-        }
-    }
-
-    /// Address of a symbol's first definition; null if there is none.
-    pub fn find(&self, name: &CStr) -> *mut c_void {
-        let bytes = name.to_bytes();
-        let hash = bytes.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
-        self.tables
-            .iter()
-            .take(self.len)
-            // SAFETY: tables of loaded modules.
-            .find_map(|tables| unsafe { tables.find(bytes, hash) })
-            .unwrap_or(null_mut())
-    }
-}
-
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> i32 {
-    // SAFETY: the loader's record and our list.
-    unsafe {
-        let (info, next) = (&*info, &mut *data.cast::<Next>());
-        let headers = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
-        if !next.passed {
-            let own = visit as *const () as u64;
-            next.passed = headers.iter().any(|h| {
-                let start = info.dlpi_addr.wrapping_add(h.p_vaddr);
-                h.p_type == libc::PT_LOAD && (start..start + h.p_memsz).contains(&own)
-            });
-            return 0;
-        }
-        let dynamic = headers.iter().find(|h| h.p_type == libc::PT_DYNAMIC);
-        // The kernel's module has no function that anyone replaces.
-        let kernel = info.dlpi_addr == libc::getauxval(libc::AT_SYSINFO_EHDR);
-        if let Some(tables) = dynamic.filter(|_| !kernel).and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr))
-            && let Some(slot) = next.tables.get_mut(next.len)
-        {
-            *slot = tables;
-            next.len += 1;
-        }
-        0
-    }
-}
 
 impl Tables {
     unsafe fn read(bias: u64, dynamic: u64) -> Option<Tables> {
@@ -119,7 +174,8 @@ impl Tables {
             bias,
             symbols: core::ptr::null(),
             strings: core::ptr::null(),
-            hash: core::ptr::null(),
+            gnu: core::ptr::null(),
+            sysv: core::ptr::null(),
             versions: core::ptr::null(),
         };
         // SAFETY: the dynamic section of a loaded module ends with a null tag.
@@ -132,26 +188,56 @@ impl Tables {
                 match tag {
                     DT_SYMTAB => found.symbols = address as *const _,
                     DT_STRTAB => found.strings = address as *const _,
-                    DT_GNU_HASH => found.hash = address as *const _,
+                    DT_GNU_HASH => found.gnu = address as *const _,
+                    DT_HASH => found.sysv = address as *const _,
                     DT_VERSYM => found.versions = address as *const _,
                     _ => {}
                 }
                 entry = entry.add(1);
             }
         }
-        (!found.symbols.is_null() && !found.strings.is_null() && !found.hash.is_null()).then_some(found)
+        let hashed = !found.gnu.is_null() || !found.sysv.is_null();
+        (!found.symbols.is_null() && !found.strings.is_null() && hashed).then_some(found)
     }
 
-    /// Looks a name up in the GNU hash table: header (buckets, first symbol, words
-    /// of the filter, shift), filter, buckets, chains.
-    unsafe fn find(&self, name: &[u8], hash: u32) -> Option<*mut c_void> {
+    unsafe fn find(&self, name: &Name) -> Option<Definition> {
+        // SAFETY: as the caller's.
+        unsafe { if self.gnu.is_null() { self.find_sysv(name) } else { self.find_gnu(name) } }
+    }
+
+    /// Header (number of buckets and of symbols), buckets, and for each symbol the next
+    /// one of its chain; 0 ends it.
+    unsafe fn find_sysv(&self, name: &Name) -> Option<Definition> {
         // SAFETY: the layout of a valid table.
         unsafe {
-            let (buckets, first, words) = (*self.hash, *self.hash.add(1), *self.hash.add(2));
+            let (buckets, symbols) = (*self.sysv, *self.sysv.add(1));
             if buckets == 0 {
                 return None;
             }
-            let table = self.hash.add(4 + 2 * words as usize);
+            let table = self.sysv.add(2);
+            let chains = table.add(buckets as usize);
+            let mut index = *table.add((name.sysv() % buckets) as usize);
+            while index != 0 && index < symbols {
+                if let Some(found) = self.definition(index, name.text) {
+                    return Some(found);
+                }
+                index = *chains.add(index as usize);
+            }
+            None
+        }
+    }
+
+    /// Header (buckets, first symbol, words of the filter, shift), filter, buckets,
+    /// chains.
+    unsafe fn find_gnu(&self, name: &Name) -> Option<Definition> {
+        let hash = name.gnu;
+        // SAFETY: the layout of a valid table.
+        unsafe {
+            let (buckets, first, words) = (*self.gnu, *self.gnu.add(1), *self.gnu.add(2));
+            if buckets == 0 {
+                return None;
+            }
+            let table = self.gnu.add(4 + 2 * words as usize);
             let mut index = *table.add((hash % buckets) as usize);
             if index < first {
                 return None;
@@ -160,7 +246,7 @@ impl Tables {
             loop {
                 let entry = *chains.add((index - first) as usize);
                 if entry | 1 == hash | 1
-                    && let Some(found) = self.definition(index, name)
+                    && let Some(found) = self.definition(index, name.text)
                 {
                     return Some(found);
                 }
@@ -172,7 +258,7 @@ impl Tables {
         }
     }
 
-    unsafe fn definition(&self, index: u32, name: &[u8]) -> Option<*mut c_void> {
+    unsafe fn definition(&self, index: u32, name: &[u8]) -> Option<Definition> {
         // SAFETY: an index from the hash table.
         unsafe {
             let symbol = &*self.symbols.add(index as usize);
@@ -185,11 +271,10 @@ impl Tables {
             if !same {
                 return None;
             }
-            let address = self.bias.wrapping_add(symbol.st_value);
-            if symbol.st_info & 15 == STT_GNU_IFUNC {
-                return Some(core::mem::transmute::<u64, unsafe extern "C" fn() -> *mut c_void>(address)());
-            }
-            Some(address as *mut c_void)
+            Some(Definition {
+                address: self.bias.wrapping_add(symbol.st_value),
+                indirect: symbol.st_info & 15 == STT_GNU_IFUNC,
+            })
         }
     }
 }

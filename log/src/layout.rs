@@ -177,6 +177,9 @@ pub mod flag {
     pub const DEEPBIND: u64 = 4;
     /// A system-call filter was installed while recording.
     pub const FILTERED: u64 = 8;
+    /// A module before the recorder defines `malloc`: its blocks bypass the hooks,
+    /// unless it passes the calls on.
+    pub const OTHER_MALLOC_FIRST: u64 = 16;
 }
 
 /// First eight bytes of every extent.

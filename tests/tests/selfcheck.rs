@@ -34,6 +34,7 @@ impl Sum {
             }
         }
         eprintln!("{name}: {} checked", self.checked - before);
+        assert!(self.checked > before, "{name}: no capture was checked");
     }
 }
 

@@ -72,6 +72,15 @@ impl Loss {
                     profile.process.pid
                 ));
             }
+            // A program with an allocator of its own is named already.
+            let exe = profile.process.exe.display().to_string();
+            if loss.other_malloc_first && all.unseen_allocators.iter().all(|(program, _)| *program != exe) {
+                all.note(format!(
+                    "process {}: another malloc stands before libleak.so (a library that was preloaded before it?): \
+                     what that hands out by itself is NOT in this report; put libleak.so first in LD_PRELOAD",
+                    profile.process.pid
+                ));
+            }
             if loss.children_without_log > 0 {
                 let children = match loss.children_without_log {
                     1 => "a fork child".to_owned(),

@@ -37,7 +37,11 @@ unsafe fn made(ptr: *mut u8, size: usize, slot: *const u64, fp: u64) -> *mut u8 
     ptr
 }
 
-unsafe extern "C" fn malloc_body(size: usize, slot: *const u64, fp: u64) -> *mut u8 {
+/// The hook behind its thunk.
+///
+/// # Safety
+/// As the function; `slot` and `fp` come from a thunk.
+pub(super) unsafe extern "C" fn malloc_body(size: usize, slot: *const u64, fp: u64) -> *mut u8 {
     if !originals::resolved() {
         return bootstrap::alloc(size, 16);
     }
@@ -111,7 +115,11 @@ unsafe extern "C" fn reallocarray_body(old: *mut u8, count: usize, size: usize, 
     }
 }
 
-unsafe extern "C" fn posix_memalign_body(out: *mut *mut u8, align: usize, size: usize, slot: *const u64, fp: u64) -> i32 {
+/// The hook behind its thunk.
+///
+/// # Safety
+/// As the function; `slot` and `fp` come from a thunk.
+pub(super) unsafe extern "C" fn posix_memalign_body(out: *mut *mut u8, align: usize, size: usize, slot: *const u64, fp: u64) -> i32 {
     // SAFETY: posix_memalign's contract is the caller's.
     unsafe {
         if !originals::resolved() {

@@ -7,7 +7,8 @@
 
 use crate::arch::tls;
 use crate::originals::{self, *};
-use crate::{call, events, thread, thunk_before, thunk_found, thunk_or};
+use crate::symbols::{self, Module, Name};
+use crate::{call, events, thread, thunk_before, thunk_else, thunk_or};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -42,6 +43,8 @@ pub fn all_call_hooks() -> bool {
 #[cold]
 fn decide() -> u32 {
     if !originals::resolved() {
+        // The form is called all the same.
+        fill_gaps();
         return 0;
     }
     let mut mode = DECIDED;
@@ -155,12 +158,11 @@ fn calls_hooks(form: usize) -> bool {
 
 /// A program without C++ that loads a C++ library later, privately: its new and
 /// delete bind to ours, and there is no next one in our search order. Each empty
-/// slot gets a function that looks in the loaded libstdc++ then.
+/// slot gets a function that does the same as libstdc++'s.
 fn fill_gaps() {
     let fill = |slot: &Slot, gap: *const ()| {
-        if slot.load(Relaxed).is_null() {
-            slot.store(gap as *mut c_void, Relaxed);
-        }
+        // Fails if there is one, which another thread may be finding at this moment.
+        let _ = slot.compare_exchange(null_mut(), gap as *mut c_void, Relaxed, Relaxed);
     };
     fill(&NEW, gap_new as *const ());
     fill(&NEW_NOTHROW, gap_new_nothrow as *const ());
@@ -179,7 +181,8 @@ fn fill_gaps() {
     }
 }
 
-/// A function of a library that is loaded, wherever; null if there is none.
+/// A function of a library that is loaded, wherever, and stays so from now on; null if
+/// there is none.
 pub fn in_loaded(libraries: &[&CStr], name: &CStr) -> *mut c_void {
     for library in libraries {
         // SAFETY: NUL-terminated names; NOLOAD only looks.
@@ -196,31 +199,48 @@ pub fn in_loaded(libraries: &[&CStr], name: &CStr) -> *mut c_void {
     null_mut()
 }
 
-const CXX: &[&CStr] = &[c"libstdc++.so.6", c"libc++.so.1", c"libc++abi.so.1"];
-
-// Jumps, because the function that is found may throw.
-thunk_found!(gap_new -> find_new);
-thunk_found!(gap_new_aligned -> find_new_aligned);
-
-unsafe extern "C" fn find_new(_size: usize) -> *const c_void {
-    let found = in_loaded(CXX, c"_Znwm").cast_const();
-    if found.is_null() || found == _Znwm as *const c_void { gap_new_nothrow as *const c_void } else { found }
+/// Whether a module is the C++ library.
+fn is_cxx(module: &Module) -> bool {
+    [b"libstdc++.so".as_slice(), b"libc++.so", b"libc++abi.so"].iter().any(|stem| module.is_named(stem))
 }
 
-unsafe extern "C" fn find_new_aligned(_size: usize, _align: usize) -> *const c_void {
-    let found = in_loaded(CXX, c"_ZnwmSt11align_val_t").cast_const();
-    let own = _ZnwmSt11align_val_t as *const c_void;
-    if found.is_null() || found == own { gap_new_aligned_nothrow as *const c_void } else { found }
+/// `gap!(thunk -> body; find, symbol)`: what is in the place of a missing new: malloc,
+/// or posix_memalign, as the loaded libstdc++'s would call it. Only when that has no
+/// memory is libstdc++'s own looked for, to call the handler and throw. Not by `dlopen`:
+/// the loader's lock may be held by a thread that waits for this one, in a library's
+/// constructor. And nothing is kept: the library may be unloaded.
+macro_rules! gap {
+    ($name:ident -> $body:ident; $find:ident, $symbol:literal) => {
+        thunk_else!($name -> $body, $find);
+        unsafe extern "C" fn $find() -> *const c_void {
+            // SAFETY: this thread's errno.
+            let errno = unsafe { *libc::__errno_location() };
+            let [found] = symbols::find([const { Name::new($symbol) }], is_cxx);
+            // SAFETY: as above.
+            unsafe { *libc::__errno_location() = errno };
+            if found.is_null() { nothing as *const c_void } else { found }
+        }
+    };
 }
 
-unsafe extern "C" fn gap_new_nothrow(size: usize) -> *mut u8 {
-    // SAFETY: malloc's type.
-    unsafe { libc::malloc(size.max(1)).cast() }
+gap!(gap_new -> gap_body; find_new, "_Znwm");
+gap!(gap_new_nothrow -> gap_body; find_new_nothrow, "_ZnwmRKSt9nothrow_t");
+gap!(gap_new_aligned -> gap_aligned_body; find_new_aligned, "_ZnwmSt11align_val_t");
+gap!(gap_new_aligned_nothrow -> gap_aligned_body; find_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t");
+
+unsafe extern "C" fn gap_body(size: usize, _: usize, _: usize, slot: *const u64, fp: u64) -> *mut u8 {
+    // SAFETY: slot and fp come from the thunk.
+    unsafe { super::allocate::malloc_body(size.max(1), slot, fp) }
 }
 
-unsafe extern "C" fn gap_new_aligned_nothrow(size: usize, align: usize) -> *mut u8 {
+unsafe extern "C" fn gap_aligned_body(size: usize, align: usize, _: usize, slot: *const u64, fp: u64) -> *mut u8 {
     let mut out = null_mut();
-    // SAFETY: posix_memalign's type.
-    unsafe { libc::posix_memalign(&mut out, align.max(8), size.max(1)) };
-    out.cast()
+    // SAFETY: as above; null stays where there is no memory.
+    unsafe { super::allocate::posix_memalign_body(&mut out, align.max(8), size.max(1), slot, fp) };
+    out
+}
+
+/// No C++ library that could throw.
+extern "C" fn nothing() -> *mut u8 {
+    null_mut()
 }

@@ -9,7 +9,7 @@
 use crate::arch::tls;
 use crate::global;
 use crate::originals::{self, *};
-use crate::symbols::Next;
+use crate::symbols::{self, Name};
 use crate::thread::{self, ThreadState};
 use crate::unwind::capture;
 use crate::{call, thunk};
@@ -30,12 +30,8 @@ pub fn ask_program() {
     if global::recording().is_none() {
         return;
     }
-    let mut found = [core::ptr::null_mut(); 3];
-    Next::with_all(|all| {
-        found = [c"__lsan_default_suppressions", c"__lsan_default_options", c"__lsan_is_turned_off"]
-            .map(|name| all.find(name));
-    });
-    let [suppressions, options, off] = found;
+    let names = ["__lsan_default_suppressions", "__lsan_default_options", "__lsan_is_turned_off"].map(Name::new);
+    let [suppressions, options, off] = symbols::find(names, |_| true);
     IS_TURNED_OFF.store(off, Relaxed);
     take_text(suppressions, BlobKind::Suppressions);
     take_text(options, BlobKind::CheckOptions);

@@ -258,6 +258,41 @@ macro_rules! thunk_found {
     };
 }
 
+/// `thunk_else!(name -> body, find)`: calls `body(arg0, arg1, arg2, return_slot,
+/// caller_rbp)`; if it returns null, jumps to the function whose address `find()`
+/// returns, with these arguments as they were.
+#[macro_export]
+macro_rules! thunk_else {
+    ($name:ident -> $body:path, $find:path) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "lea rcx, [rsp + 24]",
+                "mov r8, rbp",
+                "call {body}",
+                "test rax, rax",
+                "je 2f",
+                "add rsp, 24", ".cfi_adjust_cfa_offset -24",
+                "ret",
+                "2:", ".cfi_adjust_cfa_offset 24",
+                "call {find}",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp rax",
+                ".cfi_endproc",
+                body = sym $body,
+                find = sym $find,
+            )
+        }
+    };
+}
+
 /// `thunk_leaving!(name -> before, slot)`: as [`thunk_before!`] for functions that do
 /// not return: calls `before(arg0, registers)`, where `registers` points at rbx, rbp,
 /// r12 to r15 of the caller, arg0 and the return address.
