@@ -88,6 +88,7 @@ fn fibers_keep_their_own_stacks() {
         );
     }
     assert_eq!(report.within("keep").blocks, 3000);
+    assert_eq!(report.number("loss.unwinds_truncated"), 0);
 }
 
 #[test]
