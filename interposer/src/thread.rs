@@ -15,7 +15,7 @@
 
 use crate::arch::{clock, stack, tls};
 use crate::global::{self, Global, MAX_THREADS, Phase};
-use crate::unwind::{Bounds, Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo};
+use crate::unwind::{Bounds, Capture, FRAMES, Frame, KNOWN, Known, Memo};
 use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
@@ -519,14 +519,14 @@ unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
 }
 
 /// Bytes of one capture's arrays.
-const LEVEL: usize = 2 * MAX_FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>();
+const LEVEL: usize = 2 * FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>();
 /// Bytes of a state's mapping.
 pub const STATE: usize = size_of::<ThreadState>().next_multiple_of(4096) + 2 * LEVEL + OWN_STACK;
 
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
 unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
-    let array = MAX_FRAMES * size_of::<Frame>();
+    let array = FRAMES * size_of::<Frame>();
     let known = KNOWN * size_of::<Known>();
     let (level, len) = (LEVEL, STATE);
     let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };

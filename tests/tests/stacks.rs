@@ -38,6 +38,40 @@ fn a_stack_of_5000_frames_is_whole() {
 }
 
 #[test]
+fn a_stack_of_40000_frames_is_whole() {
+    deep(40_000);
+}
+
+#[test]
+fn of_a_stack_of_100000_frames_the_inner_ones_are_kept_and_the_cut_is_counted() {
+    let report = Run::program("deep")
+        .args(["100000", "3"])
+        .undisturbed()
+        .report();
+    report.assert_consistent();
+    for (bottom, size) in [("bottom", 16), ("other_bottom", 24)] {
+        let sums = report.within(bottom);
+        assert_eq!(
+            (sums.sites, sums.blocks, sums.bytes),
+            (1, 3, 3 * size),
+            "{bottom}"
+        );
+        for site in report.sites_within(bottom) {
+            let frames = functions(site)
+                .iter()
+                .filter(|&&name| name == "descend")
+                .count();
+            assert!(
+                (30_000..65_536).contains(&frames),
+                "{frames} frames of descend"
+            );
+        }
+    }
+    assert_eq!(report.within("main").blocks, 0);
+    assert_eq!(report.number("loss.unwinds_truncated"), 6);
+}
+
+#[test]
 fn a_longjmp_does_not_mix_stacks() {
     let report = Run::program("jumps").arg("1000").checked().report();
     let of = |functions: &[&str]| {
@@ -88,6 +122,7 @@ fn fibers_keep_their_own_stacks() {
         );
     }
     assert_eq!(report.within("keep").blocks, 3000);
+    assert_eq!(report.number("loss.unwinds_truncated"), 0);
 }
 
 #[test]
@@ -168,6 +203,13 @@ fn generated_code_with_registered_unwind_information_is_walked_through() {
     let report = Run::program("registered").arg("1000").checked().report();
     let made = report.within_all(&["made", "main"]);
     assert_eq!((made.blocks, made.bytes), (1000, 32_000));
+}
+
+#[test]
+fn unwind_information_may_go_away_while_another_thread_looks_through_it() {
+    let run = Run::program("registered_race").arg("3000").seconds(180);
+    let kept = run.checked().report().within("kept_at_last");
+    assert_eq!((kept.blocks, kept.bytes), (1, 32));
 }
 
 #[test]

@@ -30,6 +30,8 @@ impl UnwindContextStorage<usize> for Fixed {
 pub struct Scratch {
     /// Whose ring learns of modules that are seen for the first time.
     pub thread: *mut crate::thread::ThreadState,
+    /// Held by every evaluation, for tables that the program registered.
+    pub reading: registered::Reading,
     context: core::mem::MaybeUninit<UnwindContext<usize, Fixed>>,
 }
 
@@ -79,7 +81,10 @@ pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
         // SAFETY: the job below.
         let job = unsafe { &mut *job.cast::<Job>() };
         // SAFETY: the caller's scratch, which waits.
-        job.rule = make_rule(job.ra, unsafe { &mut *job.scratch });
+        let scratch = unsafe { &mut *job.scratch };
+        scratch.reading.begin();
+        job.rule = make_rule(job.ra, scratch);
+        scratch.reading.end();
     }
     let thread = scratch.thread;
     let mut job = Job { ra, scratch, rule: Rule::new(Kind::None, 0, 0) };
@@ -94,10 +99,10 @@ fn make_rule(ra: u64, scratch: &mut Scratch) -> Rule {
         global.modules.first_sight(global, scratch.thread, (ra & !EXACT).wrapping_sub(1));
     }
     let Some(row) = row(ra, scratch) else {
-        // A frame that was entered by a return to its first instruction, as
-        // makecontext arranges: the rule there may say that it is the last.
-        let first = row_at(ra & !EXACT, scratch);
-        return if first.is_some_and(|row| matches!(row.ra, Place::Undefined)) || modules::in_loader(ra & !EXACT) {
+        // A rule from here on only: a frame that is entered by a return to its first
+        // instruction, as makecontext arranges. Nobody called it, so it is the last,
+        // also where its rule does not say so (glibc 2.36).
+        return if row_at(ra & !EXACT, scratch).is_some() || modules::in_loader(ra & !EXACT) {
             Rule::new(Kind::End, 0, 0)
         } else {
             Rule::new(Kind::FramePointer, 0, 0)
@@ -141,7 +146,10 @@ pub unsafe fn slow_step(state: &State, bounds: Bounds, scratch: &mut Scratch) ->
         // SAFETY: the job below; the state is the caller's.
         unsafe {
             let job = &mut *job.cast::<Job<'_>>();
-            job.step = evaluate_step(job.state, job.bounds, &mut *job.scratch);
+            let scratch = &mut *job.scratch;
+            scratch.reading.begin();
+            job.step = evaluate_step(job.state, job.bounds, scratch);
+            scratch.reading.end();
         }
     }
     let thread = scratch.thread;
@@ -306,7 +314,8 @@ fn row(ra: u64, scratch: &mut Scratch) -> Option<Row> {
 /// The row for the instruction at `address`.
 fn row_at(address: u64, scratch: &mut Scratch) -> Option<Row> {
     let Some(object) = modules::find_object(address) else {
-        return registered::row(address, scratch.context(), reduce);
+        // SAFETY: `find_rule` and `slow_step` have begun the reading.
+        return unsafe { registered::row(address, scratch.context(), reduce) };
     };
     // The table may stand in another segment than the code.
     let end = if (object.start..object.end).contains(&object.eh_frame_hdr) {

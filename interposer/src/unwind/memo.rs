@@ -19,8 +19,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use log_format::layout::{node_kind, truncation};
 use log_format::ring::SIGNAL_FRAME;
 
-/// Most frames in a capture; the rest is cut and counted.
-pub const MAX_FRAMES: usize = 16 * 1024;
+/// Frames that a new memo has room for.
+pub const FRAMES: usize = 16 * 1024;
+/// Most frames in a capture: a memo grows to this, 2 × 2 MiB, when a stack needs it. Each
+/// capture compares them all, so more would cost more than 0.2 ms a capture.
+/// Of a deeper stack the inner frames are kept and the outer ones cut, which counts.
+const MAX_FRAMES: usize = 64 * 1024;
 
 /// A kept frame, 32 bytes.
 #[repr(C)]
@@ -104,18 +108,43 @@ pub struct Memo {
     frames: *mut Frame,
     fresh: *mut Frame,
     known: *mut Known,
+    /// Frames that `frames` and `fresh` have room for each.
+    room: usize,
     len: usize,
     /// How the outermost kept frame ended.
     hard_end: bool,
+    /// The outermost kept frame is where a stack was cut for its depth.
+    cut: bool,
     /// Kept frames whose link is a barrier, at least.
     barriers: u32,
     generation: u64,
 }
 
 impl Memo {
-    /// An empty memo over two arrays of [`MAX_FRAMES`] frames and one of [`KNOWN`] steps.
+    /// An empty memo over two arrays of [`FRAMES`] frames and one of [`KNOWN`] steps.
     pub fn new(frames: *mut Frame, fresh: *mut Frame, known: *mut Known) -> Memo {
-        Memo { frames, fresh, known, len: 0, hard_end: false, barriers: 0, generation: 0 }
+        Memo { frames, fresh, known, room: FRAMES, len: 0, hard_end: false, cut: false, barriers: 0, generation: 0 }
+    }
+
+    /// Makes room for [`MAX_FRAMES`]; `fresh` of the fresh frames go along. False if
+    /// there is no more to be had.
+    #[cold]
+    fn grow(&mut self, global: &crate::global::Global, fresh: usize) -> bool {
+        if self.room >= MAX_FRAMES || global.filtered.load(Relaxed) != 0 {
+            return false;
+        }
+        let array = MAX_FRAMES * core::mem::size_of::<Frame>();
+        let Some(base) = crate::sys::map_private(2 * array) else { return false };
+        // SAFETY: the mapping is fresh; its halves are larger than what is copied. The
+        // old arrays are a part of the thread's state and stay.
+        unsafe {
+            crate::sys::wipe_on_fork(base, 2 * array);
+            let (to, to_fresh) = (base.cast::<Frame>(), base.add(array).cast::<Frame>());
+            to.copy_from_nonoverlapping(self.frames, self.len);
+            to_fresh.copy_from_nonoverlapping(self.fresh, fresh);
+            (self.frames, self.fresh, self.room) = (to, to_fresh, MAX_FRAMES);
+        }
+        true
     }
 
     /// Forgets everything.
@@ -143,6 +172,8 @@ enum Outcome {
     Joined(usize),
     /// At the outermost frame.
     Ended { hard: bool },
+    /// There is no room for more frames.
+    TooDeep,
     /// Early.
     Broken(u64),
 }
@@ -261,21 +292,24 @@ unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
 #[inline(never)]
 unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: &mut Capture, first: State) -> u32 {
     let Capture { memo, scratch, .. } = capture;
-    let (frames, fresh, known) = (memo.frames, memo.fresh, memo.known);
+    let (mut frames, mut fresh, known) = (memo.frames, memo.fresh, memo.known);
     let generation = memo.generation;
     let mut fresh_len = 0usize;
     let mut kept = memo.len;
     // Scalars: a struct in memory would be written in parts and read whole.
     let State { mut sp, mut ra, mut bp } = first;
     let mut link = KEPT;
-    // SAFETY: indices stay below MAX_FRAMES and KNOWN; states come from verified steps.
+    // SAFETY: indices stay below the memo's room and KNOWN; states come from verified steps.
     let outcome = unsafe {
         'walk: loop {
             while kept > 0 && (*frames.add(kept - 1)).sp < sp {
                 kept -= 1;
             }
-            if fresh_len == MAX_FRAMES {
-                break Outcome::Broken(truncation::TOO_DEEP);
+            if fresh_len == memo.room {
+                if !memo.grow(global, fresh_len) {
+                    break Outcome::TooDeep;
+                }
+                (frames, fresh) = (memo.frames, memo.fresh);
             }
             if kept > 0 && (*frames.add(kept - 1)).is(sp, ra, bp) {
                 let top = kept - 1;
@@ -283,14 +317,32 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                     (*frames.add(top)).link = link;
                 }
                 let reached = verify(memo, top, bounds);
-                if reached == 0 && memo.hard_end {
-                    break Outcome::Joined(kept);
+                if reached == 0 && (memo.hard_end || memo.cut) {
+                    if kept + fresh_len <= memo.room {
+                        break Outcome::Joined(kept);
+                    }
+                    if memo.grow(global, fresh_len) {
+                        (frames, fresh) = (memo.frames, memo.fresh);
+                        break Outcome::Joined(kept);
+                    }
+                    // The inner half of the room; the outer frames are given up.
+                    for index in (0..kept).rev() {
+                        if fresh_len >= memo.room / 2 {
+                            break;
+                        }
+                        *fresh.add(fresh_len) = *frames.add(index);
+                        fresh_len += 1;
+                    }
+                    break Outcome::TooDeep;
                 }
                 // Frames `reached..=top` hold; what is outwards must be walked.
                 let mut index = top;
                 loop {
-                    if fresh_len == MAX_FRAMES {
-                        break 'walk Outcome::Broken(truncation::TOO_DEEP);
+                    if fresh_len == memo.room {
+                        if !memo.grow(global, fresh_len) {
+                            break 'walk Outcome::TooDeep;
+                        }
+                        (frames, fresh) = (memo.frames, memo.fresh);
                     }
                     *fresh.add(fresh_len) = *frames.add(index);
                     fresh_len += 1;
@@ -334,16 +386,27 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
     let mut node = 0;
     if !matches!(outcome, Outcome::Joined(_)) {
         memo.barriers = 0;
+        memo.cut = false;
     }
     match outcome {
         Outcome::Joined(count) => {
             len = count;
+            if memo.cut {
+                truncated_at(global, 0);
+            }
             if let Some(top) = count.checked_sub(1) {
                 // SAFETY: a kept frame.
                 node = unsafe { (*frames.add(top)).node };
             }
         }
         Outcome::Ended { hard } => memo.hard_end = hard,
+        // What is kept serves the next captures, up to the whole room again: to walk so
+        // far each time would cost milliseconds.
+        Outcome::TooDeep => {
+            (memo.hard_end, memo.cut) = (false, true);
+            fresh_len = fresh_len.min(memo.room / 2);
+            node = truncated(global, stacks, truncation::TOO_DEEP);
+        }
         Outcome::Broken(why) => {
             memo.hard_end = false;
             node = truncated(global, stacks, why);
@@ -351,8 +414,7 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
     }
     let mut barriers = 0;
     for index in (0..fresh_len).rev() {
-        // SAFETY: `fresh` and `frames` have room for MAX_FRAMES each; together
-        // they may pass that, then the memo keeps the outer ones only.
+        // SAFETY: what was joined and the fresh frames have room together.
         unsafe {
             let frame = &*fresh.add(index);
             let parent = node;
@@ -372,10 +434,8 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                 }
             }
             barriers += u32::from(frame.link == BARRIER);
-            if len < MAX_FRAMES {
-                *frames.add(len) = Frame { node, ..*frame };
-                len += 1;
-            }
+            *frames.add(len) = Frame { node, ..*frame };
+            len += 1;
         }
     }
     memo.barriers += barriers;

@@ -12,7 +12,7 @@ pub mod registered;
 pub mod selfcheck;
 
 pub use cfi::Scratch;
-pub use memo::{Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo, capture};
+pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture};
 
 use crate::arch::tls;
 use crate::global::Global;
