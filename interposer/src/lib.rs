@@ -24,6 +24,7 @@ mod global;
 mod hooks;
 mod modules;
 mod originals;
+mod runtimes;
 mod stack_table;
 mod start;
 mod symbols;

@@ -52,6 +52,8 @@ originals! {
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
     QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
+    START_MAIN = "__libc_start_main", GETCWD = "getcwd",
+    EPOLL_WAIT = "epoll_wait", EPOLL_PWAIT = "epoll_pwait",
     FIND_OBJECT = "_dl_find_object", CPUID_LEAF = "__x86_get_cpuid_feature_leaf",
 }
 

@@ -62,7 +62,7 @@ impl Next {
     /// Address of a symbol's first definition; null if there is none.
     pub fn find(&self, name: &CStr) -> *mut c_void {
         let bytes = name.to_bytes();
-        let hash = bytes.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
+        let hash = hash_of(bytes);
         self.tables
             .iter()
             .take(self.len)
@@ -70,6 +70,44 @@ impl Next {
             .find_map(|tables| unsafe { tables.find(bytes, hash) })
             .unwrap_or(null_mut())
     }
+}
+
+fn hash_of(name: &[u8]) -> u32 {
+    name.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)))
+}
+
+/// Addresses of symbols in the first module that has the first of them, this library or not;
+/// null for those it has not. For interfaces that a program exports as a whole.
+pub fn everywhere(names: &[&CStr], found: &mut [*mut c_void]) {
+    struct Search<'a> {
+        names: &'a [&'a CStr],
+        found: &'a mut [*mut c_void],
+    }
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> i32 {
+        // SAFETY: the loader's record, the search below, and tables of a loaded module.
+        unsafe {
+            let (info, search) = (&*info, &mut *data.cast::<Search<'_>>());
+            if info.dlpi_addr == libc::getauxval(libc::AT_SYSINFO_EHDR) {
+                return 0;
+            }
+            let headers = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+            let dynamic = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC);
+            let Some(tables) = dynamic.and_then(|header| Tables::read(info.dlpi_addr, header.p_vaddr)) else {
+                return 0;
+            };
+            for (name, place) in search.names.iter().zip(search.found.iter_mut()) {
+                let name = name.to_bytes();
+                *place = tables.find(name, hash_of(name)).unwrap_or(null_mut());
+                if place.is_null() {
+                    break;
+                }
+            }
+            i32::from(search.found.first().is_some_and(|first| !first.is_null()))
+        }
+    }
+    let mut search = Search { names, found };
+    // SAFETY: the callback matches; the search outlives the call. No lock of ours is held.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
 }
 
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> i32 {

@@ -24,7 +24,7 @@ mod source;
 mod stream;
 
 pub use crate::error::{Damage, Error};
-pub use facts::{Facts, ModuleFact, ProcessFact, ThreadFact};
+pub use facts::{CodeFact, Facts, ModuleFact, ProcessFact, ThreadFact};
 pub use info::{Clock, Info};
 pub use rings::{RingEvent, TailEvents};
 pub use stream::{Item, Stream, Window};

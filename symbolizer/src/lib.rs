@@ -24,6 +24,7 @@ mod request;
 mod scope;
 mod symbolize;
 mod symtab;
+mod v8;
 
 pub use demangle::demangle;
 pub use files::{FileData, FileSource, Wanted};
@@ -32,3 +33,4 @@ pub use perf_map::PerfMap;
 pub use problem::Problem;
 pub use request::{Detail, Frame, Module, Options, Request, Symbols};
 pub use symbolize::{handles_panics, symbolize};
+pub use v8::v8_code;
