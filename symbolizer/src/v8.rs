@@ -1,22 +1,20 @@
 //! Names of code as V8 tells them.
 //!
 //! A script's function is `JS:` or `Script:`, a mark for the compiler that made it, and
-//! `NAME FILE:LINE:COLUMN`; the place is where the function begins. What is not a function of a
+//! `NAME FILE:LINE:COLUMN` (in Node 18 without the column); the place is where the function begins. What is not a function of a
 //! script (builtins, regular expressions, handlers of the interpreter) has a kind before a colon.
 
 use crate::request::Frame;
 
 /// Marks of V8's compilers: interpreter, baseline, the middle ones, optimizing.
-const TIERS: &[char] = &['~', '^', '+', '\'', '*', 'o'];
+const TIERS: &[char] = &['~', '^', '+', '\'', '*'];
 
 /// What V8's name of a piece of code says.
 pub fn v8_code(name: &str) -> Frame {
     for kind in ["JS:", "Function:", "LazyCompile:", "Script:", "Eval:"] {
         if let Some(rest) = name.strip_prefix(kind) {
             let script = kind == "Script:";
-            // `o` marks code that came from a cache, and can begin a name as well.
-            let marks = if rest.starts_with('o') { &[] } else { TIERS };
-            return function(rest.trim_start_matches(marks), script);
+            return function(rest.trim_start_matches(TIERS), script);
         }
     }
     let function = match name.split_once(':') {
@@ -49,12 +47,16 @@ fn function(text: &str, script: bool) -> Frame {
         "" => "(anonymous)",
         name => name,
     };
-    let (file, line) = match place.rsplit_once(':').and_then(|(rest, column)| {
-        column.parse::<u32>().ok()?;
-        let (file, line) = rest.rsplit_once(':')?;
-        Some((file, line.parse().ok()?))
-    }) {
-        Some((file, line)) => (file, Some(line)),
+    let number = |text: &'_ str| {
+        let (rest, number) = text.rsplit_once(':')?;
+        Some((rest.len(), number.parse::<u32>().ok()?))
+    };
+    // Node 18 has no columns.
+    let (file, line) = match number(place) {
+        Some((len, last)) => match number(&place[..len]) {
+            Some((shorter, line)) => (&place[..shorter], Some(line)),
+            None => (&place[..len], Some(last)),
+        },
         None => (place, None),
     };
     let file = file.strip_prefix("file://").unwrap_or(file);
@@ -95,6 +97,7 @@ mod tests {
         is("JS:open /app/a.js:3:14", "open", "/app/a.js", 3);
         is("Script:~ /app/a.js:1:1", "(top level)", "/app/a.js", 1);
         is("JS:~run [eval]:1:5", "run", "[eval]", 1);
+        is("LazyCompile:~kill node:internal/process/per_thread:209", "kill", "node:internal/process/per_thread", 209);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub fn run(
     args: &[OsString],
     library: &Path,
     log: &OsStr,
+    js_exact: bool,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
     let mut command = Command::new(program);
@@ -67,6 +68,9 @@ pub fn run(
                 Ok(())
             });
         }
+    }
+    if js_exact {
+        command.env(crate::environment::JS, "exact");
     }
     let mut child = command
         .arg0(name)

@@ -25,6 +25,8 @@ pub struct Options {
     pub args: Vec<OsString>,
     /// Where the logs go, if the user says so.
     pub output: Option<OsString>,
+    /// Calls in JavaScript stay calls.
+    pub js_exact: bool,
     /// Sites of the summary; `None` for no summary.
     pub summary: Option<usize>,
 }
@@ -36,6 +38,7 @@ impl From<RunFlags> for Options {
             name: words.next().unwrap_or_default(),
             args: words.collect(),
             output: flags.output,
+            js_exact: flags.js_exact,
             summary: (!flags.quiet).then_some(flags.top),
         }
     }
@@ -55,6 +58,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         &options.args,
         &library,
         pattern.0.as_os_str(),
+        options.js_exact,
     )
     .map_err(|error| Error::Start { program, error })?;
     if let Some(top) = options.summary {

@@ -111,15 +111,26 @@ struct Found(core::cell::UnsafeCell<Option<Api>>);
 // SAFETY: written once, before the program's main function, and read after `STATE` says so.
 unsafe impl Sync for Found {}
 
+/// How much of [`Api`] the program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// No V8.
+    None,
+    /// V8, but another version's interface.
+    Part,
+    /// All.
+    Whole,
+}
+
 /// Looks V8 up.
 ///
 /// # Safety
 /// Called once, while the process has one thread.
-pub unsafe fn find() -> Option<&'static Api> {
+pub unsafe fn find() -> Presence {
     let mut found = [core::ptr::null_mut(); NAMES.len()];
     crate::symbols::everywhere(&NAMES, &mut found);
     if found.iter().any(|address| address.is_null()) {
-        return None;
+        return if found.iter().all(|address| address.is_null()) { Presence::None } else { Presence::Part };
     }
     // SAFETY: functions of these types, as their names say; pointers and functions have one
     // size and `Api` is nothing but functions.
@@ -127,7 +138,7 @@ pub unsafe fn find() -> Option<&'static Api> {
         *FOUND.0.get() = Some(core::mem::transmute_copy::<[*mut c_void; NAMES.len()], Api>(&found));
     }
     STATE.store(1, Release);
-    get()
+    Presence::Whole
 }
 
 const _: () = assert!(size_of::<Api>() == NAMES.len() * size_of::<usize>());

@@ -27,8 +27,13 @@ unsafe extern "C" fn before_start(main: *mut c_void) -> *mut c_void {
         return main;
     }
     // SAFETY: only one thread, and libc calls this once.
-    if unsafe { api::find() }.is_none() {
-        return main;
+    match unsafe { api::find() } {
+        api::Presence::Whole => {}
+        api::Presence::None => return main,
+        api::Presence::Part => {
+            super::note(b"V8 in this program lacks a function that leak needs: JavaScript frames have no names");
+            return main;
+        }
     }
     MAIN.store(main, Relaxed);
     crate::arch::thunk::run_main as *mut c_void
@@ -45,6 +50,7 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
     // SAFETY: the caller's promise; V8 copies the strings and has not started.
     unsafe {
         if needs_equal_flags(argv) {
+            super::note(b"started with or for a startup snapshot: interpreted JavaScript functions have no names");
             return;
         }
         (api.set_flags)(FRAMES.as_ptr());

@@ -11,9 +11,10 @@
 //! * on each isolate's own thread, at the first *safe point*, V8 is asked to tell of the code
 //!   it has and will make ([`code`]). A safe point is a system call that Node makes for
 //!   JavaScript or while it waits, with the isolate entered and neither a collection nor a
-//!   compiler running: there an addon could call V8 as well. `getcwd` is such a call that
-//!   all versions make, in each thread, before the program's own code; waiting for events is
-//!   the second chance.
+//!   compiler running: there an addon could call V8 as well. Asking for the current directory
+//!   (for a relative path, `-e`, standard input) and for a file's state (`statx`, for an
+//!   absolute path) are such calls that all versions make, in each thread, before the
+//!   program's own code; waiting for events is the last chance.
 
 pub mod api;
 pub mod code;
@@ -22,6 +23,7 @@ pub mod main;
 use crate::global;
 use crate::{originals, thread, thunk_before};
 use api::Api;
+use log_format::blob::BlobKind;
 use core::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Threads that are remembered as done, by the low bits of their serial numbers.
@@ -36,7 +38,7 @@ pub struct Isolates([AtomicU64; DONE]);
 const AT_REST: [u16; 3] = [0, 6, 8];
 
 /// Before a system call that may be a safe point.
-unsafe extern "C" fn before_call() {
+pub extern "C" fn before_call() {
     originals::resolved();
     if let Some(api) = api::get() {
         safe_point(api);
@@ -96,3 +98,24 @@ unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate) -> bool {
     AT_REST.contains(&sample.state)
 }
 
+
+/// The program has mapped code from a file. V8 does that with its own builtins, to have them
+/// near the code that it makes (Node 20).
+pub fn mapped_code(address: u64, len: u64, offset: u64) {
+    let (Some(api), Some(global)) = (api::get(), global::recording()) else { return };
+    let thread = thread::ready();
+    if !thread.is_null() {
+        global.modules.second_sight(global, thread, api.set_code_handler as usize as u64, address, len, offset);
+        thread::release_borrowed(thread);
+    }
+}
+
+/// Adds a line to the reader's loss account.
+fn note(text: &[u8]) {
+    let thread = thread::ready();
+    if !thread.is_null() {
+        // SAFETY: this thread's own state.
+        unsafe { thread::blob(thread, BlobKind::Note, text) };
+        thread::release_borrowed(thread);
+    }
+}
