@@ -26,8 +26,10 @@ pub fn versions() -> Vec<Node> {
             there
         })
         .collect();
-    if found.is_empty() {
-        found.extend(crate::command_or_skip("node").and_then(own));
+    if let Some(own) = crate::command_or_skip("node").and_then(own)
+        && found.iter().all(|node| node.version != own.version)
+    {
+        found.push(own);
     }
     found
 }
