@@ -16,6 +16,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 pub const LOG: &str = "LEAK_LOG";
 /// What is done about JavaScript.
 pub const JS: &str = "LEAK_JS";
+/// Whether frees are checked.
+pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -35,6 +37,15 @@ pub const VARIABLES: &[Variable] = &[
         help: "Compare every N-th captured stack with the one of an independent unwinder. The \
                report says how many were compared and how many differed. Slow; for distrust of \
                the recorder, not for daily use.",
+    },
+    Variable {
+        usage: "LEAK_REACH=0",
+        help: "Do not search at the end of the process for what can still be reached. (The search \
+               takes about a second for each gigabyte of the heap, a minute at most.)",
+    },
+    Variable {
+        usage: "LEAK_CHECK_FREES=1",
+        help: "Hold every free against the allocation of its block, as leak run --check-frees.",
     },
     Variable {
         usage: "LEAK_DISABLE=1",

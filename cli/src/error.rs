@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use heap::gate::GateError;
+
 use crate::run::{Untraceable, Unwritable};
 
 /// What the system said, without the number of the error.
@@ -54,8 +56,40 @@ pub enum Error {
     },
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// There is no snapshot of a running process.
+    Live {
+        /// The process.
+        pid: i32,
+        /// Why.
+        problem: crate::snapshot::Problem,
+    },
+    /// A snapshot has no object of this id.
+    NoSuchObject {
+        /// The snapshot.
+        file: PathBuf,
+        /// The id.
+        id: u32,
+    },
+    /// A job that has no HTML page.
+    NoPage(&'static str),
+    /// A question or a bound is not understood.
+    Query {
+        /// It.
+        text: String,
+        /// Why.
+        why: String,
+    },
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// Suppressions or a baseline cannot be used.
+    Gate(GateError),
+    /// The gate asks for classes that a log does not have.
+    NotClassified {
+        /// The log.
+        log: PathBuf,
+    },
+    /// Nothing to judge.
+    NoLog,
 }
 
 impl fmt::Display for Error {
@@ -63,6 +97,7 @@ impl fmt::Display for Error {
         match self {
             Error::Untraceable(why) => why.fmt(f),
             Error::Unwritable(why) => why.fmt(f),
+            Error::Live { pid, problem } => write!(f, "process {pid}: {problem}"),
             Error::NoLibrary { places } => {
                 write!(f, "libleak.so: not found (looked at")?;
                 for (i, place) in places.iter().enumerate() {
@@ -106,12 +141,39 @@ impl fmt::Display for Error {
                 )
             }
             Error::Snapshot(why) => why.fmt(f),
+            Error::NoSuchObject { file, id } => write!(
+                f,
+                "{}: has no object @{id}; ids are those of the same process's snapshots",
+                file.display()
+            ),
+            Error::NoPage(job) => write!(
+                f,
+                "leak heap {job} has no HTML page; leak heap FILE and leak heap diff have one"
+            ),
+            Error::Query { text, why } => write!(f, "{text:?}: {why}"),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",
                 reason(error)
             ),
+            Error::Gate(error) => error.fmt(f),
+            Error::NotClassified { log } => write!(
+                f,
+                "{}: does not say what points to a block at the end, so nothing is known to be unreachable; \
+                 use --fail-on any",
+                log.display()
+            ),
+            Error::NoLog => write!(
+                f,
+                "no log that could be judged; run the program with leak run, or give its logs"
+            ),
         }
+    }
+}
+
+impl From<GateError> for Error {
+    fn from(error: GateError) -> Error {
+        Error::Gate(error)
     }
 }
 

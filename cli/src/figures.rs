@@ -111,6 +111,29 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// `90`, `90s`, `1.5 min`, `250ms`, `2h`: nanoseconds.
+pub fn parse_duration(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no span of time: write 90, 250ms, 90s, 1.5min or 2h");
+    let trimmed = text.trim();
+    let end = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(end);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let ns = number.parse::<f64>().map_err(|_| wrong())? * seconds * 1e9;
+    if ns < u64::MAX as f64 {
+        Ok(ns.round() as u64)
+    } else {
+        Err(wrong())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +204,22 @@ mod tests {
         assert_eq!(percent(3, 3), "100 %");
         assert_eq!(percent(1, 100_000), "< 0.1 %");
         assert_eq!(percent(0, 0), "0 %");
+    }
+
+    #[test]
+    fn spans_of_time_are_read_as_people_write_them() {
+        for (text, ns) in [
+            ("0", 0),
+            ("90", 90_000_000_000),
+            ("250ms", 250_000_000),
+            ("1.5 min", 90_000_000_000),
+            ("2h", 7_200_000_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(ns), "{text}");
+        }
+        for text in ["", "s", "-1", "1.2.3s", "5 days", "99999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use heap::gate::FailOn;
+
 use crate::environment;
 use crate::figures;
 use crate::heap::flags::HeapFlags;
+use crate::snapshot::SnapshotFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
@@ -28,6 +31,8 @@ pub struct Flags {
 pub enum Command {
     Run(RunFlags),
     Report(ReportFlags),
+    Check(CheckFlags),
+    Snapshot(SnapshotFlags),
     Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]
@@ -68,9 +73,18 @@ pub struct RunFlags {
     #[arg(short, long)]
     pub quiet: bool,
 
+    /// Hold every free against the allocation of its block: double frees, frees by the wrong function or
+    /// with the wrong size, frees of what is no block. The report shows them with all stacks. Costs a second
+    /// stack for each allocation and one for each free.
+    #[arg(long)]
+    pub check_frees: bool,
+
     /// How many sites the summary shows.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub top: usize,
+
+    #[command(flatten)]
+    pub gate: GateFlags,
 
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
@@ -112,6 +126,21 @@ pub struct ReportFlags {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Only sites that grow over the run, each with its verdict and confidence (JSON: every site
+    /// that has blocks left, with its verdict). Reads the logs twice.
+    #[arg(long, conflicts_with_all = ["peak", "temporary", "sort"])]
+    pub growing: bool,
+
+    /// With --growing: growth counts from so long after the start on: seconds, or a number with
+    /// ms, s, min or h. Default: detected for each process.
+    #[arg(long, value_name = "SPAN", requires = "growing", value_parser = figures::parse_duration)]
+    pub warm_up: Option<u64>,
+
+    /// Only blocks of these classes: unreachable (nothing points to them), indirect (only
+    /// unreachable blocks lead to them), possible (only pointers to their inside) or reachable.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with_all = ["peak", "temporary"])]
+    pub kind: Vec<Kind>,
+
     /// What decides the order. Default: bytes (with --peak: peak, with --temporary: temporary).
     #[arg(short, long, value_name = "BY")]
     pub sort: Option<Sort>,
@@ -138,6 +167,137 @@ pub struct ReportFlags {
     pub color: Color,
 }
 
+/// Judge logs, for tests and CI: leaks that count make the exit status 23.
+///
+/// What was not freed is held against suppressions and a baseline. The exit status is 0 if nothing is left
+/// that counts, --exit-code if something is, and 2 if a log or a file could not be read, or if the logs
+/// cannot answer the question.
+#[derive(Debug, Args)]
+#[command(after_long_help = GATE_HELP)]
+pub struct CheckFlags {
+    /// Logs, or directories of logs.
+    #[arg(required = true, value_name = "LOG|DIR", value_hint = ValueHint::AnyPath)]
+    pub logs: Vec<PathBuf>,
+
+    /// What to print.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+
+    /// How many leaks a text shows (0: all).
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// Print a suppression for every leak that counts and nothing else: in LeakSanitizer's grammar, or in
+    /// Valgrind's.
+    #[arg(long, value_name = "GRAMMAR", num_args = 0..=1, require_equals = true, default_missing_value = "lsan")]
+    pub gen_suppressions: Option<Grammar>,
+
+    #[command(flatten)]
+    pub gate: GateFlags,
+
+    /// Look here for separate debug information as well; may be given more than once.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub debug_dir: Vec<PathBuf>,
+
+    /// Where the root directory of the machine that ran the program is to be found.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sysroot: Option<PathBuf>,
+
+    /// Colours. NO_COLOR in the environment turns them off as well.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// What both ways to judge a run share.
+#[derive(Clone, Debug, Default, Args)]
+pub struct GateFlags {
+    /// Which leaks count: unreachable (what nothing points to, and what only that points to), any
+    /// (everything that was not freed) or growing (what sites hold that kept growing). With
+    /// :bytes=N,blocks=N so much in all is put up with.
+    ///
+    /// Default: unreachable. leak run judges only if this or another option of the gate is given.
+    #[arg(long, value_name = "WHAT[:bytes=N,blocks=N]", help_heading = GATE)]
+    pub fail_on: Option<FailOn>,
+
+    /// The exit status if leaks count. Default: exitcode in LSAN_OPTIONS or in the program's
+    /// __lsan_default_options, else 23.
+    #[arg(long, value_name = "N", help_heading = GATE)]
+    pub exit_code: Option<u8>,
+
+    /// Suppressions in LeakSanitizer's or Valgrind's grammar; may be given more than once. Those of
+    /// suppressions= in LSAN_OPTIONS and of the program's own __lsan_default_suppressions are used as well.
+    #[arg(long, value_name = "FILE", help_heading = GATE, value_hint = ValueHint::FilePath)]
+    pub suppressions: Vec<PathBuf>,
+
+    /// Let also count what libc, the loader and language runtimes keep by design.
+    #[arg(long, help_heading = GATE)]
+    pub no_builtin_suppressions: bool,
+
+    /// Leaks that this file has do not count. Sites are compared by module, function and inlined calls,
+    /// not by addresses or lines.
+    #[arg(long, value_name = "FILE", help_heading = GATE, value_hint = ValueHint::FilePath)]
+    pub baseline: Option<PathBuf>,
+
+    /// Write the leaks that count, and those of --baseline that are still there, as a new baseline; the
+    /// exit status is 0 then.
+    #[arg(long, value_name = "FILE", help_heading = GATE, value_hint = ValueHint::FilePath)]
+    pub write_baseline: Option<PathBuf>,
+
+    /// Write the verdict into a file as well: sarif, junit, markdown, json or text; may be given more than
+    /// once.
+    #[arg(long, value_name = "FORMAT=FILE", help_heading = GATE, value_parser = written)]
+    pub write: Vec<(CheckFormat, PathBuf)>,
+}
+
+impl GateFlags {
+    /// Whether a run is to be judged.
+    pub fn is_asked_for(&self) -> bool {
+        self.fail_on.is_some()
+            || self.exit_code.is_some()
+            || !self.suppressions.is_empty()
+            || self.no_builtin_suppressions
+            || self.baseline.is_some()
+            || self.write_baseline.is_some()
+            || !self.write.is_empty()
+    }
+}
+
+/// The heading of the options of [`GateFlags`].
+const GATE: &str = "Options of the gate";
+
+/// What ends the help of `leak check`.
+const GATE_HELP: &str = "In CI:  leak run --fail-on any --baseline leaks.json --write sarif=leak.sarif -- ./tests";
+
+fn written(text: &str) -> Result<(CheckFormat, PathBuf), String> {
+    let (format, path) = text
+        .split_once('=')
+        .filter(|(_, path)| !path.is_empty())
+        .ok_or_else(|| format!("{text:?}: write FORMAT=FILE, as in sarif=leak.sarif"))?;
+    Ok((CheckFormat::from_str(format, false)?, PathBuf::from(path)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// For programs; documented.
+    Json,
+    /// SARIF 2.1.0, as code scanning services read it.
+    Sarif,
+    /// A JUnit test report: each leak a failed test.
+    Junit,
+    /// Markdown for GitHub's summaries and comments.
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Grammar {
+    /// LeakSanitizer's: leak:function.
+    Lsan,
+    /// Valgrind's: whole stacks in braces.
+    Valgrind,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Text,
@@ -154,6 +314,29 @@ pub enum Merge {
     File,
     /// Stacks that end in the same program or library are one.
     Module,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Nothing points to the block.
+    Unreachable,
+    /// Only unreachable blocks lead to it.
+    Indirect,
+    /// Only pointers into the inside of blocks lead to it.
+    Possible,
+    /// The program could still have freed it.
+    Reachable,
+}
+
+impl From<Kind> for heap::Class {
+    fn from(kind: Kind) -> heap::Class {
+        match kind {
+            Kind::Unreachable => heap::Class::Unreachable,
+            Kind::Indirect => heap::Class::Indirect,
+            Kind::Possible => heap::Class::Possible,
+            Kind::Reachable => heap::Class::Reachable,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

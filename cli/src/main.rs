@@ -1,8 +1,8 @@
 //! `leak`: find out what a program never frees.
 //!
-//! One command, four jobs: [`run`] starts a program with the recorder preloaded, [`report`]
-//! says what its logs mean, [`heap`] reads heap snapshots of JavaScript, [`generate`] writes
-//! man pages and completions. Flags are parsed
+//! One command, five jobs: [`run`] starts a program with the recorder preloaded, [`report`]
+//! says what its logs mean, [`gate`] judges them, [`heap`] reads heap snapshots of JavaScript,
+//! [`generate`] writes man pages and completions. Flags are parsed
 //! ([`flags`]) and then validated (`Options` of each job); everything that is computed is
 //! computed by the crates behind it.
 
@@ -10,11 +10,13 @@ mod environment;
 mod error;
 mod figures;
 mod flags;
+mod gate;
 mod generate;
 mod heap;
 mod paint;
 mod report;
 mod run;
+mod snapshot;
 mod usage;
 
 use std::process::ExitCode;
@@ -60,6 +62,8 @@ fn perform(command: Command) -> Result<u8, Error> {
             let well = report::report(&flags.logs, &report::Options::from(&flags))?;
             Ok(if well { 0 } else { BAD_INPUT })
         }
+        Command::Check(flags) => gate::check(&flags.logs, &gate::Options::from(&flags)),
+        Command::Snapshot(flags) => snapshot::snapshot(&flags),
         Command::Heap(flags) => heap::heap(&flags),
         Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
     }

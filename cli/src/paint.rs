@@ -24,7 +24,6 @@ impl Paint {
     }
 
     /// No colours.
-    #[cfg(test)]
     pub const PLAIN: Paint = Paint(false);
 
     /// What to look at first.

@@ -119,9 +119,9 @@ pub fn dominators(graph: &Graph, root: Node, rules: &impl Rules) -> Dominators {
     walk.nodes.push(root);
     walk.forest.vertices.push(Vertex::default());
     walk.number(root, 0);
-    walk.from_root(true);
+    walk.walk_root(true);
     walk.complete_domain();
-    walk.from_root(false);
+    walk.walk_root(false);
     walk.orphans();
     walk.solve()
 }
@@ -136,7 +136,7 @@ impl<R: Rules> Walk<'_, R> {
     }
 
     /// Walks from the root's edges that lead into the domain, or from the others.
-    fn from_root(&mut self, domain: bool) {
+    fn walk_root(&mut self, domain: bool) {
         for edge in self.graph.of(self.root) {
             if self.rules.enters(edge) != domain {
                 continue;

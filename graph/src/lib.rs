@@ -6,6 +6,7 @@
 //!
 //! * [`dominators`]: who keeps a node alive alone, and with [`Dominators::retained`] how much;
 //! * [`distances`]: how far a node is from where a person begins to look;
+//! * [`Paths`]: the way to a node that costs a reader least;
 //! * [`Retainers`]: the edges backwards.
 //!
 //! Everything is iterative: a list of a million links is a path of a million edges.
@@ -16,11 +17,13 @@
 mod distances;
 mod dominators;
 mod link_eval;
+mod paths;
 mod retainers;
 mod rows;
 
 pub use distances::{UNREACHED, breadth_first};
 pub use dominators::{Dominators, Rules, Use, dominators};
+pub use paths::{MAX_COST, Paths};
 pub use retainers::Retainers;
 pub use rows::Graph;
 

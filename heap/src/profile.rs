@@ -1,10 +1,14 @@
 //! The result of a replay, as plain data.
 
 use crate::codes::{Code, CodeMap};
+use crate::growth::{Evidence, Record};
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
+use crate::memory::Memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
+use crate::patterns::BadFree;
+use crate::reach::Reach;
 use crate::units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
@@ -73,7 +77,7 @@ pub struct Totals {
     pub reallocations: u64,
     /// Bytes asked for by allocations and reallocations.
     pub allocated_bytes: Bytes,
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub live_blocks: u64,
     /// Bytes live at the end.
     pub live_bytes: Bytes,
@@ -87,6 +91,25 @@ pub struct Totals {
     pub mappings: u64,
     /// Their bytes.
     pub mapped_bytes: Bytes,
+    /// Blocks live at the end that the program asked not to call leaks; not among `live_blocks`.
+    pub ignored_blocks: u64,
+    /// Their bytes; not among `live_bytes`.
+    pub ignored_bytes: Bytes,
+}
+
+/// What a program says to whoever checks it for leaks, through LeakSanitizer's interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Its suppressions (`__lsan_default_suppressions`), in LeakSanitizer's grammar.
+    pub suppressions: String,
+    /// Its options (`__lsan_default_options`).
+    pub options: String,
+    /// It is not to be checked (`__lsan_is_turned_off`).
+    pub off: bool,
+    /// When it asked whether it leaks.
+    pub asked: Vec<Nanos>,
+    /// How many of these questions nobody could answer.
+    pub unanswered: u64,
 }
 
 /// What the self-check of the unwinder found.
@@ -149,7 +172,7 @@ pub struct Loss {
 /// The figures of a site, or of several merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Blocks live at the end.
+    /// Blocks live at the end, less those that are ignored.
     pub blocks: u64,
     /// Bytes live at the end.
     pub bytes: Bytes,
@@ -168,6 +191,10 @@ pub struct Figures {
     /// Ended blocks by lifetime: class `k` holds those below `4^(k + 6)` ticks
     /// of the log's clock ([`Clock`]), the last all longer ones.
     pub lifetimes: [u64; LIFETIMES],
+    /// Blocks live at the end that the program asked not to call leaks.
+    pub ignored_blocks: u64,
+    /// Their bytes.
+    pub ignored_bytes: Bytes,
 }
 
 impl Figures {
@@ -182,9 +209,11 @@ impl Figures {
         for (mine, theirs) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             add(mine, theirs);
         }
+        add(&mut self.ignored_blocks, other.ignored_blocks);
         self.bytes += other.bytes;
         self.allocated_bytes += other.allocated_bytes;
         self.peak_bytes += other.peak_bytes;
+        self.ignored_bytes += other.ignored_bytes;
     }
 }
 
@@ -231,6 +260,8 @@ pub struct Thread {
     pub tid: u32,
     /// Last known name; empty if none.
     pub name: String,
+    /// Whether it ended before the process.
+    pub ended: bool,
 }
 
 /// A point of the time line.
@@ -257,6 +288,8 @@ pub struct LiveBlock {
     pub thread: ThreadId,
     /// When.
     pub time: Nanos,
+    /// Whether the program asked not to call it a leak.
+    pub ignored: bool,
 }
 
 /// A mapping that was never removed.
@@ -324,6 +357,10 @@ pub struct Profile {
     pub totals: Totals,
     /// What is missing.
     pub loss: Loss,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: Checks,
+    /// Frees that were wrong, in order, as far as they were checked.
+    pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
     /// Code made at run time, in order of its making.
@@ -332,15 +369,22 @@ pub struct Profile {
     pub threads: Vec<Thread>,
     /// Live bytes and blocks over time: at most [`crate::TIMELINE_POINTS`] points.
     pub timeline: Vec<Point>,
+    /// Where its memory was; `None` if it could not be sampled.
+    pub memory: Option<Memory>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
+    /// What led to the blocks that were left.
+    pub reach: Reach,
     pub(crate) sites: Vec<Site>,
     pub(crate) site_of: FastMap<u32, u32>,
     pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
     pub(crate) code_map: CodeMap,
     pub(crate) live: Live,
+    /// Serials of blocks that the program named.
+    pub(crate) ignored: FastMap<u64, ()>,
     pub(crate) mappings: Mappings,
+    pub(crate) growth: Option<Record>,
 }
 
 impl Profile {
@@ -355,12 +399,23 @@ impl Profile {
         self.sites.get(number as usize)
     }
 
+    /// What is known of how a site grew.
+    pub(crate) fn evidence(&self, stack: StackId) -> Option<&Evidence> {
+        let number = *self.site_of.get(&stack.0)?;
+        self.growth.as_ref()?.evidence.get(number as usize)?.as_deref()
+    }
+
     /// The module with this id, which came out of this profile.
     ///
     /// # Panics
     /// If the id is another profile's.
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.0 as usize]
+    }
+
+    /// The module in which an address lies at the end of the run.
+    pub fn module_at(&self, address: u64) -> Option<ModuleId> {
+        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
     }
 
     /// The thread with this serial number; `None` if the log does not name it.
@@ -371,7 +426,9 @@ impl Profile {
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
-        let mut stack = stack;
+        // A mark is no frame.
+        let marked = self.nodes.get(stack.0).filter(|node| node.kind == node_kind::IGNORED);
+        let mut stack = marked.map_or(stack, |node| StackId(if node.parent < stack.0 { node.parent } else { 0 }));
         std::iter::from_fn(move || {
             let (frame, outer) = self.frame(stack)?;
             stack = outer;
@@ -417,18 +474,22 @@ impl Profile {
         self.sites.retain(wanted);
         self.sites.shrink_to_fit();
         self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
-        self.nodes.keep(self.sites.iter().map(|site| site.stack.0));
+        let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
+        let sites = self.sites.iter().map(|site| site.stack).chain(frees);
+        self.nodes.keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless
     /// [`crate::Options::live_blocks`] was set.
     pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> + '_ {
-        self.live.iter().map(|(_, block)| LiveBlock {
+        self.live.iter().map(|(serial, block)| LiveBlock {
             ptr: block.ptr,
             size: Bytes(block.size),
             stack: StackId(block.stack),
             thread: ThreadId(block.thread),
             time: Nanos(self.clock.to_ns(block.time)),
+            ignored: self.ignored.contains_key(&serial)
+                || self.nodes.get(block.stack).is_some_and(|node| node.kind == node_kind::IGNORED),
         })
     }
 

@@ -1,17 +1,23 @@
 //! From a path to a [`Profile`].
 
 use crate::codes::CodeMap;
+use crate::growth::{Evidence, Plan, Record, Watch};
+use crate::ignored::Ignored;
+use crate::live::FastMap;
+use crate::memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
+use crate::patterns::bad_frees;
 use crate::profile::{
-    Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
+    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
 };
+use crate::reach::Reach;
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
 use log_format::error::{DamageList, Error};
-use log_format::layout::{State, flag};
-use log_format::reader::{Clock, Facts, Info, Item, Log};
+use log_format::layout::{Node, State, flag};
+use log_format::reader::{CheckFacts, Clock, Facts, Info, Item, Log};
 use log_format::window::Tail;
 use std::ffi::OsString;
 use std::fmt;
@@ -33,6 +39,16 @@ pub struct Progress {
 /// Called now and then with how far a log is played.
 pub type OnProgress<'a> = &'a (dyn Fn(&Path, Progress) + Sync);
 
+/// Where the warm-up of a run ends, which growth leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WarmUp {
+    /// After the leading parts in which many more survivors were born than later.
+    #[default]
+    Detected,
+    /// So long after the start of recording.
+    Given(Nanos),
+}
+
 /// Whether a site is wanted.
 pub type KeepSite<'a> = &'a (dyn Fn(&Site) -> bool + Sync);
 
@@ -42,6 +58,8 @@ pub struct Options<'a> {
     /// Keep the live blocks one by one ([`Profile::live_blocks`]), up to 100
     /// bytes each.
     pub live_blocks: bool,
+    /// Find out which sites grow ([`crate::judge`]): the log is played twice.
+    pub growth: Option<WarmUp>,
     /// Sites for which this is false are forgotten as soon as their log is played, so that
     /// many logs fit into memory. The totals count them all the same.
     pub keep: Option<KeepSite<'a>>,
@@ -53,6 +71,7 @@ impl fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("live_blocks", &self.live_blocks)
+            .field("growth", &self.growth)
             .field("keep", &self.keep.is_some())
             .field("progress", &self.progress.is_some())
             .finish()
@@ -66,14 +85,14 @@ impl fmt::Debug for Options<'_> {
 /// inside a log is no error: it stands in [`Loss::damage`].
 pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
     let mut log = Log::open(path)?;
-    let mut profile = play(&mut log, path, options);
+    let mut profile = play_all(&mut log, path, options);
     // A program that still runs writes on, and its end moves everything.
     for _ in 0..MAX_TRIES {
         if !log.has_moved() {
             break;
         }
         log = Log::open_running(path)?;
-        profile = play(&mut log, path, options);
+        profile = play_all(&mut log, path, options);
     }
     Ok(profile)
 }
@@ -81,9 +100,68 @@ pub fn replay(path: &Path, options: &Options<'_>) -> Result<Profile, Error> {
 /// Times that a log is read again because its program was writing.
 const MAX_TRIES: u32 = 4;
 
-fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+/// Plays a log once, or twice if growth is asked for: the first time for the parts
+/// of the run.
+fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
+    let Some(warm_up) = options.growth else {
+        let (replay, nodes) = play(log, path, options, None);
+        return profile_of(log, path, options, replay, nodes);
+    };
+    let (replay, _) = play(log, path, options, None);
+    let info = log.info();
+    let first = info.clock.to_ticks(0);
+    let last = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks.max(replay.last_time) };
+    let warm = match warm_up {
+        WarmUp::Given(span) => info.clock.to_ticks(span.0).min(last),
+        WarmUp::Detected => {
+            let births = replay.live.iter().map(|(_, block)| block.time);
+            Plan::new(&replay.marks, first, first, last).warm_up(births)
+        }
+    };
+    let plan = Plan::new(&replay.marks, first, warm, last);
+    drop(replay);
+    let (replay, nodes) = play(log, path, options, Some(plan));
+    profile_of(log, path, options, replay, nodes)
+}
+
+fn profile_of(log: &mut Log, path: &Path, options: &Options<'_>, mut replay: Replay, nodes: Vec<Node>) -> Profile {
+    let watch = replay.sites.watch.take();
+    let facts = std::mem::take(&mut replay.facts);
+    let ignored = Ignored::find(&facts.checks.ignored, &nodes, &replay.live);
+    let reach = Reach::new(log.reach(), &replay.live, &ignored);
+    let mut damage = log.damage().clone();
+    damage.append(&replay.damage);
+    let mut profile = assemble(path, log.info(), replay, &facts, ignored, damage);
+    profile.nodes = Nodes::All(nodes);
+    profile.reach = reach;
+    profile.memory = memory::memory(&facts, &profile.live, &profile.mappings, &profile.clock, &profile.modules, |stack| {
+        is_allocators(&profile, StackId(stack))
+    });
+    if let Some(wanted) = options.keep {
+        // Those that pin pages are named whatever the report is about.
+        let split = profile.memory.as_ref().and_then(|memory| memory.split.as_ref());
+        let pinning: Vec<StackId> = split.iter().flat_map(|split| &split.pinning).map(|site| site.stack).collect();
+        profile.keep_sites(&|site: &Site| wanted(site) || pinning.contains(&site.stack));
+    }
+    if let Some(watch) = watch {
+        let (plan, mut found) = watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
+        profile.growth = Some(record(plan, &mut found, &profile.sites));
+    }
+    if !options.live_blocks {
+        profile.live = Default::default();
+    }
+    profile
+}
+
+fn record(plan: Plan, found: &mut FastMap<u32, Box<Evidence>>, sites: &[Site]) -> Record {
+    let evidence = sites.iter().map(|site| found.remove(&site.stack.0)).collect();
+    Record { evidence, plan }
+}
+
+fn play(log: &mut Log, path: &Path, options: &Options<'_>, plan: Option<Plan>) -> (Replay, Vec<Node>) {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
+    replay.sites.watch = plan.map(|plan| Box::new(Watch::new(plan, nodes.len())));
     let mut stream = log.stream();
     loop {
         if let Some(progress) = options.progress {
@@ -104,17 +182,7 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         tail::play(&mut replay, events);
     }
     replay.finish();
-    let mut damage = log.damage().clone();
-    damage.append(&replay.damage);
-    let mut profile = assemble(path, log.info(), replay, damage);
-    profile.nodes = Nodes::All(nodes);
-    if let Some(wanted) = options.keep {
-        profile.keep_sites(wanted);
-    }
-    if !options.live_blocks {
-        profile.live = Default::default();
-    }
-    profile
+    (replay, nodes)
 }
 
 /// Plays several logs, as many at a time as there are processors; the results
@@ -180,15 +248,25 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList) -> Profile {
-    let facts = std::mem::take(&mut replay.facts);
+/// Whether a stack begins in an allocator's library.
+fn is_allocators(profile: &Profile, stack: StackId) -> bool {
+    let module = profile.frames(stack).find_map(|frame| frame.module);
+    let path = module.map(|id| profile.module(id).path.to_string_lossy());
+    let name = path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    ["libjemalloc", "libtcmalloc", "libmimalloc"].iter().any(|known| name.starts_with(known))
+}
+
+fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored: Ignored, mut damage: DamageList) -> Profile {
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
     let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
-    let modules = modules(&facts, &info.clock);
+    let modules = modules(facts, &info.clock);
     let codes = crate::codes::codes(&facts.codes);
     let live = std::mem::take(&mut replay.live);
     let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let sites = sites(replay.sites.finish(), &live);
+    let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
+        (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
+    });
+    let sites = sites(replay.sites.finish(), &live, &ignored);
     let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
@@ -214,20 +292,28 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
     let unmatched = totals.unmatched_frees;
     Profile {
         path: path.to_path_buf(),
-        process: process(info, &facts, ns(end)),
+        process: process(info, facts, ns(end)),
         totals: Totals {
             allocations: totals.allocations,
             frees: totals.frees,
             reallocations: totals.reallocations,
             allocated_bytes: Bytes(totals.allocated_bytes),
-            live_blocks: live.len(),
-            live_bytes: Bytes(replay.live_bytes),
+            live_blocks: live.len().wrapping_sub(ignored_sum.0),
+            live_bytes: Bytes(replay.live_bytes.wrapping_sub(ignored_sum.1)),
             peak_bytes: Bytes(replay.peak_bytes),
             peak_time: ns(replay.peak_time),
             temporary: totals.temporary,
             mappings: replay.mappings.iter().count() as u64,
             mapped_bytes: replay.mappings.iter().map(|m| Bytes(m.end - m.start)).sum(),
+            ignored_blocks: ignored_sum.0,
+            ignored_bytes: Bytes(ignored_sum.1),
         },
+        checks: checks(&facts.checks, &info.clock),
+        bad_frees: bad_frees(
+            &facts.bad_frees,
+            if fork_child { &[] } else { &replay.unmatched_frees },
+            &info.clock,
+        ),
         loss: Loss {
             events_lost: info.events_lost,
             unwinds_truncated: info.unwinds_truncated,
@@ -260,7 +346,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
         codes,
         module_map: ModuleMap::new(&modules),
         modules,
-        threads: threads(&facts),
+        threads: threads(facts),
         timeline: timeline
             .into_iter()
             .map(|(time, bytes, blocks)| Point {
@@ -270,11 +356,15 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, mut damage: DamageList
             })
             .collect(),
         clock: info.clock,
+        reach: Reach::default(),
         sites,
         site_of,
         nodes: Nodes::All(Vec::new()),
         live,
+        ignored: ignored.named,
         mappings: replay.mappings,
+        growth: None,
+        memory: None,
     }
 }
 
@@ -325,24 +415,47 @@ fn threads(facts: &Facts) -> Vec<Thread> {
         id: ThreadId(serial),
         tid: fact.tid,
         name: String::from_utf8_lossy(&fact.name).into_owned(),
+        ended: fact.ended,
     });
     threads.collect()
 }
 
+fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Checks {
+        suppressions: text(&facts.suppressions),
+        options: text(&facts.options),
+        off: facts.off,
+        asked: facts.asked.iter().map(|&(time, _)| Nanos(clock.to_ns(time))).collect(),
+        unanswered: facts.asked.iter().filter(|(_, check)| check.lost.is_none()).count() as u64,
+    }
+}
+
 /// The sites in the order of a report, with the threads of their live blocks.
-fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live) -> Vec<Site> {
+fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored: &Ignored) -> Vec<Site> {
     let mut sites: Vec<Site> = states
         .into_iter()
-        .map(|state| Site {
-            stack: StackId(state.stack),
-            figures: state.figures,
-            threads: Vec::new(),
+        .map(|state| {
+            let mut figures = state.figures;
+            if let Some(&(blocks, bytes)) = ignored.by_stack.get(&state.stack) {
+                (figures.ignored_blocks, figures.ignored_bytes) = (blocks, Bytes(bytes));
+                figures.blocks = figures.blocks.wrapping_sub(blocks);
+                figures.bytes = Bytes(figures.bytes.0.wrapping_sub(bytes));
+            }
+            Site {
+                stack: StackId(state.stack),
+                figures,
+                threads: Vec::new(),
+            }
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
     let number_of: crate::live::FastMap<u32, u32> =
         (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
-    for (_, block) in live.iter() {
+    for (serial, block) in live.iter() {
+        if ignored.named.contains_key(&serial) {
+            continue;
+        }
         let Some(&number) = number_of.get(&block.stack) else {
             continue;
         };

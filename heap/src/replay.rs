@@ -11,6 +11,7 @@
 //! only of calls that were under way when they ended; the others are seen as a
 //! block that ends, `ReleaseDone`, and one that begins.)
 
+use crate::growth::Marks;
 use crate::live::{Block, FastMap, Live};
 use crate::mappings::{Mappings, Range};
 use crate::sites::Sites;
@@ -22,6 +23,9 @@ use std::collections::BTreeMap;
 
 /// Events that are decoded before the first of them is played.
 const BATCH: usize = 64;
+
+/// Addresses kept of frees that match no block.
+const MAX_UNMATCHED: usize = 4096;
 
 fn is_made(event: &Event) -> bool {
     matches!(event.kind, EventKind::Alloc | EventKind::ReallocAlloc)
@@ -49,11 +53,14 @@ pub(crate) struct Replay {
     pub peak_time: u64,
     pub mappings: Mappings,
     pub timeline: Timeline,
+    pub marks: Marks,
     pub facts: Facts,
     /// Last known end of each ring.
     pub tails: BTreeMap<u32, Tail>,
     pub next_serial: u64,
     pub last_time: u64,
+    /// Addresses of the first frees of what no block has.
+    pub unmatched_frees: Vec<u64>,
     /// Events that name a block that is not there.
     pub unknown_blocks: u64,
     pub head_mismatches: u64,
@@ -73,10 +80,12 @@ impl Replay {
             peak_time: 0,
             mappings: Mappings::default(),
             timeline: Timeline::new(),
+            marks: Marks::new(),
             facts: Facts::default(),
             tails: BTreeMap::new(),
             next_serial: 1,
             last_time: 0,
+            unmatched_frees: Vec::new(),
             unknown_blocks: 0,
             head_mismatches: 0,
             damage,
@@ -94,7 +103,7 @@ impl Replay {
         }
         let mut seen = Totals::default();
         for sum in window.sums {
-            self.sites.cancelled(sum);
+            self.sites.cancelled(sum, head.start, head.end);
             seen.allocations = seen.allocations.wrapping_add(sum.allocations);
             seen.reallocations = seen.reallocations.wrapping_add(sum.reallocations);
             seen.allocated_bytes = seen.allocated_bytes.wrapping_add(sum.bytes);
@@ -127,6 +136,9 @@ impl Replay {
             ));
         }
         add_totals(&mut self.totals, &head.totals);
+        let made = head.totals.allocations.wrapping_add(head.totals.reallocations);
+        self.marks.window(head.end, made);
+        self.sites.window_ended(head.end);
         self.last_time = self.last_time.max(head.end);
         self.timeline.event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
@@ -194,7 +206,7 @@ impl Replay {
                     self.unknown_blocks += 1;
                 }
             }
-            EventKind::UnmatchedFree => {}
+            EventKind::UnmatchedFree => self.unmatched(event.ptr),
             EventKind::Map => self.mappings.map(Range {
                 start: event.ptr,
                 end: event.ptr.saturating_add(event.size),
@@ -205,6 +217,13 @@ impl Replay {
             EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
         self.timeline.event(event.time, self.live_bytes, self.live.len());
+    }
+
+    /// A free of what no block has.
+    pub fn unmatched(&mut self, ptr: u64) {
+        if self.unmatched_frees.len() < MAX_UNMATCHED {
+            self.unmatched_frees.push(ptr);
+        }
     }
 
     /// A block was made.
@@ -227,7 +246,7 @@ impl Replay {
         self.live_bytes = self.live_bytes.wrapping_sub(block.size);
     }
 
-    /// A block is gone, for now or unseen.
+    /// A block is gone unseen.
     pub fn lose(&mut self, serial: u64) -> Option<Block> {
         let block = self.live.remove(serial)?;
         self.sites.gone(&block);
@@ -237,9 +256,11 @@ impl Replay {
 
     /// A `realloc` of a block begins; false if the block is not there.
     pub fn release(&mut self, thread: u32, serial: u64, time: u64) -> bool {
-        let Some(block) = self.lose(serial) else {
+        let Some(block) = self.live.remove(serial) else {
             return false;
         };
+        self.sites.away(&block);
+        self.live_bytes = self.live_bytes.wrapping_sub(block.size);
         let pending = Pending { serial, block, time };
         self.pending.entry(thread).or_default().push(pending);
         true
@@ -263,7 +284,7 @@ impl Replay {
 
     /// A pending block lives again: its `realloc` failed.
     pub fn revive(&mut self, pending: Pending) {
-        self.sites.lives(&pending.block);
+        self.sites.there(&pending.block);
         self.live_bytes = self.live_bytes.wrapping_add(pending.block.size);
         if let Some(old) = self.live.insert(pending.serial, pending.block) {
             self.unknown_blocks += 1;
@@ -302,6 +323,7 @@ impl Replay {
             }
         }
         self.note_peak(self.last_time);
+        self.marks.finish(self.totals.allocations.wrapping_add(self.totals.reallocations));
     }
 }
 

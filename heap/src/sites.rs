@@ -5,6 +5,7 @@
 //! then: the peak gets the next *epoch* number, and a site whose own number is
 //! older writes down what it has before it changes for the first time after.
 
+use crate::growth::Watch;
 use crate::live::{Block, FastMap};
 use crate::profile::Figures;
 use crate::units::Bytes;
@@ -43,6 +44,8 @@ pub(crate) struct Sites {
     far: FastMap<u32, u32>,
     list: Vec<SiteState>,
     epoch: u64,
+    /// Notes what growth needs, if that is asked for.
+    pub watch: Option<Box<Watch>>,
 }
 
 impl Sites {
@@ -53,6 +56,7 @@ impl Sites {
             far: FastMap::default(),
             list: Vec::new(),
             epoch: 0,
+            watch: None,
         }
     }
 
@@ -73,8 +77,11 @@ impl Sites {
         &mut self.list[*slot as usize]
     }
 
-    /// Blocks that were born and died inside a window.
-    pub fn cancelled(&mut self, sum: &Sum) {
+    /// Blocks that were born and died inside the window that begins and ends then.
+    pub fn cancelled(&mut self, sum: &Sum, start: u64, end: u64) {
+        if let Some(watch) = &mut self.watch {
+            watch.cancelled(sum, start, end);
+        }
         let mut lifetimes = [0; LIFETIMES];
         for (count, &given) in lifetimes.iter_mut().zip(&sum.lifetimes) {
             *count = u64::from(given);
@@ -89,10 +96,21 @@ impl Sites {
         });
     }
 
+    /// A window ended; what comes now comes after it, whatever its time says.
+    pub fn window_ended(&mut self, time: u64) {
+        if let Some(watch) = &mut self.watch {
+            watch.window_ended(time);
+        }
+    }
+
     /// A block was made.
     #[inline]
     pub fn made(&mut self, block: &Block, by_realloc: bool) {
-        let figures = &mut self.lives(block).figures;
+        if let Some(watch) = &mut self.watch {
+            watch.time(block.time);
+            watch.lives(block);
+        }
+        let figures = &mut self.there(block).figures;
         if by_realloc {
             figures.reallocations = figures.reallocations.wrapping_add(1);
         } else {
@@ -103,7 +121,7 @@ impl Sites {
 
     /// A block lives (again).
     #[inline]
-    pub fn lives(&mut self, block: &Block) -> &mut SiteState {
+    pub fn there(&mut self, block: &Block) -> &mut SiteState {
         let epoch = self.epoch;
         let site = self.at(block.stack);
         site.touch(epoch);
@@ -112,9 +130,19 @@ impl Sites {
         site
     }
 
-    /// A block lives no more.
+    /// A block is gone for good.
     #[inline]
     pub fn gone(&mut self, block: &Block) -> &mut SiteState {
+        if let Some(watch) = &mut self.watch {
+            watch.gone(block);
+        }
+        self.away(block)
+    }
+
+    /// A block lives no more, or is inside a `realloc`: a site's growth takes it for
+    /// there until that is known ([`Sites::lifetime`]).
+    #[inline]
+    pub fn away(&mut self, block: &Block) -> &mut SiteState {
         let epoch = self.epoch;
         let site = self.at(block.stack);
         site.touch(epoch);
@@ -126,13 +154,20 @@ impl Sites {
     /// A block was freed or given to a reallocation.
     #[inline]
     pub fn ended(&mut self, block: &Block, time: u64, temporary: bool) {
+        if let Some(watch) = &mut self.watch {
+            watch.time(time);
+        }
         let figures = &mut self.gone(block).figures;
         figures.temporary = figures.temporary.wrapping_add(u64::from(temporary));
         lifetime(figures, block, time);
     }
 
-    /// A block that is gone already ended at `time`.
+    /// A block that was inside a `realloc` ended at `time`.
     pub fn lifetime(&mut self, block: &Block, time: u64) {
+        if let Some(watch) = &mut self.watch {
+            watch.time(time);
+            watch.gone(block);
+        }
         lifetime(&mut self.at(block.stack).figures, block, time);
     }
 

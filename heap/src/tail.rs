@@ -94,7 +94,7 @@ impl TailReplay<'_> {
             }
             Record::Free { ptr } => match self.by_address.take(ptr) {
                 Some(serial) => self.free(serial, time),
-                None => self.unmatched(),
+                None => self.unmatched(ptr),
             },
             Record::ReallocBegin { old } => {
                 if let Some(serial) = self.by_address.take(old) {
@@ -121,10 +121,10 @@ impl TailReplay<'_> {
                             self.make(event, new, size, stack, true);
                         }
                     }
-                    (true, None) if new == 0 => self.unmatched(),
+                    (true, None) if new == 0 => self.unmatched(old),
                     (true, None) => {
                         if old != 0 {
-                            self.unmatched();
+                            self.unmatched(old);
                         }
                         self.make(event, new, size, stack, false);
                     }
@@ -152,7 +152,8 @@ impl TailReplay<'_> {
         self.replay.timeline.event(time, bytes, blocks);
     }
 
-    fn unmatched(&mut self) {
+    fn unmatched(&mut self, ptr: u64) {
+        self.replay.unmatched(ptr);
         self.replay.totals.unmatched_frees = self.replay.totals.unmatched_frees.wrapping_add(1);
     }
 

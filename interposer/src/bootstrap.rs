@@ -67,3 +67,10 @@ unsafe impl GlobalAlloc for Bootstrap {
 
 #[global_allocator]
 static ALLOCATOR: Bootstrap = Bootstrap;
+
+/// Start and end of what was handed out of the static arena: blocks that the program
+/// holds, and the boxes of threads that begin.
+pub fn used() -> (u64, u64) {
+    let start = ARENA.0.get() as u64;
+    (start, start + USED.load(Relaxed).min(SIZE) as u64)
+}

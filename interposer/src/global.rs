@@ -8,6 +8,7 @@
 
 use crate::collect::drain::Drain;
 use crate::collect::file::LogFile;
+use crate::memory::Budget;
 use crate::modules::Modules;
 use crate::stack_table::StackTable;
 use crate::sys;
@@ -75,6 +76,8 @@ pub struct Global {
     pub births: crate::runtimes::v8::code::Births,
     /// Isolates of V8 that tell of it.
     pub isolates: crate::runtimes::v8::Isolates,
+    /// When memory may be sampled again.
+    pub memory: Budget,
     /// Modules seen.
     pub modules: Modules,
     /// Used by the drain's owner only.

@@ -18,13 +18,16 @@
 #[macro_use]
 mod arch;
 mod bootstrap;
+mod check;
 mod collect;
 mod events;
 mod global;
 mod hooks;
+mod memory;
 mod modules;
 mod originals;
 mod runtimes;
+mod reach;
 mod stack_table;
 mod start;
 mod symbols;
@@ -40,5 +43,7 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     thread::ready();
+    check::begin();
+    hooks::sanitizer::ask_program();
 }
 

@@ -10,7 +10,7 @@ use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
 use crate::unwind::cache;
 use crate::stack_table::StackTable;
-use crate::{hooks, originals, sys, thread};
+use crate::{hooks, memory, originals, sys, thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{Blob, BlobKind, Process};
@@ -227,15 +227,19 @@ fn begin_log(
 ) -> bool {
     let Some(header) = global.file.header() else { return false };
     fill(header, tsc, again);
-    if address_space < MIN_ADDRESS_SPACE {
-        // What we would reserve is the program's.
+    // A log that says why there is nothing in it.
+    let mut end = |reason: StopReason| {
         first_blocks(global, drain, room, again);
         header.magic.store(u64::from_le_bytes(MAGIC), Release);
-        global.stop(StopReason::AddressSpace);
-        return false;
+        global.stop(reason);
+        false
+    };
+    if address_space < MIN_ADDRESS_SPACE {
+        // What we would reserve is the program's.
+        return end(StopReason::AddressSpace);
     }
-    if global.stacks.init(&global.file, fd, address_space != u64::MAX).is_err() {
-        return false;
+    if let Err(reason) = global.stacks.init(&global.file, fd, address_space != u64::MAX) {
+        return end(reason);
     }
     // SAFETY: no fixed place; then a fresh extent.
     let first = unsafe {
@@ -246,7 +250,7 @@ fn begin_log(
         }
     };
     if !first {
-        return false;
+        return end(StopReason::NoSpace);
     }
     first_blocks(global, drain, room, again);
     remember_as_parent(global);
@@ -254,6 +258,8 @@ fn begin_log(
         hooks::thread::init();
         collect::finish::watch_exit();
     }
+    // Enough time has passed to know how long a tick is, roughly; each drain says it better.
+    global.file.calibrate(0);
     // The magic last: before it the file is no log.
     header.magic.store(u64::from_le_bytes(MAGIC), Release);
     verbose_line(b"leak: recording to ", global.file.path());
@@ -337,8 +343,10 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
             }
             was_directory = absolute && inside;
         }
-        for attempt in 0..100u32 {
-            let Some(len) = expand(room.path, dir, pattern, inside, name, attempt) else { continue 'dirs };
+        for attempt in 0..MAX_ATTEMPTS {
+            // A pattern without %p: many processes want the same name.
+            let number = if attempt < PLAIN_ATTEMPTS { attempt } else { sys::getpid() + (attempt - PLAIN_ATTEMPTS) * PID_LIMIT };
+            let Some(len) = expand(room.path, dir, pattern, inside, name, number) else { continue 'dirs };
             let path = room.path.get(..len).unwrap_or(&[]);
             match global.file.create(path, size, FIRST_DATA_HEAD) {
                 Ok(created) => return Some(created),
@@ -349,6 +357,13 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
     }
     None
 }
+
+/// Names that are tried, with 1, 2, … before the ending,
+const PLAIN_ATTEMPTS: u32 = 16;
+/// then with the process id, and for a pid that comes back with this much more.
+const PID_LIMIT: u32 = 1 << 22;
+/// All of them.
+const MAX_ATTEMPTS: u32 = 64;
 
 /// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, or (`inside`) the default
 /// name in the directory of that name; and `.attempt` before a `.leak` ending if that is
@@ -396,7 +411,8 @@ fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
     }
 }
 
-fn decimal(out: &mut Out<'_>, value: u32) {
+/// Appends a number.
+pub fn decimal(out: &mut Out<'_>, value: u32) {
     let mut digits = [0u8; 10];
     let mut left = value;
     let mut count = 0;
@@ -451,6 +467,7 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut R
     global.modules.scan(global, exe, &mut |payload| {
         Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
     });
+    memory::at_start(global, time, &mut out);
     drain.append(global, BlockKind::Meta, out.written());
 }
 

@@ -59,6 +59,21 @@ impl Next {
         }
     }
 
+    /// The same with all modules, the program first, in memory of its own.
+    pub fn with_all(use_it: impl FnOnce(&Next)) {
+        let len = core::mem::size_of::<Next>();
+        let Some(memory) = crate::sys::map_private(len) else { return };
+        // SAFETY: zeroed memory of that size is a valid, empty list; it is unmapped
+        // when nothing refers to it any more. No lock of ours is held.
+        unsafe {
+            let next = memory.cast::<Next>();
+            (*next).passed = true;
+            libc::dl_iterate_phdr(Some(visit), next.cast());
+            use_it(&*next);
+            crate::sys::unmap(memory, len);
+        }
+    }
+
     /// Address of a symbol's first definition; null if there is none.
     pub fn find(&self, name: &CStr) -> *mut c_void {
         let bytes = name.to_bytes();

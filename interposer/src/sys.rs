@@ -2,9 +2,11 @@
 //! ours to hook.
 //!
 //! After the start these are all the recorder uses: mmap, munmap, fallocate,
-//! open, close, gettid, futex; at a clean end ftruncate as well.
+//! open, close, gettid, futex; fstat and read for samples of the memory; at a clean
+//! end ftruncate as well.
 
 use crate::arch::syscall::{syscall2, syscall3, syscall4, syscall6};
+use crate::reach::own;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -54,7 +56,9 @@ fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
 }
 
 /// Makes the pages of a mapping be there (Linux 5.14; else nothing happens).
@@ -80,7 +84,9 @@ pub fn reserve(len: usize) -> Option<*mut u8> {
             0,
         )
     };
-    check(ret).ok().map(|addr| addr as *mut u8)
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
 }
 
 /// Shared pages of a file; `at` non-null: placed exactly there, over what was
@@ -102,7 +108,11 @@ pub unsafe fn map_file(fd: Fd, offset: u64, len: usize, at: *mut u8) -> Result<*
             offset as usize,
         )
     };
-    check(ret).map(|addr| addr as *mut u8)
+    let address = check(ret)?;
+    if fixed == 0 {
+        own::note(address as u64, len);
+    }
+    Ok(address as *mut u8)
 }
 
 /// Replaces mapped pages by private zeroed ones.
@@ -130,6 +140,7 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
 /// # Safety
 /// Nothing uses the range any more.
 pub unsafe fn unmap(addr: *mut u8, len: usize) {
+    own::forget(addr as u64);
     // SAFETY: by the caller's promise.
     unsafe { syscall2(libc::SYS_munmap, addr as usize, len) };
 }
@@ -181,6 +192,12 @@ pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
     retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
         .map(|_| ())
+}
+
+/// Reads what comes next, at most the buffer; 0 at the end.
+pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable.
+    retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) })
 }
 
 /// Writes `bytes` at `offset`.
@@ -375,4 +392,71 @@ pub fn rlimit(resource: u32) -> u64 {
 pub fn stderr(text: &[u8]) {
     // SAFETY: the slice is readable; a failure is nobody's concern.
     unsafe { syscall3(libc::SYS_write, 2, text.as_ptr() as usize, text.len()) };
+}
+
+/// Reads a file from its start (`path` NUL-terminated) until it ends or `to` is full;
+/// the number of bytes, `None` if it cannot be read.
+pub fn read_file(path: &[u8], to: &mut [u8]) -> Option<usize> {
+    let fd = open(path, libc::O_RDONLY, 0).ok()?;
+    let mut len = 0;
+    while let Some(rest) = to.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: the rest of the buffer is writable.
+        let got = retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, rest.as_mut_ptr() as usize, rest.len()) });
+        match got {
+            Ok(0) => break,
+            Ok(got) => len += got,
+            Err(_) => {
+                close(fd);
+                return None;
+            }
+        }
+    }
+    close(fd);
+    Some(len)
+}
+
+/// Calls `each` with the names in a directory (`path` NUL-terminated).
+pub fn each_entry(path: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    let fd = open(path, libc::O_RDONLY | libc::O_DIRECTORY, 0).ok()?;
+    let mut buf = [0u8; 4096];
+    loop {
+        // SAFETY: the buffer is writable.
+        let got = check(unsafe { syscall3(libc::SYS_getdents64, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) });
+        let Some(mut rest) = got.ok().filter(|&got| got > 0).and_then(|got| buf.get(..got)) else { break };
+        // ino:8 off:8 length:2 type:1 name NUL
+        while let (Some(&[low, high]), Some(name)) = (rest.get(16..18), rest.get(19..)) {
+            each(name.split(|&byte| byte == 0).next().unwrap_or(&[]));
+            rest = rest.get(usize::from(u16::from_le_bytes([low, high]))..).unwrap_or(&[]);
+        }
+    }
+    close(fd);
+    Some(())
+}
+
+/// Memory that a process made by `fork` shares with this one; not touched until used.
+pub fn map_shared(len: usize) -> Option<*mut u8> {
+    // SAFETY: a fresh mapping disturbs nothing.
+    let ret = unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            (libc::PROT_READ | libc::PROT_WRITE) as usize,
+            (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize,
+            usize::MAX,
+            0,
+        )
+    };
+    let address = check(ret).ok()?;
+    own::note(address as u64, len);
+    Some(address as *mut u8)
+}
+
+/// Reads words at `offset`; how many, `None` on failure.
+pub fn pread(fd: Fd, to: &mut [u64], offset: u64) -> Option<usize> {
+    // SAFETY: the slice is writable.
+    let got = retry(|| unsafe {
+        syscall4(libc::SYS_pread64, fd.0 as usize, to.as_mut_ptr() as usize, core::mem::size_of_val(to), offset as usize)
+    });
+    Some(got.ok()? / 8)
 }

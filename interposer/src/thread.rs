@@ -44,6 +44,9 @@ const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.
 const DEEP_PATH: usize = 64 << 10;
 
+/// See [`ThreadState::extras_left`]: no thread captures so often.
+const NO_SELFCHECK: u64 = u64::MAX;
+
 /// A thread's state. Wiped in a fork child; all-zero bytes are "not attached".
 #[repr(C)]
 pub struct ThreadState {
@@ -55,8 +58,9 @@ pub struct ThreadState {
     pub data: *mut u64,
     /// Bytes of data − 1.
     pub mask: u64,
-    /// Captures until the next self-check; 0: off.
-    pub selfcheck_left: u64,
+    /// Captures until the next self-check. 0: nothing but the capture itself is to be
+    /// done; [`NO_SELFCHECK`]: something is, but no self-check.
+    pub extras_left: u64,
     /// Every record carries the exact time: the process has several threads.
     pub precise: AtomicBool,
     /// Records until the clock is read again.
@@ -95,6 +99,12 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
+    /// Notes whether captures of this thread need more than the capture itself.
+    pub fn arm_extras(&mut self, global: &Global) {
+        let every = global.selfcheck_every.load(Relaxed);
+        self.extras_left = if every == 0 && tls::unchecked() != 0 { NO_SELFCHECK } else { every };
+    }
+
     /// What is known of the stack that contains `sp`.
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
@@ -223,9 +233,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
     (state.stack_low, state.stack_top) = own_stack_bounds();
     (state.ticks, state.ticks_left) = (1, 1);
     state.borrowed = borrowed;
+    state.arm_extras(global);
     // SAFETY: no arguments.
     state.handle = unsafe { libc::pthread_self() } as u64;
-    state.selfcheck_left = global.selfcheck_every.load(Relaxed);
     let own: *mut ThreadState = state;
     for capture in &mut state.captures {
         capture.active = 0;

@@ -27,6 +27,8 @@ pub enum BlockKind {
     Window = 2,
     /// Stack nodes ([`crate::nodes::encode_nodes`]).
     Nodes = 3,
+    /// A part of a search for what is still reachable ([`crate::reach`]).
+    Reach = 4,
 }
 
 /// How the content is stored.

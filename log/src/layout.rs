@@ -256,6 +256,9 @@ pub mod node_kind {
     /// The walk ended here before the outermost frame; payload: why
     /// ([`super::truncation`]).
     pub const TRUNCATED: u32 = 2;
+    /// No frame, and only innermost: the program asked that blocks of this stack are
+    /// not called leaks.
+    pub const IGNORED: u32 = 32;
 }
 
 /// Why a walk ended early: payload of a [`node_kind::TRUNCATED`] node.

@@ -23,12 +23,16 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "std")]
+pub mod append;
 pub mod blob;
 pub mod block;
 #[cfg(feature = "std")]
 pub mod error;
 pub mod layout;
+pub mod memory;
 pub mod nodes;
+pub mod reach;
 #[cfg(feature = "std")]
 pub mod reader;
 pub mod record;

@@ -24,7 +24,7 @@ mod source;
 mod stream;
 
 pub use crate::error::{Damage, Error};
-pub use facts::{CodeFact, Facts, ModuleFact, ProcessFact, ThreadFact};
+pub use facts::{CheckFacts, CodeFact, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact};
 pub use info::{Clock, Info};
 pub use rings::{RingEvent, TailEvents};
 pub use stream::{Item, Stream, Window};
@@ -32,6 +32,7 @@ pub use stream::{Item, Stream, Window};
 use crate::block::BlockKind;
 use crate::error::DamageList;
 use crate::layout::{ExtentKind, Node};
+use crate::reach::Part;
 use crate::window::Tail;
 use blocks::{BlockRef, Index};
 use extents::Extent;
@@ -149,6 +150,11 @@ impl Log {
         self.source.len
     }
 
+    /// The sequence number after that of the last block.
+    pub fn next_seq(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.seq.saturating_add(1))
+    }
+
     /// What the header page says.
     pub fn info(&self) -> &Info {
         &self.info
@@ -179,6 +185,31 @@ impl Log {
         let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
         let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
+    }
+
+    /// The parts of the last search for what is reachable, in order; empty if none
+    /// was made. Broken parts are left out and noted as damage.
+    pub fn reach(&mut self) -> Vec<Part> {
+        let mut loader = blocks::Loader::new();
+        let mut raw = Vec::new();
+        let mut parts = Vec::new();
+        for block in self.blocks.iter().filter(|block| block.kind == BlockKind::Reach as u8) {
+            let loaded = loader.load(&self.source, block, &mut raw);
+            match loaded.and_then(|()| crate::reach::decode(&raw).ok_or("cannot be decoded")) {
+                Ok(part) => {
+                    // A later search replaces an earlier one.
+                    if matches!(parts.last(), Some(Part::Summary(_))) {
+                        parts.clear();
+                    }
+                    parts.push(part);
+                }
+                Err(what) => self.damage.add(format!(
+                    "block {} at {:#x}: {what}; what is reachable is not known of its blocks",
+                    block.seq, block.offset
+                )),
+            }
+        }
+        parts
     }
 
     /// What was still in the rings, merged by time. `since` is the end of the last

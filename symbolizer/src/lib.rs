@@ -12,6 +12,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod data;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -26,6 +27,7 @@ mod symbolize;
 mod symtab;
 mod v8;
 
+pub use data::{Variable, variables};
 pub use demangle::demangle;
 pub use files::{FileData, FileSource, Wanted};
 pub use local::LocalFiles;

@@ -105,14 +105,14 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// The files of one module, parsed.
-struct Opened<'d> {
+pub(crate) struct Opened<'d> {
     main: Option<Elf<'d>>,
     debug: Option<Elf<'d>>,
     problem: Option<Problem>,
 }
 
 impl<'d> Opened<'d> {
-    fn new(module: &Module, files: &dyn FileSource, store: &'d Store) -> Self {
+    pub(crate) fn new(module: &Module, files: &dyn FileSource, store: &'d Store) -> Self {
         let mut opened = Opened {
             main: None,
             debug: None,
@@ -191,7 +191,12 @@ impl<'d> Opened<'d> {
         opened
     }
 
-    fn with_dwarf(&self) -> Option<&Elf<'d>> {
+    /// The module and its debug file, as far as there are.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Elf<'d>> {
+        [&self.debug, &self.main].into_iter().flatten()
+    }
+
+    pub(crate) fn with_dwarf(&self) -> Option<&Elf<'d>> {
         [&self.main, &self.debug]
             .into_iter()
             .flatten()

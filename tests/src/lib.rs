@@ -28,7 +28,7 @@ pub mod report;
 pub mod run;
 pub mod tools;
 
-pub use compile::Program;
+pub use compile::{Program, sources};
 pub use report::{Report, Sums, Totals};
 pub use run::{Outcome, Run};
 

@@ -76,8 +76,21 @@ impl Analysis {
         Ok(Analysis::new(crate::load(path, threads)?, threads))
     }
 
+    /// Reads a file and computes everything but distances, which stay empty.
+    pub(crate) fn without_distances(path: &Path, threads: usize) -> Result<Analysis, Error> {
+        Ok(Analysis::compute(
+            crate::load(path, threads)?,
+            threads,
+            false,
+        ))
+    }
+
     /// Computes the figures of a snapshot.
-    pub fn new(mut snapshot: Snapshot, threads: usize) -> Analysis {
+    pub fn new(snapshot: Snapshot, threads: usize) -> Analysis {
+        Analysis::compute(snapshot, threads, true)
+    }
+
+    fn compute(mut snapshot: Snapshot, threads: usize, all: bool) -> Analysis {
         let pairs = pairs::find(&mut snapshot);
         detached::spread(&mut snapshot);
         let documents = user_roots(&snapshot)
@@ -90,7 +103,12 @@ impl Analysis {
         let tree = || dominators(&snapshot.graph, snapshot.root, &meaning);
         let rest = || {
             let moved = shallow::moves(&snapshot);
-            (moved, distances(&snapshot, &pairs))
+            let distances = if all {
+                distances(&snapshot, &pairs)
+            } else {
+                Vec::new()
+            };
+            (moved, distances)
         };
         let (tree, (moved, distances)) = if threads > 1 {
             std::thread::scope(|scope| {

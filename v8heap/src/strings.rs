@@ -150,11 +150,12 @@ fn unescape(raw: &[u8]) -> String {
             }
             other => u32::from(other),
         };
-        if (0xd800..0xdc00).contains(&code) && rest.starts_with(b"\\u") {
-            if let Some(low) = unit(&rest[2..]).filter(|low| (0xdc00..0xe000).contains(low)) {
-                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-                rest = &rest[6..];
-            }
+        if (0xd800..0xdc00).contains(&code)
+            && rest.starts_with(b"\\u")
+            && let Some(low) = unit(&rest[2..]).filter(|low| (0xdc00..0xe000).contains(low))
+        {
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            rest = &rest[6..];
         }
         let letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
         text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());

@@ -12,7 +12,7 @@ use v8heap::{Change, Class, Classes, Scripts, compare};
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::{class_name, read, shown};
+use crate::heap::{class_name, page, read, shown};
 
 /// The changes of one step, by class.
 struct Step {
@@ -23,6 +23,7 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
     let mut steps = Vec::new();
     let mut scripts = Scripts::default();
     let mut earlier = None;
+    let mut last_classes = None;
     for file in files {
         let later = read(file, flags)?;
         let classes = Classes::new(&later, None);
@@ -32,6 +33,7 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
         }
         scripts = Scripts::new(&later.snapshot);
         earlier = Some(later);
+        last_classes = Some(classes);
     }
     // All classes, by growth over all steps.
     let mut growth: HashMap<&Class, i128> = HashMap::new();
@@ -46,10 +48,29 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
     let all = rows.len();
     rows.truncate(shown(flags, 30));
     match flags.format {
+        HeapFormat::Html => match (&earlier, &last_classes) {
+            (Some(last), Some(classes)) => {
+                page::write(files, last, classes, &all_steps(&steps), out)
+            }
+            _ => Ok(()),
+        },
         HeapFormat::Json => json(files, &steps, &rows, &scripts, out),
         HeapFormat::Text => text(files, &steps, &rows, all, &scripts, out),
     }
     .map_err(Error::Output)
+}
+
+/// The changes of all steps together.
+fn all_steps(steps: &[Step]) -> HashMap<Class, Change> {
+    let mut sums: HashMap<Class, Change> = HashMap::new();
+    for (class, change) in steps.iter().flat_map(|step| &step.changes) {
+        let sum = sums.entry(class.clone()).or_default();
+        sum.added += change.added;
+        sum.removed += change.removed;
+        sum.added_bytes += change.added_bytes;
+        sum.removed_bytes += change.removed_bytes;
+    }
+    sums
 }
 
 fn json(

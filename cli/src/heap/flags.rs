@@ -54,6 +54,76 @@ pub enum HeapCommand {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// What grows in every snapshot of one process: leaks, with a name, a place and a cure.
+    ///
+    /// Three snapshots tell leaks from caches that are still filling up; two are enough to look.
+    Leaks {
+        /// Snapshots of one process, in the order they were taken.
+        #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// What keeps one object alive.
+    Why {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// The object's id, as the other reports (and DevTools) show it: @1234.
+        #[arg(value_name = "@ID", value_parser = parse_id)]
+        id: u32,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Strings that are there more than once.
+    Dups {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// The nodes of which something is true.
+    #[command(after_long_help = QUERY_HELP)]
+    Query {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// What is to be true, like 'class == "Session" && retained > 1MB'.
+        #[arg(value_name = "EXPRESSION")]
+        expression: String,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Whether classes stay within bounds, for tests: exit status 1 if one does not.
+    Assert {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Objects of a class may retain at most so much together; may be given more than once.
+        #[arg(long, value_name = "CLASS=SIZE", required_unless_present = "max_count")]
+        max_retained: Vec<String>,
+        /// There may be at most so many objects of a class; may be given more than once.
+        #[arg(long, value_name = "CLASS=N")]
+        max_count: Vec<String>,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+}
+
+const QUERY_HELP: &str = "\
+Fields: class, name, type, place (text); id, self, retained, distance, edges (numbers); detached; \
+has(\"property\"). Operators: == != < <= > >=, ~ (contains), ! && || and parentheses. Sizes may have \
+units: 4K, 1.5MB, 2G.
+
+  leak heap query a.heapsnapshot 'class == Session && retained > 1MB'
+  leak heap query a.heapsnapshot 'type == closure && place ~ \"server.js\" && !has(\"name\")'";
+
+fn parse_id(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix('@').unwrap_or(text);
+    digits
+        .parse()
+        .map_err(|_| "an object's id is a number, like @1234".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,4 +132,6 @@ pub enum HeapFormat {
     Text,
     /// For programs: everything, with exact figures.
     Json,
+    /// One page that needs no network: a snapshot, or a diff.
+    Html,
 }

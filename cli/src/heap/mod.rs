@@ -1,9 +1,14 @@
 //! `leak heap`: heap snapshots of JavaScript.
 
+mod ask;
 mod diff;
+mod dups;
 pub mod flags;
+mod leaks;
 mod nodes;
+mod page;
 mod table;
+mod why;
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -13,24 +18,66 @@ use v8heap::{Analysis, Scripts};
 use crate::error::Error;
 use flags::{HeapCommand, HeapFlags, HeapFormat, OutputFlags};
 
+/// A bound of `leak heap assert` does not hold.
+const EXCEEDED: u8 = 1;
+
 /// Does what the flags say.
 pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    match (&flags.job, &flags.file) {
-        (Some(HeapCommand::Diff { files, output }), _) => diff::diff(files, output, &mut out)?,
-        (None, Some(file)) => {
+    let out_of = &mut out;
+    no_page(&flags.job)?;
+    match &flags.job {
+        Some(HeapCommand::Diff { files, output }) => diff::diff(files, output, out_of)?,
+        Some(HeapCommand::Leaks { files, output }) => leaks::leaks(files, output, out_of)?,
+        Some(HeapCommand::Why { file, id, output }) => why::why(file, *id, output, out_of)?,
+        Some(HeapCommand::Dups { file, output }) => dups::dups(file, output, out_of)?,
+        Some(HeapCommand::Query {
+            file,
+            expression,
+            output,
+        }) => ask::query(file, expression, output, out_of)?,
+        Some(HeapCommand::Assert {
+            file,
+            max_retained,
+            max_count,
+            output,
+        }) => {
+            if !ask::assert(file, max_retained, max_count, output, out_of)? {
+                out.flush().map_err(Error::Output)?;
+                return Ok(EXCEEDED);
+            }
+        }
+        None => {
+            let Some(file) = &flags.file else {
+                return Ok(0);
+            };
             let analysis = read(file, &flags.output)?;
             if flags.nodes {
-                nodes::write(&analysis, &mut out)
+                nodes::write(&analysis, out_of)
             } else {
-                table::write(file, &analysis, &flags.output, &mut out)
+                table::write(file, &analysis, &flags.output, out_of)
             }
             .map_err(Error::Output)?;
         }
-        (None, None) => {}
     }
     out.flush().map_err(Error::Output)?;
     Ok(0)
+}
+
+/// Only a snapshot and a diff have a page.
+fn no_page(job: &Option<HeapCommand>) -> Result<(), Error> {
+    let (name, output) = match job {
+        Some(HeapCommand::Leaks { output, .. }) => ("leaks", output),
+        Some(HeapCommand::Why { output, .. }) => ("why", output),
+        Some(HeapCommand::Dups { output, .. }) => ("dups", output),
+        Some(HeapCommand::Query { output, .. }) => ("query", output),
+        Some(HeapCommand::Assert { output, .. }) => ("assert", output),
+        Some(HeapCommand::Diff { .. }) | None => return Ok(()),
+    };
+    match output.format {
+        HeapFormat::Html => Err(Error::NoPage(name)),
+        _ => Ok(()),
+    }
 }
 
 fn read(file: &Path, flags: &OutputFlags) -> Result<Analysis, Error> {

@@ -1,5 +1,6 @@
 //! `leak heap FILE`: the table of classes, DevTools' summary.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use v8heap::{Analysis, Class, Classes, Scripts, Sums};
 
 use crate::figures::{bytes, count, counted, percent};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::{class_name, shown};
+use crate::heap::{class_name, page, shown};
 
 pub fn write(
     file: &Path,
@@ -34,6 +35,10 @@ pub fn write(
     let scripts = Scripts::new(&analysis.snapshot);
     match flags.format {
         HeapFormat::Json => json(file, analysis, &rows, &scripts, out),
+        HeapFormat::Html => {
+            let files = [file.to_owned()];
+            page::write(&files, analysis, &classes, &HashMap::new(), out)
+        }
         HeapFormat::Text => text(file, analysis, &rows, all, &scripts, out),
     }
 }

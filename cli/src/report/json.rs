@@ -4,14 +4,18 @@
 use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
-use heap::{Ending, Profile, StopReason};
+use heap::patterns::Wrong;
+use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
 use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::Formatter;
 
+use super::growth::{self, JsonGrowth};
 use super::loss::Loss;
+use super::memory::JsonMemory;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
+use super::reach::{self, Named, class_name};
 use super::view::View;
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
@@ -29,8 +33,10 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     processes: Vec<Process<'a>>,
     totals: Totals,
+    leaks: Option<Leaks>,
     loss: LossAccount<'a>,
     modules: Vec<Module>,
+    bad_frees: Vec<BadFree<'a>>,
     sites: Sites<'a>,
 }
 
@@ -54,6 +60,7 @@ struct Process<'a> {
     live_bytes: u64,
     peak_bytes: u64,
     threads: Vec<Thread<'a>>,
+    memory: Option<JsonMemory>,
 }
 
 #[derive(Clone, Serialize)]
@@ -76,7 +83,51 @@ struct Totals {
     temporary: u64,
     mappings: u64,
     mapped_bytes: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     sites: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdicts: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Amount {
+    blocks: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct ByClass {
+    unreachable: Amount,
+    indirect: Amount,
+    possible: Amount,
+    reachable: Amount,
+}
+
+#[derive(Serialize)]
+struct Leaks {
+    #[serde(flatten)]
+    classes: ByClass,
+    not_judged: Amount,
+    processes: u64,
+    search_ns: u64,
+    searched_bytes: u64,
+    remarks: Vec<String>,
+}
+
+/// A step of a chain of pointers.
+#[derive(Serialize)]
+struct PathStep<'a> {
+    kind: &'static str,
+    name: Option<&'a str>,
+    module: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    object: Option<&'a str>,
+    offset: Option<u64>,
+    address: u64,
+    size: u64,
+    thread: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -135,11 +186,46 @@ struct Site<'a> {
     peak_blocks: u64,
     peak_bytes: u64,
     temporary: u64,
+    ignored_blocks: u64,
+    ignored_bytes: u64,
     threads: u64,
     stacks: u64,
     processes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    growth: Option<JsonGrowth>,
+    class: Option<&'static str>,
+    classes: Option<ByClass>,
+    retained_blocks: u64,
+    retained_bytes: u64,
+    path: Vec<PathStep<'a>>,
+    pattern: Option<JsonPattern>,
     cut: Option<&'static str>,
     frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonPattern {
+    kind: &'static str,
+    description: String,
+    advice: &'static str,
+}
+
+#[derive(Serialize)]
+struct BadFree<'a> {
+    kind: &'static str,
+    pid: u32,
+    thread: u32,
+    time_ns: u64,
+    address: u64,
+    size: Option<u64>,
+    given_size: Option<u64>,
+    made_by: Option<&'static str>,
+    freed_by: &'static str,
+    description: String,
+    advice: &'static str,
+    freed_here: Vec<JsonFrame<'a>>,
+    freed_before: Vec<JsonFrame<'a>>,
+    made: Vec<JsonFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -208,6 +294,9 @@ impl Formatter for Lines {
 
 fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
+    for (number, process) in processes.iter_mut().enumerate() {
+        process.memory = JsonMemory::of(view, number, names);
+    }
     let first = processes.first().cloned();
     if processes.len() == 1 {
         processes.clear();
@@ -218,6 +307,7 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
             Subject::End => "end",
             Subject::Peak => "peak",
             Subject::Temporary => "temporary",
+            Subject::Growing => "growing",
         },
         merge: match options.merge {
             Merge::Stack => "stack",
@@ -235,14 +325,16 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         },
         process: first,
         processes,
-        totals: totals(view),
+        totals: totals(view, (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts))),
+        leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
+        bad_frees: bad_frees(view, names),
         sites: Sites { view, names },
     }
 }
 
-fn totals(view: &View<'_>) -> Totals {
+fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::Value>>) -> Totals {
     let sums = Sums::of(view.profiles);
     let only = match view.profiles {
         [only] => Some(only),
@@ -264,7 +356,10 @@ fn totals(view: &View<'_>) -> Totals {
             .iter()
             .map(|profile| profile.totals.mapped_bytes.0)
             .sum(),
+        ignored_blocks: sums.ignored_blocks,
+        ignored_bytes: sums.ignored_bytes,
         sites: view.all.sites,
+        verdicts,
     }
 }
 
@@ -361,6 +456,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
+            memory: None,
             threads: profile
                 .threads
                 .iter()
@@ -386,6 +482,36 @@ fn stop(reason: StopReason) -> &'static str {
     }
 }
 
+fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
+    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
+        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
+    });
+    all.map(|(number, pid, free)| {
+        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let known = free.wrong != Wrong::Unmatched;
+        BadFree {
+            kind: free.wrong.name(),
+            pid,
+            thread: free.thread.0,
+            time_ns: free.time.0,
+            address: free.ptr,
+            size: known.then_some(free.size.0),
+            given_size: match free.wrong {
+                Wrong::Size { given } => Some(given.0),
+                _ => None,
+            },
+            made_by: known.then(|| free.made_by.makes()),
+            freed_by: free.freed_by.frees(),
+            description: free.to_string(),
+            advice: free.advice(),
+            freed_here: frames(free.here),
+            freed_before: frames(free.freed),
+            made: frames(free.made),
+        }
+    })
+    .collect()
+}
+
 impl<'a> From<page::Site<'a>> for Site<'a> {
     fn from(site: page::Site<'a>) -> Site<'a> {
         let figures = &site.figures;
@@ -398,13 +524,75 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             peak_blocks: figures.peak_blocks,
             peak_bytes: figures.peak_bytes.0,
             temporary: figures.temporary,
+            ignored_blocks: figures.ignored_blocks,
+            ignored_bytes: figures.ignored_bytes.0,
             threads: site.threads,
             stacks: site.stacks,
             processes: site.processes,
+            growth: site.growth.map(JsonGrowth::from),
+            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
+            classes: site.reach.map(|reach| by_class(&reach.classes)),
+            retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
+            retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
+            path: site.path.iter().map(PathStep::from).collect(),
+            pattern: site.pattern.map(|pattern| JsonPattern {
+                kind: pattern.name(),
+                description: pattern.to_string(),
+                advice: pattern.advice(),
+            }),
             cut: site.cut,
             frames: site.frames.iter().map(JsonFrame::from).collect(),
         }
     }
+}
+
+impl<'a> From<&'a Named> for PathStep<'a> {
+    fn from(step: &'a Named) -> PathStep<'a> {
+        PathStep {
+            kind: step.kind.name(),
+            name: step.name.as_deref(),
+            module: step.module.as_deref(),
+            file: step.file.as_deref(),
+            line: step.line,
+            object: step.object.as_deref(),
+            offset: step.offset,
+            address: step.address,
+            size: step.size,
+            thread: step.thread.as_ref().map(|(tid, _)| *tid),
+        }
+    }
+}
+
+fn by_class(classes: &Classes) -> ByClass {
+    let amount = |class| Amount::from(classes.of(class));
+    ByClass {
+        unreachable: amount(Class::Unreachable),
+        indirect: amount(Class::Indirect),
+        possible: amount(Class::Possible),
+        reachable: amount(Class::Reachable),
+    }
+}
+
+impl From<Tally> for Amount {
+    fn from(tally: Tally) -> Amount {
+        Amount {
+            blocks: tally.blocks,
+            bytes: tally.bytes.0,
+        }
+    }
+}
+
+/// `None` if it is known of no process.
+fn leaks(view: &View<'_>) -> Option<Leaks> {
+    let sums = reach::Sums::of(view.profiles);
+    (sums.known > 0 || !sums.remarks.is_empty()).then(|| Leaks {
+        classes: by_class(&sums.classes),
+        not_judged: sums.unjudged.into(),
+        processes: sums.known,
+        search_ns: sums.ns,
+        searched_bytes: sums.scanned,
+        remarks: sums.remarks,
+    })
 }
 
 impl<'a> From<&Frame<'a>> for JsonFrame<'a> {

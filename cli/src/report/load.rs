@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use heap::Profile;
+use heap::{Profile, WarmUp};
 
 use super::progress::Progress;
 
@@ -18,8 +18,9 @@ pub struct Loaded {
     pub problems: Vec<String>,
 }
 
-/// Reads logs and directories of logs. Sites that `keep` refuses are forgotten at once.
-pub fn logs(given: &[PathBuf], keep: heap::KeepSite<'_>, progress: &Progress) -> Loaded {
+/// Reads logs and directories of logs; with what growth needs, if a warm-up is given. Sites that
+/// `keep` refuses are forgotten at once.
+pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, keep: heap::KeepSite<'_>, progress: &Progress) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = Vec::new();
     for path in given {
@@ -43,6 +44,7 @@ pub fn logs(given: &[PathBuf], keep: heap::KeepSite<'_>, progress: &Progress) ->
     };
     let options = heap::Options {
         progress: Some(&tell),
+        growth,
         keep: Some(keep),
         ..heap::Options::default()
     };

@@ -1,24 +1,30 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod frees;
+mod growth;
 mod hiding;
 mod json;
 mod load;
 mod loss;
+mod memory;
+mod named;
 mod names;
 mod page;
 mod progress;
+mod reach;
 mod shorten;
 mod source;
 mod stack;
 mod text;
+pub mod verdict;
 mod view;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Ending, Figures, Profile};
+use heap::{Ending, Figures, Nanos, Profile, WarmUp};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
@@ -32,6 +38,7 @@ use source::Sources;
 use view::View;
 
 pub use load::Loaded;
+pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
@@ -48,6 +55,8 @@ pub enum Subject {
     Peak,
     /// The blocks that were freed before their thread's next allocation.
     Temporary,
+    /// The blocks that are left at the end, of sites that grow.
+    Growing,
 }
 
 /// What to report and how, as validated.
@@ -63,8 +72,12 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// The classes that count; all if there are none.
+    pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
     pub sort: Sort,
+    /// Where warm-ups end, if it is about growth.
+    pub warm_up: Option<WarmUp>,
     /// Whether sites that have none of the subject are left out.
     pub only_present: bool,
     /// Whether each process has its own report.
@@ -82,6 +95,7 @@ impl From<&ReportFlags> for Options {
         let subject = match (flags.peak, flags.temporary) {
             (true, _) => Subject::Peak,
             (_, true) => Subject::Temporary,
+            _ if flags.growing => Subject::Growing,
             _ => Subject::End,
         };
         let text = flags.format == Format::Text;
@@ -95,10 +109,14 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
-                Subject::End => Sort::Bytes,
+                Subject::End | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
                 Subject::Temporary => Sort::Temporary,
+            }),
+            warm_up: flags.growing.then(|| {
+                flags.warm_up.map_or(WarmUp::Detected, |span| WarmUp::Given(Nanos(span)))
             }),
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
@@ -125,24 +143,43 @@ impl Options {
             (Subject::End, Sort::Allocations | Sort::Allocated) => {
                 figures.allocations + figures.reallocations > 0
             }
-            (Subject::End, Sort::Bytes | Sort::Blocks) => figures.blocks > 0,
+            (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => figures.blocks > 0,
         }
     }
 
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
-            format: Format::Text,
             top: Some(top),
+            paint,
+            ..Options::whole()
+        }
+    }
+
+    /// What a verdict is about.
+    pub fn judged(growing: bool) -> Options {
+        Options {
+            warm_up: growing.then_some(WarmUp::Detected),
+            ..Options::whole()
+        }
+    }
+
+    /// Everything that was not freed.
+    fn whole() -> Options {
+        Options {
+            format: Format::Text,
+            top: None,
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            kinds: None,
             sort: Sort::Bytes,
+            warm_up: None,
             only_present: true,
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
-            paint,
+            paint: Paint::PLAIN,
         }
     }
 }
@@ -151,7 +188,7 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
@@ -163,13 +200,22 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    Ok(loaded.problems.is_empty())
+    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let mut well = loaded.problems.is_empty();
+    for profile in unknown.filter(|_| options.kinds.is_some()) {
+        eprintln!(
+            "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
+            profile.path.display()
+        );
+        well = false;
+    }
+    Ok(well)
 }
 
 /// Reads logs for a report; the bar appears only if that takes long.
 pub fn load(logs: &[PathBuf], options: &Options) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
     progress.clear();
     loaded
 }
@@ -205,6 +251,7 @@ fn write_with(
         });
         progress.clear();
         let loss = Loss::of(profiles, unseen(&view, &names, options));
+        names.look_up(frees::places(&view), &|_| {});
         match options.format {
             Format::Json => {
                 if number > 0 {
@@ -218,6 +265,7 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
     }
@@ -248,6 +296,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
     text::Page {
         processes: view.profiles.iter().map(process).collect(),
         sums: Sums::of(view.profiles),
+        reach: reach::Sums::of(view.profiles),
         peak_time: match view.profiles {
             [only] => Some(only.totals.peak_time),
             _ => None,
@@ -261,6 +310,8 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         all: view.all,
         small: view.small,
         late: view.late,
+        verdicts: view.verdicts,
+        memory: memory::sentence(view, names),
         all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }

@@ -197,6 +197,14 @@ impl Names {
         }
     }
 
+    /// The variables at places in a module.
+    pub fn variables(&self, module: u32, at: &[u64]) -> Vec<Option<symbolizer::Variable>> {
+        match self.module(module) {
+            Some(known) if known.jit.is_none() => symbolizer::variables(&known.module, at, &self.files),
+            _ => vec![None; at.len()],
+        }
+    }
+
     /// What was found for a place: the innermost inlined function first.
     pub fn at(&self, place: Place) -> &[symbolizer::Frame] {
         self.found.get(&place).map_or(&[], Vec::as_slice)

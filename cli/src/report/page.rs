@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use heap::{Figures, Profile};
+use heap::patterns::Pattern;
+use heap::{Figures, Growth, Profile, SiteReach};
+
+use super::reach::Named;
 
 /// A frame, with what is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,8 @@ impl Frame<'_> {
 pub struct Site<'a> {
     /// Its figures.
     pub figures: Figures,
+    /// How it grew, if that was asked for and it has blocks left.
+    pub growth: Option<&'a Growth>,
     /// Threads that made its live blocks.
     pub threads: u64,
     /// Distinct stacks in it.
@@ -45,6 +50,12 @@ pub struct Site<'a> {
     pub frames: Vec<Frame<'a>>,
     /// Why there are no more frames, if they end early.
     pub cut: Option<&'static str>,
+    /// What its blocks' classes are, if that is known.
+    pub reach: Option<SiteReach>,
+    /// What it looks like, where there is evidence.
+    pub pattern: Option<Pattern>,
+    /// What leads to one of its blocks.
+    pub path: &'a [Named],
 }
 
 /// Sums over the processes of a report.
@@ -66,6 +77,10 @@ pub struct Sums {
     pub peak_bytes: u64,
     /// As in [`heap::Totals`].
     pub temporary: u64,
+    /// As in [`heap::Totals`].
+    pub ignored_blocks: u64,
+    /// Bytes.
+    pub ignored_bytes: u64,
 }
 
 impl Sums {
@@ -81,6 +96,8 @@ impl Sums {
             sums.live_bytes += totals.live_bytes.0;
             sums.peak_bytes += totals.peak_bytes.0;
             sums.temporary += totals.temporary;
+            sums.ignored_blocks += totals.ignored_blocks;
+            sums.ignored_bytes += totals.ignored_bytes.0;
         }
         sums
     }

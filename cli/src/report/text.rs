@@ -3,11 +3,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use heap::{Figures, Nanos};
+use heap::{Class, Figures, Nanos};
 
 use super::Subject;
+use super::growth::{self, Verdicts};
 use super::page::{Site, Sums};
+use super::reach::{self, class_meaning, class_name};
 use super::source::Sources;
+use super::shorten;
 use super::stack;
 use super::view::Hidden;
 use crate::figures::{bytes, count, counted, duration, percent};
@@ -28,6 +31,8 @@ pub struct Page {
     pub processes: Vec<ProcessLine>,
     /// Their sums.
     pub sums: Sums,
+    /// What of it was reachable.
+    pub reach: reach::Sums,
     /// When the heap was largest, if it is one heap.
     pub peak_time: Option<Nanos>,
     /// The loss account; empty if nothing is lost.
@@ -48,6 +53,10 @@ pub struct Page {
     pub small: Hidden,
     /// Those that come too late.
     pub late: Hidden,
+    /// Where the memory was, if that is known.
+    pub memory: Option<String>,
+    /// What the sites with blocks left are, if growth was asked for.
+    pub verdicts: Verdicts,
     /// Whether no frames are left out.
     pub all_frames: bool,
     /// Where the reader stands.
@@ -89,6 +98,14 @@ pub fn print<'a>(
         number += 1;
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
+        if let Some(growth) = site.growth {
+            writeln!(out, "     {}: {}", paint.strong(growth::heading(growth)), growth::sentence(growth))?;
+            writeln!(out, "     {}", paint.faint(growth::bars(growth)))?;
+        }
+        reached(out, &site, page, paint)?;
+        if let Some(pattern) = site.pattern {
+            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+        }
         stack::print(out, &site, page, sources, paint)?;
     }
     if number == 0 {
@@ -105,6 +122,7 @@ fn title(page: &Page) -> String {
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => "Short-lived",
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => "Allocated",
         (Subject::End, _) => "Not freed",
+        (Subject::Growing, _) => "Growing",
     };
     let by = match page.merge {
         Some(Merge::Function) => "by function",
@@ -150,6 +168,27 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             "not freed",
             &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
         )?;
+        if page.reach.known > 0 && sums.live_blocks > 0 {
+            for class in Class::ALL {
+                let tally = page.reach.classes.of(class);
+                let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
+                let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
+                line(out, class_name(class), &text)?;
+            }
+        }
+        let asked = page.subject == Subject::End && sums.live_blocks > 0;
+        for remark in page.reach.remarks.iter().filter(|_| asked) {
+            line(out, "", &paint.warning(remark))?;
+        }
+        if sums.ignored_blocks > 0 {
+            let blocks = counted(sums.ignored_blocks, "block");
+            let amount = bytes(sums.ignored_bytes);
+            line(
+                out,
+                "ignored",
+                &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"),
+            )?;
+        }
         let when = match page.peak_time {
             Some(time) => format!(", {} after the start", duration(time.0)),
             None => ", the sum of each process's own".to_owned(),
@@ -176,6 +215,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
                 counted(sums.temporary, "block")
             ),
         )?;
+    }
+    if let Some(memory) = &page.memory {
+        line(out, "memory", memory)?;
     }
     match page.loss.split_first() {
         None => line(
@@ -290,7 +332,7 @@ fn site_heading(
                 ));
             }
         }
-        (Subject::End, _) => {
+        (Subject::End | Subject::Growing, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
                 left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
@@ -314,6 +356,37 @@ fn site_heading(
         text.push(format!("{} processes", count(site.processes)));
     }
     writeln!(out, "{:>3}. {}", number, text.join(", "))
+}
+
+/// The classes of a site's blocks, and what leads to one of them.
+fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> io::Result<()> {
+    let Some((reach, worst)) = site.reach.and_then(|reach| Some((reach, reach.classes.worst()?))) else {
+        return Ok(());
+    };
+    if page.subject != Subject::End {
+        return Ok(());
+    }
+    let present = Class::ALL.into_iter().filter(|&class| reach.classes.of(class).blocks > 0);
+    let mut text: Vec<String> = match present.clone().count() {
+        1 => vec![class_name(worst).to_owned()],
+        _ => present
+            .map(|class| format!("{} {}", count(reach.classes.of(class).blocks), class_name(class)))
+            .collect(),
+    };
+    if reach.retained.blocks > reach.classes.of(Class::Unreachable).blocks {
+        text.push(format!(
+            "with all that only they lead to {} in {}",
+            bytes(reach.retained.bytes.0),
+            counted(reach.retained.blocks, "block")
+        ));
+    }
+    writeln!(out, "     {}", text.join(", "))?;
+    if !site.path.is_empty() {
+        let by = if worst == Class::Indirect { "owned by" } else { "held by" };
+        let file = |path: &str| shorten::file(path, &page.here).into_owned();
+        writeln!(out, "     {}", paint.faint(format_args!("{by} {}", reach::chain(site.path, &file))))?;
+    }
+    Ok(())
 }
 
 /// Why there are no sites.
@@ -342,6 +415,9 @@ fn empty(page: &Page) -> String {
                 counted(sums.allocations, "block")
             )
         }
+        Subject::Growing => {
+            "Nothing grows: no site has more steps up than chance allows (at most 5 % false discoveries).".to_owned()
+        }
         Subject::Temporary => {
             "Nothing to report: no block was freed before its thread's next allocation.".to_owned()
         }
@@ -352,7 +428,7 @@ fn empty(page: &Page) -> String {
 fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     let amount = |figures: &Figures| {
         let (size, blocks) = match page.subject {
-            Subject::End => (figures.bytes.0, figures.blocks),
+            Subject::End | Subject::Growing => (figures.bytes.0, figures.blocks),
             Subject::Peak => (figures.peak_bytes.0, figures.peak_blocks),
             Subject::Temporary => (figures.allocated_bytes.0, figures.temporary),
         };
@@ -374,6 +450,7 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             amount(&page.small.figures)
         ));
     }
+    lines.extend(growth::others(&page.verdicts));
     lines.extend(page.hints.iter().cloned());
     if !lines.is_empty() {
         writeln!(out)?;

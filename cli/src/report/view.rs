@@ -2,13 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Figures, FrameKind, Group, Profile, StackId, Truncation};
+use heap::{Class, Figures, FrameKind, Group, Growth, Profile, RawFrame, SiteReach, StackId, Truncation};
 
+use heap::patterns::{Pattern, counts_references};
+
+use super::growth::{self, Verdicts};
 use super::hiding;
+use super::memory;
 use super::names::{Mapped, Names, Place};
 use super::page::{Frame, Site};
+use super::reach::{Chains, Named};
 use super::{Options, Subject};
-use crate::flags::{Merge, Sort};
+use crate::flags::{Format, Merge, Sort};
 
 /// How many inner frames are named first when only what allocated is asked for.
 const INNER: usize = 4;
@@ -19,6 +24,11 @@ pub struct View<'p> {
     pub profiles: &'p [Profile],
     /// The sites to show.
     pub groups: Vec<Group<u32>>,
+    /// How each of them grew; empty if that was not asked for.
+    pub growths: Vec<Option<Growth>>,
+    /// What all sites with blocks left are, shown or not, if that was asked for.
+    pub verdicts: Verdicts,
+    growing: (u64, u64),
     /// The sites that there are, shown or not, with something in them.
     pub all: Hidden,
     /// Those of them that are too small.
@@ -28,6 +38,8 @@ pub struct View<'p> {
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
+    /// What leads to a block of each group.
+    paths: Vec<Vec<Named>>,
 }
 
 /// A number of sites and what they come to.
@@ -66,16 +78,21 @@ impl<'p> View<'p> {
         let mut view = View {
             profiles,
             groups: Vec::new(),
+            growths: Vec::new(),
+            verdicts: Verdicts::default(),
+            growing: (0, 0),
             all: Hidden::default(),
             small: Hidden::default(),
             late: Hidden::default(),
             merge: options.merge,
             mapped,
             labels: Vec::new(),
+            paths: Vec::new(),
         };
         match options.merge {
+            _ if options.subject == Subject::Growing => view.growing_groups(names, options, progress),
             // Each stack is there once: no need to group a million of them to show ten.
-            Merge::Stack if profiles.len() == 1 && !view.mapped.iter().any(Mapped::reloaded) => {
+            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
                 let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
                 sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
                 for site in sites {
@@ -84,11 +101,11 @@ impl<'p> View<'p> {
                     }
                 }
             }
-            by => {
-                let mut groups = match by {
-                    Merge::Stack => view.by_stack(names, progress),
-                    _ => view.by_label(names, progress),
-                };
+            _ => {
+                let mut groups = view.all_groups(names, progress);
+                if let Some(kinds) = &options.kinds {
+                    groups.retain_mut(|group| view.keep(group, kinds));
+                }
                 groups.sort_by_cached_key(|group| std::cmp::Reverse(rank(&group.figures, options)));
                 for group in groups {
                     if view.takes(&group.figures, options) {
@@ -102,12 +119,144 @@ impl<'p> View<'p> {
                 .groups
                 .iter()
                 .filter_map(first_site)
+                .flat_map(|(i, s)| {
+                    let ring = profiles[i].reach.ring(s).iter().copied();
+                    std::iter::once(s).chain(ring).map(move |stack| (i, stack))
+                })
                 .flat_map(|(i, s)| view.places(i, s))
                 .collect(),
             _ => Vec::new(),
         };
-        names.look_up(wanted.into_iter(), progress);
+        let pinning = profiles.iter().enumerate().flat_map(|(number, profile)| {
+            memory::culprits(profile).map(move |site| (number, site.stack))
+        });
+        let pinned: Vec<Place> = pinning.flat_map(|(number, stack)| view.places(number, stack)).collect();
+        names.look_up(wanted.into_iter().chain(pinned), progress);
+        if matches!(options.subject, Subject::End | Subject::Growing) {
+            view.find_paths(names, progress);
+        }
         view
+    }
+
+    fn all_groups(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+        match self.merge {
+            Merge::Stack => self.by_stack(names, progress),
+            _ => self.by_label(names, progress),
+        }
+    }
+
+    /// Judges all sites; those that grow come first, and in text alone.
+    fn growing_groups(&mut self, names: &mut Names, options: &Options, progress: &(dyn Fn(usize) + Sync)) {
+        let groups = self.all_groups(names, progress);
+        let growths = self.judge(&groups);
+        let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
+        groups.sort_by_cached_key(|(group, growth)| {
+            std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
+        });
+        for (mut group, growth) in groups {
+            let verdict = growth.as_ref().map(|growth| growth.verdict);
+            if let Some(verdict) = verdict {
+                growth::tally(&mut self.verdicts, verdict);
+            }
+            let grows = verdict.is_some_and(heap::Verdict::grows);
+            if grows {
+                self.growing = (self.growing.0 + 1, self.growing.1 + group.figures.bytes.0);
+            }
+            let wanted = options.kinds.as_ref().is_none_or(|kinds| self.keep(&mut group, kinds));
+            if wanted && (grows || options.format == Format::Json) && self.takes(&group.figures, options) {
+                self.groups.push(group);
+                self.growths.push(growth);
+            }
+        }
+    }
+
+    /// How groups grew.
+    pub fn judge(&self, groups: &[Group<u32>]) -> Vec<Option<Growth>> {
+        heap::judge(self.profiles, groups, |number| {
+            let classes = self.reach(&groups[number])?.classes;
+            let reachable = classes.of(Class::Reachable).blocks;
+            let all: u64 = Class::ALL.iter().map(|&class| classes.of(class).blocks).sum();
+            (all > 0).then_some(reachable * 2 > all)
+        })
+    }
+
+    /// The sites that grow, if that was asked for, and their live bytes.
+    pub fn growing(&self) -> (u64, u64) {
+        self.growing
+    }
+
+    /// What a stack's blocks are to be called after: its innermost frame outside of allocators
+    /// and standard libraries, among those that were looked up.
+    pub fn blame<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> Option<Frame<'v>> {
+        self.blamed(profile, stack, None, names)
+    }
+
+    /// Leaves only what is of the wanted classes in a group; whether there is any.
+    fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
+        let reach = self.reach(group).unwrap_or_default();
+        let mut kept = heap::Tally::default();
+        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
+        kept.blocks > 0
+    }
+
+    /// What is known of a group's blocks together.
+    fn reach(&self, group: &Group<u32>) -> Option<SiteReach> {
+        let sites = group
+            .sites
+            .iter()
+            .filter_map(|&(profile, stack)| self.profiles[profile].reach.site(stack));
+        sites.copied().reduce(|mut all, site| {
+            all.add(&site);
+            all
+        })
+    }
+
+    /// The site of a group that stands for it: the first one of its worst class.
+    fn sample(&self, group: &Group<u32>) -> Option<(usize, StackId)> {
+        let worst = |&(profile, stack): &(usize, StackId)| {
+            let site: &SiteReach = self.profiles[profile].reach.site(stack)?;
+            site.classes.worst()
+        };
+        let known = group
+            .sites
+            .iter()
+            .filter_map(|site| Some((worst(site)?, *site)));
+        known.min_by_key(|(class, _)| *class).map(|(_, site)| site)
+    }
+
+    fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
+        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let mut wanted: Vec<Place> = chains
+            .stacks()
+            .flat_map(|(profile, stack)| self.places(profile, stack))
+            .collect();
+        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        names.look_up(wanted.into_iter(), progress);
+        let names = &*names;
+        let blamed = |profile: usize, what: Result<StackId, u64>| {
+            let frame = match what {
+                Ok(stack) => self.blamed(profile, stack, None, names)?,
+                Err(code) => {
+                    let mut frames = Vec::new();
+                    push(&mut frames, code, self.place(profile, code - 1)?, names);
+                    *frames.last()?
+                }
+            };
+            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+        };
+        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+    }
+
+    /// The place of an address in a process, at its end.
+    fn place(&self, profile: usize, address: u64) -> Option<Place> {
+        let module = self.profiles[profile].module_at(address)?;
+        self.mapped[profile].place(&RawFrame {
+            address: address + 1,
+            code: None,
+            module: Some(module),
+            kind: FrameKind::Native,
+        })
     }
 
     /// Whether the next site in order is shown; counts it either way.
@@ -128,7 +277,7 @@ impl<'p> View<'p> {
 
     /// The sites, ready to be printed.
     pub fn sites<'v>(&'v self, names: &'v Names) -> impl Iterator<Item = Site<'v>> {
-        self.groups.iter().map(move |group| {
+        self.groups.iter().enumerate().map(move |(number, group)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
@@ -136,12 +285,27 @@ impl<'p> View<'p> {
             let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
+                growth: self.growths.get(number).and_then(Option::as_ref),
                 threads: group.threads,
                 stacks: group.sites.len() as u64,
                 processes: processes.len() as u64,
                 frames,
                 cut,
+                reach: self.reach(group),
+                pattern: self.pattern(group, names),
+                path: self.paths.get(number).map_or(&[], Vec::as_slice),
             }
+        })
+    }
+
+    /// What a site looks like; of several, the one with most bytes.
+    fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
+        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
+            stacks.iter().any(|&stack| {
+                let (frames, _) = self.whole_stack(profile, stack, names);
+                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+            })
         })
     }
 
@@ -172,7 +336,7 @@ impl<'p> View<'p> {
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
-    fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
+    pub fn places(&self, profile: usize, stack: StackId) -> impl Iterator<Item = Place> {
         let mapped = &self.mapped[profile];
         self.profiles[profile]
             .frames(stack)
@@ -180,7 +344,23 @@ impl<'p> View<'p> {
     }
 
     /// The named frames of a stack, and why it ends early if it does.
-    fn stack<'v>(
+    pub fn stack<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> (Vec<Frame<'v>>, Option<&'static str>) {
+        let (mut frames, cut) = self.whole_stack(profile, stack, names);
+        let inner = frames
+            .iter()
+            .take_while(|frame| hiding::is_allocator(frame))
+            .count();
+        frames.drain(..inner.min(frames.len().saturating_sub(1)));
+        (frames, cut)
+    }
+
+    /// The same with the allocator's frames.
+    pub fn whole_stack<'v>(
         &'v self,
         profile: usize,
         stack: StackId,
@@ -211,11 +391,6 @@ impl<'p> View<'p> {
             cut = None;
         }
         frames.retain(|frame| !hiding::is_own(frame));
-        let inner = frames
-            .iter()
-            .take_while(|frame| hiding::is_allocator(frame))
-            .count();
-        frames.drain(..inner.min(frames.len().saturating_sub(1)));
         (frames, cut)
     }
 
@@ -437,7 +612,7 @@ fn truncation(why: Truncation) -> &'static str {
 /// The bytes that `--min-bytes` is about.
 fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
-        Subject::End => figures.bytes.0,
+        Subject::End | Subject::Growing => figures.bytes.0,
         Subject::Peak => figures.peak_bytes.0,
         Subject::Temporary => figures.allocated_bytes.0,
     }
@@ -455,6 +630,12 @@ fn rank(figures: &Figures, options: &Options) -> (u64, u64, u64) {
         (Sort::Allocated, _) => figures.allocated_bytes.0,
     };
     (first, figures.bytes.0, figures.allocations)
+}
+
+/// Growing sites first, the fastest one in front.
+fn speed(growth: &Growth) -> (bool, u64) {
+    let grows = growth.verdict.grows();
+    (grows, if grows { growth.bytes_per_second.max(0.0) as u64 } else { 0 })
 }
 
 /// Equal paths get equal keys. Paths share their outer parts, as stacks do.

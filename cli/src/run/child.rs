@@ -57,6 +57,7 @@ pub fn run(
     library: &Path,
     log: &OsStr,
     js_exact: bool,
+    check_frees: bool,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
     let mut command = Command::new(program);
@@ -71,6 +72,9 @@ pub fn run(
     }
     if js_exact {
         command.env(crate::environment::JS, "exact");
+    }
+    if check_frees {
+        command.env(crate::environment::CHECK_FREES, "1");
     }
     let mut child = command
         .arg0(name)

@@ -8,10 +8,15 @@ mod program;
 mod summary;
 
 use std::ffi::OsString;
+use std::io;
+use std::process::ExitStatus;
 use std::time::SystemTime;
 
 use crate::error::Error;
-use crate::flags::RunFlags;
+use crate::flags::{Color, RunFlags};
+use crate::gate::{self, Gate};
+use crate::paint::Paint;
+use crate::report;
 
 pub use output::Unwritable;
 pub use program::Untraceable;
@@ -27,18 +32,25 @@ pub struct Options {
     pub output: Option<OsString>,
     /// Calls in JavaScript stay calls.
     pub js_exact: bool,
+    /// Whether frees are checked.
+    pub check_frees: bool,
     /// Sites of the summary; `None` for no summary.
     pub summary: Option<usize>,
+    /// What the run is judged by, if it is.
+    pub gate: Option<gate::Options>,
 }
 
 impl From<RunFlags> for Options {
     fn from(flags: RunFlags) -> Options {
         let mut words = flags.program.into_iter();
+        let paint = Paint::new(Color::Auto, &io::stderr());
         Options {
+            gate: flags.gate.is_asked_for().then(|| gate::Options::of_run(&flags.gate, flags.top, paint)),
             name: words.next().unwrap_or_default(),
             args: words.collect(),
             output: flags.output,
             js_exact: flags.js_exact,
+            check_frees: flags.check_frees,
             summary: (!flags.quiet).then_some(flags.top),
         }
     }
@@ -46,6 +58,7 @@ impl From<RunFlags> for Options {
 
 /// Runs the program and gives its exit status; does not return if a signal ended it.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    let gate = options.gate.clone().map(Gate::prepare).transpose()?;
     let program = program::find(&options.name)?;
     let library = library::find()?;
     // Last, since it may make a directory.
@@ -59,10 +72,37 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         &library,
         pattern.0.as_os_str(),
         options.js_exact,
+        options.check_frees,
     )
     .map_err(|error| Error::Start { program, error })?;
-    if let Some(top) = options.summary {
-        summary::print(&pattern, began, pid, top);
+    if options.summary.is_none() && gate.is_none() {
+        return Ok(child::end_like(status));
     }
-    Ok(child::end_like(status))
+    let growing = gate.as_ref().is_some_and(Gate::needs_growth);
+    let mut shown = report::Options::summary(options.summary.unwrap_or(0), Paint::new(Color::Auto, &io::stderr()));
+    shown.warm_up = report::Options::judged(growing).warm_up;
+    let loaded = summary::load(&pattern, began, pid, &shown);
+    if options.summary.is_some() {
+        summary::print(&loaded, &pattern, &shown);
+    }
+    match gate {
+        Some(gate) => judge(gate, loaded, status),
+        None => Ok(child::end_like(status)),
+    }
+}
+
+/// A run that failed by itself ends as it ended; else the gate decides.
+fn judge(gate: Gate, loaded: report::Loaded, status: ExitStatus) -> Result<u8, Error> {
+    let whole = loaded.problems.is_empty();
+    let judged = match loaded.profiles.is_empty() {
+        true => Err(Error::NoLog),
+        false => gate.judge(&mut io::stderr(), loaded.profiles),
+    };
+    if !status.success() {
+        if let Err(error) = judged {
+            eprintln!("leak: {error}");
+        }
+        return Ok(child::end_like(status));
+    }
+    Ok(judged?.unwrap_or(if whole { 0 } else { crate::BAD_INPUT }))
 }

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::output::Pattern;
-use crate::flags::Color;
-use crate::paint::Paint;
 use crate::report;
 
 /// Clocks of file systems are coarser than the system's.
@@ -16,16 +14,16 @@ const CLOCK_SLACK: Duration = Duration::from_secs(2);
 /// So many logs are named one by one.
 const MAX_NAMED: usize = 3;
 
-/// Prints the summary of the processes that descend from `pid`. It never fails: the program's
-/// run is done, and its logs are there.
-pub fn print(pattern: &Pattern, began: SystemTime, pid: u32, top: usize) {
-    let logs = own_logs(new_logs(pattern, began), pattern, pid);
-    let paint = Paint::new(Color::Auto, &io::stderr());
-    let options = report::Options::summary(top, paint);
-    let loaded = report::load(&logs, &options);
+/// The processes that descend from `pid`, with the sites that `options` show.
+pub fn load(pattern: &Pattern, began: SystemTime, pid: u32, options: &report::Options) -> report::Loaded {
+    report::load(&own_logs(new_logs(pattern, began), pattern, pid), options)
+}
+
+/// Prints the summary of a run. It never fails: the program's run is done, and its logs are there.
+pub fn print(loaded: &report::Loaded, pattern: &Pattern, options: &report::Options) {
     let mut text = Vec::new();
     // Writing to memory cannot fail, and a closed stderr is nobody's concern.
-    let _ = summarize(&mut text, &loaded, pattern, &options);
+    let _ = summarize(&mut text, loaded, pattern, options);
     let _ = io::stderr().write_all(&text);
 }
 

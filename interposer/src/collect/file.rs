@@ -223,6 +223,11 @@ impl LogFile {
         sys::identity(fd) == Some(own)
     }
 
+    /// Whether an inode's number is the log's.
+    pub fn is_inode(&self, inode: u64) -> bool {
+        self.identity[1].load(Relaxed) == inode
+    }
+
     /// A descriptor of the file: the kept one if it still is that.
     pub fn open(&self) -> Result<Opened, Errno> {
         let kept = KEPT.load(Acquire);

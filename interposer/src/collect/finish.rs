@@ -9,7 +9,7 @@
 use crate::arch::{clock, tls};
 use crate::global::{self, Global, Phase};
 use crate::thread::{self, ThreadState};
-use crate::{start, sys};
+use crate::{memory, reach, start, sys};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::*};
 use log_format::block::{BLOCK_HEADER, BlockHeader};
@@ -26,12 +26,19 @@ pub fn watch_exit() {
     // SAFETY: the functions have the right types; libc keeps the first entries in
     // static memory.
     unsafe {
-        on_exit(at_exit, core::ptr::null_mut());
+        on_exit(crate::arch::thunk::at_exit, core::ptr::null_mut());
         at_quick_exit(at_quick);
     }
 }
 
-unsafe extern "C" fn at_exit(status: i32, _: *mut c_void) {
+/// The end of [`crate::arch::thunk::at_exit`].
+///
+/// # Safety
+/// `slot` and `fp` are its.
+pub unsafe extern "C" fn at_exit(status: i32, slot: *const u64, fp: u64) {
+    crate::hooks::sanitizer::ask_whether_off();
+    // SAFETY: the caller's; a state that belongs to this thread.
+    unsafe { reach::leave::handler(slot, fp, own_state()) };
     finish(State::Exited, status);
 }
 
@@ -80,8 +87,7 @@ fn say_end(global: &Global, header: &Header, state: State, status: i32) {
 }
 
 fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
-    let word = tls::get();
-    let thread = if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() };
+    let thread = own_state();
     // From a handler that interrupts our own drain: the rings are left to the reader.
     let me = if thread.is_null() { 1 } else { thread as usize };
     let mut tries = 0;
@@ -110,6 +116,12 @@ fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
     true
 }
 
+/// This thread's state, or null.
+fn own_state() -> *mut ThreadState {
+    let word = tls::get();
+    if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() }
+}
+
 struct Work {
     global: &'static Global,
     state: State,
@@ -127,6 +139,12 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
+    if global.phase() == Phase::Recording {
+        memory::at_end(global, drain, work.state == State::Exited);
+    }
+    if work.state == State::Exited {
+        reach::at_exit(global, drain);
+    }
     say_end(global, header, work.state, work.status);
     // Another program takes over only if `exec` succeeds; if other threads run
     // until then, their rings must stay.

@@ -50,6 +50,7 @@ impl Block {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Shard {
     /// Address of the entries (64-aligned) + log2 of their number: one word, so that
     /// a drain that is left by `longjmp` cannot leave half of a new table.
@@ -136,7 +137,35 @@ impl Shard {
     }
 }
 
+/// Where the tables of a live set are. Good as long as nothing is added or removed, and
+/// in a copy of the process, from which the set itself is wiped.
+#[derive(Clone, Copy)]
+pub struct Tables([Shard; SHARDS]);
+
+impl Tables {
+    /// Live blocks.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.len).sum()
+    }
+
+    /// Calls `each` with the address of each block and the block.
+    pub fn each(&self, mut each: impl FnMut(u64, Block)) {
+        for shard in self.0.iter().filter(|shard| shard.table != 0) {
+            // SAFETY: the table has 2^bits places.
+            let entries = unsafe { core::slice::from_raw_parts(shard.entries(), 1 << shard.bits()) };
+            for entry in entries.iter().filter(|entry| entry.0 != 0) {
+                each(entry.ptr(), entry.block());
+            }
+        }
+    }
+}
+
 impl Live {
+    /// The tables as they are now.
+    pub fn tables(&self) -> Tables {
+        Tables(self.shards)
+    }
+
     #[inline(always)]
     fn shard(&mut self, hash: u64) -> &mut Shard {
         let index = (hash >> (64 - SHARD_BITS)) as usize;

@@ -4,13 +4,14 @@ pub mod drain;
 pub mod file;
 pub mod finish;
 pub mod live;
+pub mod ranges;
 pub mod resume;
 pub mod scratch;
 
 use crate::arch::clock;
 use crate::global::{Global, Phase};
-use crate::sys;
 use crate::thread::{self, ThreadState};
+use crate::{memory, sys};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::StopReason;
 use log_format::ring::{SIGNAL_FRAME, SLACK};
@@ -183,7 +184,11 @@ unsafe fn is_same_thread(owner: usize, state: &ThreadState) -> bool {
 unsafe extern "C" fn drain_here(_: *mut u8) {
     if let Some(global) = crate::global::recording() {
         // SAFETY: the caller holds the drain.
-        unsafe { (*global.drain.get()).drain_all(global) };
+        let drain = unsafe { &mut *global.drain.get() };
+        drain.drain_all(global);
+        if global.phase() == Phase::Recording {
+            memory::after_drain(global, drain);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What the allocator itself maps is not shown: those bytes are its blocks'.
 
 use crate::originals::{self, *};
+use crate::reach::known;
 use crate::{call, events, thunk, thunk_many};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -36,6 +37,8 @@ unsafe extern "C" fn mmap_body(
             if prot & libc::PROT_EXEC != 0 && flags & libc::MAP_FIXED != 0 && fd >= 0 {
                 crate::runtimes::v8::mapped_code(got as u64, len as u64, offset as u64);
             }
+        } else if got != FAILED {
+            known::note_allocator(got as u64, len);
         }
         got
     }

@@ -7,4 +7,5 @@ pub mod exec;
 pub mod load;
 pub mod mapping;
 pub mod process;
+pub mod sanitizer;
 pub mod thread;

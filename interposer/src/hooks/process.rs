@@ -5,29 +5,42 @@ use crate::arch::{clock, tls};
 use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
-use crate::{call, sys, thunk_before};
+use crate::reach::leave;
+use crate::{call, sys, thunk_before, thunk_leaving};
 use core::sync::atomic::{AtomicU64, Ordering::*};
 use log_format::layout::{State, StopReason};
 
 /// When the last `fork` was called here, event clock; inherited by the child.
 pub static FORK_TICKS: AtomicU64 = AtomicU64::new(0);
 
-unsafe extern "C" fn before_exit(status: i32) {
+unsafe extern "C" fn before_exit(_: i32, registers: *const u64) {
+    originals::resolved();
+    // SAFETY: the thunk's; the log is ended by the last handler.
+    unsafe { leave::called(registers) };
+}
+
+thunk_leaving!(exit -> before_exit, EXIT);
+
+unsafe extern "C" fn before_exit_now(status: i32, registers: *const u64) {
     if originals::resolved() {
+        // SAFETY: the thunk's.
+        unsafe { leave::called(registers) };
         finish::finish(State::Exited, status);
     }
 }
 
-thunk_before!(_exit -> before_exit, EXIT_NOW);
-thunk_before!(_Exit -> before_exit, EXIT_NOW_C99);
+thunk_leaving!(_exit -> before_exit_now, EXIT_NOW);
+thunk_leaving!(_Exit -> before_exit_now, EXIT_NOW_C99);
 
-unsafe extern "C" fn before_quick_exit(status: i32) {
+unsafe extern "C" fn before_quick_exit(status: i32, registers: *const u64) {
     originals::resolved();
+    // SAFETY: the thunk's.
+    unsafe { leave::called(registers) };
     // Handlers run first; the last one ends the log.
     finish::QUICK_STATUS.store(status, Relaxed);
 }
 
-thunk_before!(quick_exit -> before_quick_exit, QUICK_EXIT);
+thunk_leaving!(quick_exit -> before_quick_exit, QUICK_EXIT);
 
 /// Hook; see the table. The child is found by its wiped state, not here: raw
 /// clones must be found too. Only the moment is noted.

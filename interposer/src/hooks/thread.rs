@@ -124,11 +124,16 @@ pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
     // SAFETY: by the caller's promise.
     let (call, size) = unsafe { (Call { start: (*item).start, argument: (*item).argument }, (*item).stack) };
+    // Boxes are searched for pointers when the process ends.
+    // SAFETY: as above.
+    unsafe { (*item).argument = core::ptr::null_mut() };
     put_box(item);
     // What lies above is libc's first frame and the thread's own descriptor, with
     // which the stack's size is shared, and the guard.
     let top = (stack::pointer() + 1024) & !15;
-    tls::set_stack(top, top - size.saturating_sub(STACK_OVERHEAD).min(top));
+    let low = top - size.saturating_sub(STACK_OVERHEAD).min(top);
+    tls::set_stack(top, low);
+    crate::reach::known::note_stack(low as u64, top as u64, crate::sys::gettid());
     call
 }
 

@@ -192,8 +192,8 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
         let [outer, _] = &mut thread.captures;
         outer.active = 0;
-        if thread.selfcheck_left != 0 {
-            super::selfcheck::count_down(global, thread, state, node);
+        if thread.extras_left != 0 {
+            return super::extras(global, thread, state, node);
         }
         node
     }
@@ -425,5 +425,5 @@ unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadStat
         outer.memo.clear();
         outer.active = 0;
     }
-    node
+    super::marked(global, node)
 }

@@ -13,7 +13,10 @@ pub mod selfcheck;
 
 pub use memo::{Capture, Frame, KNOWN, Known, MAX_FRAMES, Memo, capture};
 
-use log_format::layout::truncation;
+use crate::arch::tls;
+use crate::global::Global;
+use crate::thread::ThreadState;
+use log_format::layout::{node_kind, truncation};
 
 /// Marks [`State::ra`] as an exact address (the frame below is a signal frame),
 /// not a return address.
@@ -124,4 +127,25 @@ unsafe fn by_frame_pointer(state: &State, bounds: Bounds) -> Step {
     }
     // SAFETY: both words lie between the stack pointer and the stack's end.
     unsafe { apply(state, state.bp + 16, -16, bounds) }
+}
+
+/// What few programs ask for, after a capture: the self-check, and the mark of blocks
+/// that are not to be called leaks.
+#[cold]
+#[inline(never)]
+fn extras(global: &'static Global, thread: &mut ThreadState, first: State, node: u32) -> u32 {
+    selfcheck::count_down(global, thread, first, node);
+    marked(global, node)
+}
+
+/// The stack with the mark of blocks that are not to be called leaks, while this thread
+/// has leak checking disabled. Without room for it: the stack.
+fn marked(global: &Global, node: u32) -> u32 {
+    if tls::unchecked() == 0 {
+        return node;
+    }
+    match global.stacks.node(node, node_kind::IGNORED, 0) {
+        0 => node,
+        marked => marked,
+    }
 }

@@ -24,11 +24,9 @@ struct Check {
 }
 
 /// Counts a capture and checks it when it is its turn.
-#[cold]
-#[inline(never)]
 pub fn count_down(global: &'static Global, thread: &mut ThreadState, first: State, node: u32) {
-    thread.selfcheck_left -= 1;
-    if thread.selfcheck_left != 0 {
+    thread.extras_left -= 1;
+    if thread.extras_left != 0 {
         return;
     }
     let thread: *mut ThreadState = thread;
@@ -38,7 +36,7 @@ pub fn count_down(global: &'static Global, thread: &mut ThreadState, first: Stat
     // SAFETY: this thread's state.
     unsafe {
         run((&raw mut check).cast());
-        (*thread).selfcheck_left = global.selfcheck_every.load(Relaxed);
+        (*thread).extras_left = global.selfcheck_every.load(Relaxed);
     }
 }
 

@@ -1,6 +1,10 @@
 //! What blobs say about the process: collected while a log is read.
 
-use crate::blob::{Blob, BlobKind, Code, CodeMove, Module, Process, Thread, decode_disagreement, decode_unload};
+use crate::blob::{
+    BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
+};
+use crate::memory::{self, CLASSES, Sample};
+use crate::varint::In;
 use std::collections::BTreeMap;
 use std::string::String;
 use std::vec::Vec;
@@ -61,6 +65,40 @@ pub struct ThreadFact {
     pub tid: u32,
     /// Last known name.
     pub name: Vec<u8>,
+    /// Whether it ended before the process.
+    pub ended: bool,
+}
+
+/// What a program says to whoever checks it for leaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// Text of suppressions.
+    pub suppressions: Vec<u8>,
+    /// Text of options.
+    pub options: Vec<u8>,
+    /// Addresses in blocks that are not to be called leaks, and when it said so (event clock).
+    pub ignored: Vec<(u64, u64)>,
+    /// Memory that may point to blocks, as it is at the end.
+    pub root_regions: Vec<RootRegion>,
+    /// When it asked whether it leaks (event clock), and the answer.
+    pub asked: Vec<(u64, LeakCheck)>,
+    /// It is not to be checked.
+    pub off: bool,
+}
+
+/// A sample of the process's memory that lists its mappings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryFact {
+    /// Event clock.
+    pub time: u64,
+    /// Its head.
+    pub head: memory::Head,
+    /// Bytes swapped out.
+    pub swapped: u64,
+    /// Mappings with resident pages, ascending.
+    pub mappings: Vec<memory::Mapping>,
+    /// Number and resident bytes of the other ones, by [`memory::Class`].
+    pub rest: [(u64, u64); CLASSES],
 }
 
 /// Everything that blobs said.
@@ -80,9 +118,21 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
     pub disagreements: Vec<(Vec<u64>, Vec<u64>)>,
+    /// Bytes in memory over the run: event clock, resident; at most
+    /// [`MAX_RESIDENT`], the first ones and the last one.
+    pub resident: Vec<(u64, u64)>,
+    /// The last sample that lists mappings.
+    pub memory: Option<MemoryFact>,
+    /// What the program says to whoever checks it for leaks.
+    pub checks: CheckFacts,
+    /// Frees that the recorder found wrong: event clock, thread, what.
+    pub bad_frees: Vec<(u64, u32, BadFree)>,
     /// Blobs that did not decode.
     pub broken: u64,
 }
+
+/// So many readings of the resident memory are kept. The recorder writes fewer.
+pub const MAX_RESIDENT: usize = 1 << 16;
 
 impl Facts {
     /// Takes in a blob. Unknown kinds are ignored.
@@ -155,7 +205,6 @@ impl Facts {
                 self.disagreements.push((ours, theirs));
             }
             BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
-            BlobKind::ThreadEnd => {}
             BlobKind::CodeAdded => {
                 let code = Code::decode(blob.payload)?;
                 self.code(code.start, code.len, code.first_node, code.name.to_vec());
@@ -166,6 +215,44 @@ impl Facts {
                 let (len, name) = (old.len, old.name.clone());
                 self.code(moved.to, len, moved.first_node, name);
             }
+            BlobKind::Memory => {
+                let sample = Sample::decode(blob.payload)?;
+                let head = sample.head;
+                if self.resident.len() >= MAX_RESIDENT {
+                    self.resident.pop();
+                }
+                self.resident.push((blob.time, head.resident));
+                if let Some(swapped) = sample.swapped {
+                    let mut mappings = Vec::new();
+                    let rest = sample.mappings(|mapping| mappings.push(mapping))?;
+                    self.memory = Some(MemoryFact {
+                        time: blob.time,
+                        head,
+                        swapped,
+                        mappings,
+                        rest,
+                    });
+                }
+            }
+            BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
+            BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
+            BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
+            BlobKind::Ignore => self.checks.ignored.push((In::new(blob.payload).uint()?, blob.time)),
+            BlobKind::RootRegion => {
+                let region = RootRegion::decode(blob.payload)?;
+                let regions = &mut self.checks.root_regions;
+                let same = |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
+                if region.begins {
+                    regions.push(region);
+                } else if let Some(place) = regions.iter().position(same) {
+                    regions.remove(place);
+                }
+            }
+            BlobKind::LeakCheck => self.checks.asked.push((blob.time, LeakCheck::decode(blob.payload)?)),
+            BlobKind::BadFree => {
+                self.bad_frees.push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
+            }
+            BlobKind::ChecksOff => self.checks.off = true,
         }
         Some(())
     }

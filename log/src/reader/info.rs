@@ -140,6 +140,13 @@ impl Clock {
         }
     }
 
+    /// The reading of the event clock so many nanoseconds after the start of
+    /// recording; saturates.
+    pub fn to_ticks(&self, ns: u64) -> u64 {
+        let ticks = (u128::from(ns) << 32).checked_div(u128::from(self.rate)).unwrap_or(0);
+        self.start.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+    }
+
     fn read(page: &[u8]) -> Clock {
         let start = u64_at(page, offset_of!(Header, start_ticks));
         if u32_at(page, offset_of!(Header, clock)) == CLOCK_MONOTONIC {

@@ -24,6 +24,7 @@ fn page() -> Page {
             live_bytes: 3_000_000,
             peak_bytes: 9_000_000,
             temporary: 1_000,
+            ..Sums::default()
         },
         peak_time: Some(Nanos(3_210_000_000)),
         all: Hidden {
@@ -61,11 +62,15 @@ fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
     };
     Site {
         figures,
+        growth: None,
         threads: 2,
         stacks: 1,
         processes: 1,
         frames,
         cut: None,
+        reach: None,
+        pattern: None,
+        path: &[],
     }
 }
 
@@ -201,7 +206,7 @@ fn losses_come_before_the_sites() {
     let page = Page { loss, ..page() };
     let text = printed(&page, vec![]);
     assert!(
-        text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"),
+        text.contains("lost          ./app has jemalloc linked in: ...\n              7 events lost: ...\n"),
         "{text}"
     );
 }

@@ -1,6 +1,7 @@
 //! x86-64, System V ABI.
 
 pub mod clock;
+pub mod process;
 pub mod stack;
 pub mod syscall;
 #[macro_use]

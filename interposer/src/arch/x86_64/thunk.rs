@@ -265,8 +265,31 @@ pub unsafe extern "C" fn run_main() {
     )
 }
 
+/// Captures the stack of its caller, which may be this library's own: reports leave
+/// such frames out.
+///
+/// # Safety
+/// `thread` is this thread's state.
+#[unsafe(naked)]
+pub unsafe extern "C" fn capture_here(thread: *mut crate::thread::ThreadState) -> u32 {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "mov rsi, rsp",
+        "mov rdx, rbp",
+        "jmp {body}",
+        ".cfi_endproc",
+        body = sym capture_from,
+    )
+}
+
+unsafe extern "C" fn capture_from(thread: *mut crate::thread::ThreadState, slot: *const u64, fp: u64) -> u32 {
+    // SAFETY: `capture_here` passes on where its return address stands.
+    unsafe { crate::unwind::capture(thread, slot, fp) }
+}
+
 /// `thunk_found!(name -> find)`: jumps to the function whose address
-/// `find(arg0, arg1)` returns, with the first two arguments as they were.
+/// `find(arg0, arg1, arg2)` returns, with these arguments as they were.
 #[macro_export]
 macro_rules! thunk_found {
     ($name:ident -> $find:path) => {
@@ -277,9 +300,9 @@ macro_rules! thunk_found {
                 "endbr64",
                 "push rdi", ".cfi_adjust_cfa_offset 8",
                 "push rsi", ".cfi_adjust_cfa_offset 8",
-                "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
                 "call {find}",
-                "add rsp, 8", ".cfi_adjust_cfa_offset -8",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
                 "pop rsi", ".cfi_adjust_cfa_offset -8",
                 "pop rdi", ".cfi_adjust_cfa_offset -8",
                 "jmp rax",
@@ -288,4 +311,57 @@ macro_rules! thunk_found {
             )
         }
     };
+}
+
+/// `thunk_leaving!(name -> before, slot)`: as [`thunk_before!`] for functions that do
+/// not return: calls `before(arg0, registers)`, where `registers` points at rbx, rbp,
+/// r12 to r15 of the caller, arg0 and the return address.
+#[macro_export]
+macro_rules! thunk_leaving {
+    ($name:ident -> $before:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push r15", ".cfi_adjust_cfa_offset 8",
+                "push r14", ".cfi_adjust_cfa_offset 8",
+                "push r13", ".cfi_adjust_cfa_offset 8",
+                "push r12", ".cfi_adjust_cfa_offset 8",
+                "push rbp", ".cfi_adjust_cfa_offset 8",
+                "push rbx", ".cfi_adjust_cfa_offset 8",
+                "mov rsi, rsp",
+                "call {before}",
+                "add rsp, 48", ".cfi_adjust_cfa_offset -48",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp qword ptr [rip + {slot}]",
+                ".cfi_endproc",
+                before = sym $before,
+                slot = sym $slot,
+            )
+        }
+    };
+}
+
+/// Called by libc at the end of the process: passes on where it was called from.
+///
+/// # Safety
+/// As a function given to `on_exit`.
+#[unsafe(naked)]
+pub unsafe extern "C" fn at_exit(status: i32, argument: *mut core::ffi::c_void) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "mov rsi, rsp",
+        "mov rdx, rbp",
+        "jmp {body}",
+        ".cfi_endproc",
+        body = sym crate::collect::finish::at_exit,
+    )
 }

@@ -1,4 +1,4 @@
-//! Three words of initial-exec TLS: reached with one load and no call.
+//! Eight words of initial-exec TLS: reached with one load and no call.
 //!
 //! `thread_local!` would do for the value but not for the model: in a shared
 //! library it may go through `__tls_get_addr`, which can call malloc. A preloaded
@@ -11,10 +11,10 @@ global_asm!(
     ".hidden leak_tls",
     ".globl leak_tls",
     ".type leak_tls,@object",
-    ".size leak_tls,24",
+    ".size leak_tls,64",
     ".p2align 4",
     "leak_tls:",
-    ".zero 24",
+    ".zero 64",
     ".popsection",
 );
 
@@ -22,7 +22,7 @@ global_asm!(
 #[inline(always)]
 pub fn get() -> usize {
     let value: usize;
-    // SAFETY: the symbol is 24 bytes in this library's static TLS block.
+    // SAFETY: the symbol is 64 bytes in this library's static TLS block.
     unsafe {
         asm!("mov {v}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov {v}, qword ptr fs:[{v}]",
             v = out(reg) value, options(nostack, readonly, preserves_flags));
@@ -83,4 +83,35 @@ pub fn set_stack(top: usize, low: usize) {
             "mov qword ptr fs:[{t} + 16], {l}",
             t = out(reg) _, v = in(reg) top, l = in(reg) low, options(nostack, preserves_flags));
     }
+}
+
+/// Word 3: how often this thread has disabled leak checking without enabling it again.
+pub fn unchecked() -> usize {
+    let value: usize;
+    // SAFETY: as in `get`.
+    unsafe {
+        asm!("mov {v}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov {v}, qword ptr fs:[{v} + 24]",
+            v = out(reg) value, options(nostack, readonly, preserves_flags));
+    }
+    value
+}
+
+/// Sets word 3.
+pub fn set_unchecked(value: usize) {
+    // SAFETY: as in `get`.
+    unsafe {
+        asm!("mov {t}, qword ptr [rip + leak_tls@GOTTPOFF]", "mov qword ptr fs:[{t} + 24], {v}",
+            t = out(reg) _, v = in(reg) value, options(nostack, preserves_flags));
+    }
+}
+
+/// Words 4 to 7, for [`crate::check`].
+pub fn spare() -> *mut [u64; 4] {
+    let address: usize;
+    // SAFETY: as in `get`; the first word at fs is its own address.
+    unsafe {
+        asm!("mov {a}, qword ptr [rip + leak_tls@GOTTPOFF]", "add {a}, qword ptr fs:[0]",
+            a = out(reg) address, options(nostack, readonly));
+    }
+    (address + 32) as *mut [u64; 4]
 }

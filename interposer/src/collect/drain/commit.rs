@@ -100,6 +100,7 @@ impl Drain {
                 return;
             }
             let mut event = listed.event;
+            self.mappings.note(&event);
             event.serial = Block { size: 0, serial: event.serial }.full_serial(encoder.next_serial());
             encoder.event(&event);
             *next += 1;

@@ -14,10 +14,12 @@
 mod append;
 mod commit;
 mod matching;
+mod view;
 
 pub use append::DATA_EXTENT;
 
 use super::live::{Block, Live};
+use super::ranges::Ranges;
 use super::scratch::Scratch;
 use crate::arch::clock;
 use crate::global::{Global, MAX_THREADS};
@@ -86,6 +88,8 @@ pub struct Drain {
     /// 0: not yet begun.
     goal: (u64, u64),
     live: Live,
+    /// The program's own mappings.
+    mappings: Ranges,
     scratch: Scratch,
     rings: *mut RingState,
     /// Copies for taking a pass back.
@@ -172,6 +176,11 @@ impl Drain {
     pub fn first_extent(&self) -> Option<&ExtentHeader> {
         // SAFETY: the current extent is mapped.
         (self.next_data == 0).then(|| unsafe { &*self.data.cast::<ExtentHeader>() })
+    }
+
+    /// Most bytes that were live at any moment so far.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
     }
 
     /// Blocks written so far.

@@ -1,0 +1,138 @@
+//! `leak heap leaks`: what grows, with a name, a place and a cure.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use v8heap::Step;
+use v8heap::leaks::{Leak, Leaks};
+
+use crate::error::Error;
+use crate::figures::{bytes, count};
+use crate::heap::flags::{HeapFormat, OutputFlags};
+use crate::heap::shown;
+
+pub fn leaks(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Result<(), Error> {
+    let found = v8heap::leaks::find(files, usize::from(flags.threads)).map_err(Error::Snapshot)?;
+    let top = shown(flags, 10);
+    match flags.format {
+        HeapFormat::Json => json(files, &found, top, out),
+        _ => text(files, &found, top, out),
+    }
+    .map_err(Error::Output)
+}
+
+/// Bytes a minute.
+fn rate(growth: u64, span: Option<Duration>) -> Option<u64> {
+    span.map(|span| (growth as f64 * 60.0 / span.as_secs_f64()) as u64)
+}
+
+/// `.sessions [] .timer`: a way in one line, what is reached only where it says something.
+pub fn way_text(way: &[Step]) -> String {
+    let mut text = String::new();
+    for step in way {
+        let chain = if step.times > 1 {
+            format!(" ({} links)", count(u64::from(step.times)))
+        } else {
+            String::new()
+        };
+        if !text.is_empty() {
+            text.push_str(" → ");
+        }
+        text.push_str(&step.by);
+        if !step.by.is_empty() && !step.what.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&step.what);
+        text.push_str(&chain);
+    }
+    text
+}
+
+fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+    let leaks: Vec<_> = found
+        .all
+        .iter()
+        .take(top)
+        .map(|leak| {
+            json!({
+                "pattern": leak.pattern.key(),
+                "what": leak.what,
+                "id": leak.id,
+                "counts": leak.counts,
+                "retained_bytes": leak.retained,
+                "growth_bytes": leak.growth(),
+                "growth_bytes_per_minute": rate(leak.growth(), found.span),
+                "place": leak.place,
+                "entries": leak.entries,
+                "way": leak.way.iter().map(|step| json!({
+                    "by": step.by, "what": step.what, "id": step.id, "times": step.times,
+                })).collect::<Vec<_>>(),
+                "is": leak.is,
+                "cure": leak.cure,
+            })
+        })
+        .collect();
+    let whole = json!({
+        "version": 1,
+        "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        "total_bytes": found.totals,
+        "seconds": found.span.map(|span| span.as_secs_f64()),
+        "leaks": leaks,
+    });
+    writeln!(out, "{whole:#}")
+}
+
+fn series(values: &[u64], show: impl Fn(u64) -> String) -> String {
+    values
+        .iter()
+        .map(|&value| show(value))
+        .collect::<Vec<_>>()
+        .join(" → ")
+}
+
+fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} snapshots: {}",
+        files.len(),
+        series(&found.totals, bytes)
+    )?;
+    if found.all.is_empty() {
+        return writeln!(out, "\nNothing grows in every snapshot.");
+    }
+    for (number, leak) in found.all.iter().take(top).enumerate() {
+        one(number + 1, leak, found.span, out)?;
+    }
+    if found.all.len() > top {
+        writeln!(
+            out,
+            "\n{} more; --top 0 shows all",
+            count((found.all.len() - top) as u64)
+        )?;
+    }
+    Ok(())
+}
+
+fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write) -> io::Result<()> {
+    let place = leak
+        .place
+        .as_ref()
+        .map_or(String::new(), |place| format!(", by {place}"));
+    let rate = rate(leak.growth(), span)
+        .map_or(String::new(), |rate| format!(", {} a minute", bytes(rate)));
+    writeln!(out, "\n{number}. {}{place}", leak.what)?;
+    writeln!(
+        out,
+        "   {} in count, {} retained: +{}{rate}",
+        series(&leak.counts, count),
+        series(&leak.retained, bytes),
+        bytes(leak.growth())
+    )?;
+    if let Some(entries) = &leak.entries {
+        writeln!(out, "   {entries}")?;
+    }
+    writeln!(out, "   kept by: {}  @{}", way_text(&leak.way), leak.id)?;
+    writeln!(out, "   {} {}", leak.is, leak.cure)
+}

@@ -1,0 +1,76 @@
+//! Memory that is known by how it was made: the allocator's mappings and the stacks
+//! of threads. Tables in static memory, written without a lock.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+
+const ALLOCATORS: usize = 1024;
+
+/// Start and length of what the allocator's own module mapped, never taken back: what
+/// was unmapped and made anew by the program is in the list of the program's mappings,
+/// which goes first.
+static ALLOCATOR: [[AtomicU64; 2]; ALLOCATORS] = [const { [AtomicU64::new(0), AtomicU64::new(0)] }; ALLOCATORS];
+static ALLOCATOR_USED: AtomicUsize = AtomicUsize::new(0);
+
+/// The allocator has mapped something.
+pub fn note_allocator(start: u64, len: usize) {
+    if let Some([to, length]) = ALLOCATOR.get(ALLOCATOR_USED.fetch_add(1, Relaxed)) {
+        to.store(start, Relaxed);
+        length.store(len as u64, Release);
+    }
+}
+
+/// All of the allocator's mappings: start and end.
+pub fn allocator() -> impl Iterator<Item = (u64, u64)> {
+    ALLOCATOR.iter().take(ALLOCATOR_USED.load(Acquire).min(ALLOCATORS)).filter_map(|[start, len]| {
+        let (len, start) = (len.load(Acquire), start.load(Relaxed));
+        (len != 0).then_some((start, start + len))
+    })
+}
+
+/// Most stacks that are known.
+pub const STACKS: usize = 32 << 10;
+
+/// A thread's stack, by the place of its outermost frame. Stacks are used again by
+/// later threads, and then have the later one's id.
+pub struct Stack {
+    top: AtomicU64,
+    low: AtomicU64,
+    tid: AtomicU32,
+}
+
+static STACK: [Stack; STACKS] =
+    [const { Stack { top: AtomicU64::new(0), low: AtomicU64::new(0), tid: AtomicU32::new(0) } }; STACKS];
+
+/// Looks at so many places for a stack's.
+const PROBES: usize = 64;
+
+/// A thread begins: it uses the stack `low..top`.
+pub fn note_stack(low: u64, top: u64, tid: u32) {
+    STACKS_MADE.store(1, Relaxed);
+    let home = ((top >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - STACKS.trailing_zeros())) as usize;
+    for step in 0..PROBES {
+        let Some(place) = STACK.get((home + step) % STACKS) else { return };
+        let seen = place.top.load(Relaxed);
+        if seen == top || seen == 0 && place.top.compare_exchange(0, top, AcqRel, Relaxed).is_ok() {
+            place.low.store(low, Relaxed);
+            place.tid.store(tid, Release);
+            return;
+        }
+    }
+}
+
+/// Calls `each` with low end, top and the last thread of every stack that is or was.
+pub fn stacks(each: &mut dyn FnMut(u64, u64, u32)) {
+    if STACKS_MADE.load(Relaxed) == 0 {
+        return;
+    }
+    for place in &STACK {
+        let (top, tid) = (place.top.load(Acquire), place.tid.load(Acquire));
+        if top != 0 && tid != 0 {
+            each(place.low.load(Relaxed), top, tid);
+        }
+    }
+}
+
+/// Whether there is any stack in the table.
+static STACKS_MADE: AtomicU32 = AtomicU32::new(0);

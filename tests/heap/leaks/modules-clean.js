@@ -1,0 +1,2 @@
+// clean
+exports.step = () => require('util').inspect({});

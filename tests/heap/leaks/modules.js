@@ -1,0 +1,12 @@
+// leak: modules
+const fs = require('fs');
+const path = require('path');
+const os = require('os');
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'modules-'));
+process.on('exit', () => fs.rmSync(dir, {recursive: true}));
+function load(i) {
+  const file = path.join(dir, `template${i}.js`);
+  fs.writeFileSync(file, `exports.render = () => ${i};`);
+  require(file).render();
+}
+exports.step = load;

@@ -1,0 +1,480 @@
+//! Groups of objects of which there are more in every snapshot: what no container counts.
+
+use graph::Node;
+use rustc_hash::FxHashMap;
+
+use super::words::Pattern;
+use super::{Leak, Measures, View, grows};
+use crate::figures::Analysis;
+use crate::snapshot::{Location, Snapshot, detachedness};
+
+/// What makes objects a group; the same in all snapshots of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Group {
+    /// By the callback.
+    Timers(Option<Location>),
+    /// By the callback.
+    Intervals(Option<Location>),
+    /// By the function that waits.
+    Promises(Option<Location>),
+    /// By class.
+    Streams(String),
+    /// By name.
+    Detached(String),
+    /// Of ArrayBuffers.
+    Buffers,
+    /// Of functions.
+    Closures(Location),
+    /// By constructor.
+    Objects(String, Location),
+}
+
+/// The sums of a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    count: u64,
+    retained: u64,
+    /// The one with the highest id, and its retained bytes.
+    newest: Node,
+}
+
+pub(super) type Groups = FxHashMap<Group, Sum>;
+
+/// Things of Node that have to be closed.
+const STREAMS: [&str; 24] = [
+    "Socket",
+    "TLSSocket",
+    "Server",
+    "ReadStream",
+    "WriteStream",
+    "FileHandle",
+    "ClientRequest",
+    "IncomingMessage",
+    "ServerResponse",
+    "Readable",
+    "Writable",
+    "Duplex",
+    "Transform",
+    "PassThrough",
+    "Gzip",
+    "Gunzip",
+    "Deflate",
+    "Inflate",
+    "ChildProcess",
+    "Worker",
+    "MessagePort",
+    "ClientHttp2Session",
+    "ServerHttp2Session",
+    "Interface",
+];
+
+/// The groups of a snapshot, and the one of each node.
+pub(super) struct Grouped {
+    pub(super) sums: Groups,
+    /// By node: 1 + the place in `all`, or 0.
+    of: Vec<u32>,
+    all: Vec<Group>,
+}
+
+/// How many dominators above a node are looked at for one of the same group: the links of a list
+/// must not be counted again and again.
+const NESTED: usize = 4;
+
+/// All groups of a snapshot.
+pub(super) fn groups(analysis: &Analysis) -> Grouped {
+    let snapshot = &analysis.snapshot;
+    let names = Names::new(snapshot);
+    let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
+    let mut all = Vec::new();
+    let of: Vec<u32> = (0..snapshot.graph.nodes() as Node)
+        .map(|node| {
+            let Some(group) = group(snapshot, &names, node) else {
+                return 0;
+            };
+            *numbers.entry(group.clone()).or_insert_with(|| {
+                all.push(group);
+                all.len() as u32
+            })
+        })
+        .collect();
+    let mut sums = vec![Sum::default(); all.len()];
+    for (node, &number) in of.iter().enumerate() {
+        if number == 0 {
+            continue;
+        }
+        let sum = &mut sums[number as usize - 1];
+        sum.count += 1;
+        if sum.count == 1 || snapshot.ids[node] > snapshot.ids[sum.newest as usize] {
+            sum.newest = node as Node;
+        }
+        let parents = &analysis.dominators.parent;
+        let above =
+            std::iter::successors(Some(parents[node]), |&above| Some(parents[above as usize]));
+        if !above.take(NESTED).any(|above| of[above as usize] == number) {
+            sum.retained += analysis.retained[node];
+        }
+    }
+    Grouped {
+        sums: all.iter().cloned().zip(sums).collect(),
+        of,
+        all,
+    }
+}
+
+/// The numbers of names that are asked for often.
+struct Names {
+    timeout: Option<u32>,
+    promise: Option<u32>,
+    data: Option<u32>,
+    streams: Vec<u32>,
+}
+
+impl Names {
+    fn new(snapshot: &Snapshot) -> Names {
+        let find = |name| snapshot.strings.find(name);
+        Names {
+            timeout: find("Timeout"),
+            promise: find("Promise"),
+            data: find("system / JSArrayBufferData"),
+            streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
+        }
+    }
+}
+
+fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
+    let kind = snapshot.kinds[node as usize];
+    let name = snapshot.names[node as usize];
+    if kind == snapshot.kind.closure {
+        return snapshot.location(node).map(Group::Closures);
+    }
+    if kind == snapshot.kind.native {
+        if Some(name) == names.data {
+            return Some(Group::Buffers);
+        }
+        let state = snapshot
+            .detachedness
+            .as_ref()
+            .map_or(0, |states| states[node as usize]);
+        return (state & 3 == detachedness::DETACHED)
+            .then(|| Group::Detached(snapshot.name(node).into_owned()));
+    }
+    if kind != snapshot.kind.object {
+        return None;
+    }
+    let property = snapshot.edge_kind.property;
+    if Some(name) == names.timeout {
+        let callback = snapshot.follow(node, property, "_onTimeout")?;
+        if snapshot.kinds[callback as usize] != snapshot.kind.closure {
+            return None;
+        }
+        // null once, a number again and again; small numbers leave no edge.
+        let once = snapshot
+            .follow(node, property, "_repeat")
+            .is_some_and(|repeat| snapshot.kinds[repeat as usize] != snapshot.kind.number);
+        let location = snapshot.location(callback);
+        return Some(if once {
+            Group::Timers(location)
+        } else {
+            Group::Intervals(location)
+        });
+    }
+    if Some(name) == names.promise {
+        let reaction = snapshot.follow(node, snapshot.edge_kind.internal, "reactions_or_result")?;
+        return (snapshot.name(reaction) == "system / PromiseReaction")
+            .then(|| Group::Promises(waiter(snapshot, reaction)));
+    }
+    if names.streams.contains(&name) {
+        return Some(Group::Streams(snapshot.name(node).into_owned()));
+    }
+    let location = snapshot.location(node)?;
+    Some(Group::Objects(snapshot.name(node).into_owned(), location))
+}
+
+/// The function that goes on when a promise is settled: nearby, behind V8's own.
+fn waiter(snapshot: &Snapshot, reaction: Node) -> Option<Location> {
+    let mut list = vec![reaction];
+    let mut next = 0;
+    while next < list.len() && list.len() < 60 {
+        let node = list[next];
+        next += 1;
+        for edge in snapshot.graph.of(node) {
+            let to = snapshot.graph.to(edge);
+            let name = snapshot.edge_name(edge);
+            let of = snapshot.kind_of_edge(edge);
+            let kind = &snapshot.edge_kind;
+            let inner = of == kind.internal || of == kind.context || of == kind.hidden;
+            // Not out into everything.
+            let away = matches!(
+                &*name,
+                "map"
+                    | "native_context"
+                    | "shared"
+                    | "code"
+                    | "feedback_cell"
+                    | "scope_info"
+                    | "global_proxy_object"
+            ) || snapshot.name(to).starts_with("system / NativeContext");
+            if !inner || away {
+                continue;
+            }
+            if snapshot.kinds[to as usize] == snapshot.kind.closure
+                && let Some(location) = snapshot.location(to)
+            {
+                return Some(location);
+            }
+            if !list.contains(&to) {
+                list.push(to);
+            }
+        }
+    }
+    None
+}
+
+/// The groups that grow, but for what containers that grow hold.
+pub(super) fn leaks(
+    view: &View,
+    owners: &[Node],
+    last: &Grouped,
+    measures: &[Measures],
+) -> Vec<Leak> {
+    let earlier = measures;
+    let mut found: Vec<(&Group, Sum, Vec<u64>, Vec<u64>)> = Vec::new();
+    for (group, &sum) in &last.sums {
+        let of = |measures: &Measures| measures.groups.get(group).copied().unwrap_or_default();
+        let counts: Vec<u64> = earlier
+            .iter()
+            .map(|m| of(m).count)
+            .chain([sum.count])
+            .collect();
+        let retained: Vec<u64> = earlier
+            .iter()
+            .map(|m| of(m).retained)
+            .chain([sum.retained])
+            .collect();
+        if grows(&counts) && retained.last() > retained.first() {
+            found.push((group, sum, counts, retained));
+        }
+    }
+    // Strong evidence first; what it explains is not told twice.
+    found.sort_by_key(|(group, sum, ..)| (rank(group), std::cmp::Reverse(sum.retained)));
+    let mut explained = Explained::new(view.analysis, owners);
+    let mut leaks = Vec::new();
+    for (wanted, sum, counts, retained) in found {
+        let number = last
+            .all
+            .iter()
+            .position(|group| group == wanted)
+            .map_or(0, |at| at as u32 + 1);
+        let members: Vec<Node> = (0..)
+            .zip(&last.of)
+            .filter(|&(_, &of)| of == number)
+            .map(|(node, _)| node)
+            .collect();
+        let new: Vec<Node> = members
+            .iter()
+            .copied()
+            .filter(|&node| view.is_new(node))
+            .collect();
+        let known = new.iter().filter(|&&node| explained.is(node)).count();
+        if known * 2 > new.len() || new.is_empty() {
+            continue;
+        }
+        if let Some(leak) = describe(view, wanted, sum, counts, retained) {
+            explained.add(view.analysis, &members);
+            leaks.push(leak);
+        }
+    }
+    leaks
+}
+
+fn rank(group: &Group) -> u8 {
+    match group {
+        Group::Detached(_) => 0,
+        Group::Timers(_) | Group::Intervals(_) => 1,
+        Group::Streams(_) => 2,
+        Group::Promises(_) => 3,
+        Group::Objects(..) => 4,
+        Group::Closures(_) => 5,
+        Group::Buffers => 6,
+    }
+}
+
+/// Which nodes are held by what has been reported.
+struct Explained {
+    held: Vec<bool>,
+}
+
+impl Explained {
+    fn new(analysis: &Analysis, owners: &[Node]) -> Explained {
+        let mut explained = Explained {
+            held: vec![false; analysis.retained.len()],
+        };
+        explained.add(analysis, owners);
+        explained
+    }
+
+    fn add(&mut self, analysis: &Analysis, nodes: &[Node]) {
+        for &node in nodes {
+            self.held[node as usize] = true;
+        }
+        for &node in analysis.dominators.downwards() {
+            if self.held[analysis.dominators.parent[node as usize] as usize] {
+                self.held[node as usize] = true;
+            }
+        }
+    }
+
+    fn is(&self, node: Node) -> bool {
+        self.held[node as usize]
+    }
+}
+
+fn describe(
+    view: &View,
+    group: &Group,
+    sum: Sum,
+    counts: Vec<u64>,
+    retained: Vec<u64>,
+) -> Option<Leak> {
+    let snapshot = &view.analysis.snapshot;
+    let count = sum.count;
+    let node = sum.newest;
+    let user = |location: &Option<Location>| {
+        location.filter(|&location| !view.scripts.is_internal(location))
+    };
+    let callback = |location: &Option<Location>| {
+        let location = user(location)?;
+        Some(
+            view.functions
+                .around(location)
+                .unwrap_or((String::new(), location)),
+        )
+    };
+    let at = |location: &Option<Location>| {
+        location.map_or(String::new(), |location| {
+            format!(" of {}", view.scripts.place(location))
+        })
+    };
+    let (pattern, what, place) = match group {
+        Group::Timers(location) => (
+            Pattern::Timers,
+            format!("{count} timers{}", at(location)),
+            callback(location),
+        ),
+        Group::Intervals(location) => (
+            Pattern::Intervals,
+            format!("{count} intervals{}", at(location)),
+            callback(location),
+        ),
+        Group::Promises(location) => (
+            Pattern::Promises,
+            format!("{count} promises never settled"),
+            user(location).map(|location| (function_name(snapshot, location), location)),
+        ),
+        Group::Streams(class) => {
+            let place = callback(&inside(view, node));
+            (Pattern::Streams, format!("{count} × {class}"), place)
+        }
+        Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
+        Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
+        Group::Closures(location) => {
+            let location = user(&Some(*location))?;
+            let name = function_name(snapshot, location);
+            let captured = captured(snapshot, node);
+            let text = if captured.is_empty() {
+                String::new()
+            } else {
+                format!(" that capture {captured}")
+            };
+            (
+                Pattern::Closures,
+                format!("{count} closures{text}"),
+                Some((name, location)),
+            )
+        }
+        Group::Objects(class, location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Objects,
+                format!("{count} × {class}"),
+                Some((format!("new {class}"), location)),
+            )
+        }
+    };
+    // What Node alone keeps is Node's business.
+    let way = view.ways.to(snapshot, &view.scripts, node);
+    // The nearest function of the user's on the way.
+    let place = place.map(|place| view.place(place)).or_else(|| {
+        view.ways.raw(node).iter().rev().find_map(|&(from, _)| {
+            let location = user(&snapshot.location(from))?;
+            Some(view.place((snapshot.name(from).into_owned(), location)))
+        })
+    });
+    let (is, cure) = pattern.sentences();
+    Some(Leak {
+        pattern,
+        what,
+        counts,
+        retained,
+        id: snapshot.ids[node as usize],
+        place,
+        entries: None,
+        way,
+        is: is.to_owned(),
+        cure: cure.to_owned(),
+    })
+}
+
+/// A function of the user's that an object has, by way of properties and elements: a listener.
+fn inside(view: &View, node: Node) -> Option<Location> {
+    let snapshot = &view.analysis.snapshot;
+    let mut list = vec![node];
+    let mut next = 0;
+    while next < list.len() && list.len() < 400 {
+        let node = list[next];
+        next += 1;
+        for edge in snapshot.graph.of(node) {
+            let to = snapshot.graph.to(edge);
+            let of = snapshot.kind_of_edge(edge);
+            let own = of == snapshot.edge_kind.property || of == snapshot.edge_kind.element;
+            if !own || snapshot.edge_name(edge) == "__proto__" || list.contains(&to) {
+                continue;
+            }
+            let location = snapshot
+                .location(to)
+                .filter(|&location| !view.scripts.is_internal(location));
+            if location.is_some() && snapshot.kinds[to as usize] == snapshot.kind.closure {
+                return location;
+            }
+            list.push(to);
+        }
+    }
+    None
+}
+
+/// The name of the function that stands there.
+fn function_name(snapshot: &Snapshot, location: Location) -> String {
+    snapshot
+        .locations
+        .iter()
+        .find(|&&(node, other)| {
+            other == location && snapshot.kinds[node as usize] == snapshot.kind.closure
+        })
+        .map(|&(node, _)| snapshot.name(node).into_owned())
+        .unwrap_or_default()
+}
+
+/// The variables in a closure's own context.
+fn captured(snapshot: &Snapshot, closure: Node) -> String {
+    let Some(context) = snapshot.follow(closure, snapshot.edge_kind.internal, "context") else {
+        return String::new();
+    };
+    let names: Vec<String> = snapshot
+        .graph
+        .of(context)
+        .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.context)
+        .map(|edge| snapshot.edge_name(edge).into_owned())
+        .take(6)
+        .collect();
+    names.join(", ")
+}

@@ -1,0 +1,139 @@
+//! The kinds of leaks, and for each what it is and what ends it.
+
+/// A kind of leak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// A Map that is only added to.
+    Map,
+    /// A Map whose keys are objects that nothing else keeps.
+    StrongKeys,
+    /// A Set that is only added to.
+    Set,
+    /// An array that is only added to.
+    Array,
+    /// An object used as a map.
+    Object,
+    /// A global that grows.
+    Global,
+    /// What the console keeps.
+    Console,
+    /// The cache of `require`.
+    Modules,
+    /// Listeners never removed.
+    Listeners,
+    /// Timeouts never cleared.
+    Timers,
+    /// Intervals never cleared.
+    Intervals,
+    /// Promises nobody settles.
+    Promises,
+    /// Sockets, streams, servers not closed.
+    Streams,
+    /// DOM nodes outside of the document.
+    Detached,
+    /// Memory of ArrayBuffers.
+    Buffers,
+    /// Closures of one function.
+    Closures,
+    /// Objects of one class.
+    Objects,
+}
+
+impl Pattern {
+    /// A word for programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Pattern::Map => "map",
+            Pattern::StrongKeys => "strong-keys",
+            Pattern::Set => "set",
+            Pattern::Array => "array",
+            Pattern::Object => "object",
+            Pattern::Global => "global",
+            Pattern::Console => "console",
+            Pattern::Modules => "modules",
+            Pattern::Listeners => "listeners",
+            Pattern::Timers => "timers",
+            Pattern::Intervals => "intervals",
+            Pattern::Promises => "promises",
+            Pattern::Streams => "streams",
+            Pattern::Detached => "detached-dom",
+            Pattern::Buffers => "buffers",
+            Pattern::Closures => "closures",
+            Pattern::Objects => "objects",
+        }
+    }
+
+    /// What it is, and what ends it.
+    pub(super) fn sentences(self) -> (&'static str, &'static str) {
+        match self {
+            Pattern::Map => (
+                "A Map gets new entries and loses none.",
+                "Delete entries when what they stand for ends, or bound it (least recently used first).",
+            ),
+            Pattern::StrongKeys => (
+                "A Map is keyed by objects that only the Map itself still keeps.",
+                "Make it a WeakMap: an entry then goes with its key.",
+            ),
+            Pattern::Set => (
+                "A Set gets new members and loses none.",
+                "Delete members when they end, bound it, or make it a WeakSet if the members are objects.",
+            ),
+            Pattern::Array => (
+                "An array is added to and never shortened.",
+                "Remove what has been dealt with, or keep only the newest.",
+            ),
+            Pattern::Object => (
+                "An object is used as a map, and its properties are never deleted.",
+                "Delete properties that are done with; a Map with a bound does it better.",
+            ),
+            Pattern::Global => (
+                "A container that hangs on the global object grows; globals live as long as the process.",
+                "Move it to what owns it, or remove entries when they are done with.",
+            ),
+            Pattern::Console => (
+                "DevTools' console keeps what was printed to it.",
+                "Clear the console, or do not print objects; this does not happen with DevTools closed.",
+            ),
+            Pattern::Modules => (
+                "The cache of require gets new modules: files are loaded under new names again and again.",
+                "Load each module once under one name, or delete its entry (require.cache) and its parent's child.",
+            ),
+            Pattern::Listeners => (
+                "Listeners are added to an emitter that outlives them, and not removed.",
+                "Remove each with off() when its owner ends, use once() or an AbortSignal, or add one listener for all.",
+            ),
+            Pattern::Timers => (
+                "Timeouts are set faster than they fire, and what their callbacks capture waits with them.",
+                "Call clearTimeout() when what waited is done, or use one timer for many.",
+            ),
+            Pattern::Intervals => (
+                "Intervals are started and never stopped; each keeps its callback and all that it captures.",
+                "Keep what setInterval() returns and call clearInterval() when its owner ends.",
+            ),
+            Pattern::Promises => (
+                "Functions wait for promises that nobody settles; their variables wait with them.",
+                "Settle every promise: reject on time-out, on abort, and when the other side goes away.",
+            ),
+            Pattern::Streams => (
+                "Sockets or streams are opened and never closed.",
+                "Call destroy() or close() on every way out, errors included (pipeline() does), and set time-outs.",
+            ),
+            Pattern::Detached => (
+                "DOM nodes were taken out of the document, but a script still points into their tree.",
+                "Drop the reference when the nodes are removed, or hold it by a WeakRef; remove listeners that capture it.",
+            ),
+            Pattern::Buffers => (
+                "The memory of ArrayBuffers and Buffers grows.",
+                "Find the way that keeps them; a small view keeps all of a large buffer, so copy the part (Buffer.from(view)).",
+            ),
+            Pattern::Closures => (
+                "Functions made again and again are kept, with all variables that they or their siblings capture.",
+                "Drop the functions when they are done with, and make them where nothing large is in sight.",
+            ),
+            Pattern::Objects => (
+                "More and more objects of one class are kept, by no single container that grows.",
+                "Follow the way that keeps the newest of them, and cut it when the object is done with.",
+            ),
+        }
+    }
+}
