@@ -14,6 +14,8 @@ pub const DEFAULT_PATTERN: &str = "%e.%p.leak";
 
 /// Where the log goes.
 pub const LOG: &str = "LEAK_LOG";
+/// What is done about JavaScript.
+pub const JS: &str = "LEAK_JS";
 /// Whether frees are checked.
 pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
 /// Where `libleak.so` is.
@@ -48,6 +50,12 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         usage: "LEAK_DISABLE=1",
         help: "Record nothing: the preloaded library stays asleep.",
+    },
+    Variable {
+        usage: "LEAK_JS=0|exact",
+        help: "0: leave V8 alone; stacks in Node have native frames only. exact: keep its compilers from \
+               inlining calls (--js-exact of leak run). Default: name JavaScript frames; what an \
+               inlined function allocates is charged to the function that it was inlined into.",
     },
     Variable {
         usage: "LEAK_VERBOSE=1",

@@ -67,22 +67,24 @@
 //!           peak_blocks, peak_bytes: Bytes, temporary, lifetimes: [u64; 8],
 //!           ignored_blocks, ignored_bytes: Bytes }
 //! Group<K> { key: K, figures: Figures, threads: u64, sites: Vec<(usize /* profile */, StackId)> }
-//! RawFrame { address: u64 /* run-time return address */, module: Option<ModuleId>, kind: FrameKind }
+//! RawFrame { address: u64 /* run-time return address */, module: Option<ModuleId>, code: Option<CodeId>, kind: FrameKind }
 //! FrameKind { Native, Truncated(Truncation), Empty, Unknown(u32) }
 //! Module { path: PathBuf, build_id: Vec<u8>, bias, start, end: u64, first_node: u32, end_node: Option<u32>,
 //!          loaded: Nanos, unloaded: Option<Nanos> }
+//! Code { start, end: u64, first_node: u32, name: String }             // made at run time
 //! Thread { id: ThreadId, tid: u32, name: String, ended: bool }
 //! Point { time: Nanos, live_bytes: Bytes, live_blocks: u64 }          // at most ~1000, in order
 //! Checks { suppressions, options: String, off: bool, asked: Vec<Nanos>, unanswered: u64 }
 //! LiveBlock { ptr: u64, size: Bytes, stack: StackId, thread: ThreadId, time: Nanos, ignored: bool }
 //! Mapping { start, len, stack: StackId, thread: ThreadId, time: Nanos }
-//! Bytes(pub u64), Nanos(pub u64), StackId(pub u32), ThreadId(pub u32), ModuleId(pub u32)
+//! Bytes(pub u64), Nanos(pub u64), StackId(pub u32), ThreadId(pub u32), ModuleId(pub u32), CodeId(pub u32)
 //! Error = log_format::error::Error      // Display: one line: what, where, what to do
 //! ```
 //! All public fields can be read; a profile is made by [`replay()`] only. Times ([`Nanos`]) count from the start of recording.
 #![deny(missing_docs)]
 
 mod aggregate;
+mod codes;
 pub mod gate;
 mod growth;
 mod ignored;
@@ -102,6 +104,7 @@ mod tail;
 mod timeline;
 mod units;
 
+pub use codes::Code;
 pub use aggregate::{Group, aggregate};
 pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
@@ -118,4 +121,4 @@ pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, repla
 pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use timeline::TIMELINE_POINTS;
-pub use units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
+pub use units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};

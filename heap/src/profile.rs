@@ -1,5 +1,6 @@
 //! The result of a replay, as plain data.
 
+use crate::codes::{Code, CodeMap};
 use crate::growth::{Evidence, Record};
 use crate::live::{FastMap, Live};
 use crate::mappings::Mappings;
@@ -8,7 +9,7 @@ use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::BadFree;
 use crate::reach::Reach;
-use crate::units::{Bytes, ModuleId, Nanos, StackId, ThreadId};
+use crate::units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{StopReason, node_kind, truncation};
 use log_format::reader::{Clock, Damage};
 use log_format::window::LIFETIMES;
@@ -342,6 +343,8 @@ pub struct RawFrame {
     pub address: u64,
     /// The module that stood there at the time.
     pub module: Option<ModuleId>,
+    /// The code made at run time that stood there, if the log has its name.
+    pub code: Option<CodeId>,
     /// What it is.
     pub kind: FrameKind,
 }
@@ -363,6 +366,8 @@ pub struct Profile {
     pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
+    /// Code made at run time, in order of its making.
+    pub codes: Vec<Code>,
     /// Threads, by serial number.
     pub threads: Vec<Thread>,
     /// Live bytes and blocks over time: at most [`crate::TIMELINE_POINTS`] points.
@@ -377,6 +382,7 @@ pub struct Profile {
     pub(crate) site_of: FastMap<u32, u32>,
     pub(crate) nodes: Nodes,
     pub(crate) module_map: ModuleMap,
+    pub(crate) code_map: CodeMap,
     pub(crate) live: Live,
     /// Serials of blocks that the program named.
     pub(crate) ignored: FastMap<u64, ()>,
@@ -441,6 +447,9 @@ impl Profile {
         let module = (node.kind == node_kind::NATIVE)
             .then(|| self.module_map.find(&self.modules, node.payload, id))
             .flatten();
+        let code = (node.kind == node_kind::NATIVE && module.is_none())
+            .then(|| self.code_map.find(&self.codes, node.payload, id))
+            .flatten();
         let kind = match node.kind {
             node_kind::NATIVE => FrameKind::Native,
             node_kind::EMPTY => FrameKind::Empty,
@@ -457,6 +466,7 @@ impl Profile {
         let frame = RawFrame {
             address: node.payload,
             module,
+            code,
             kind,
         };
         Some((frame, outer))

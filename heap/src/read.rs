@@ -1,5 +1,6 @@
 //! From a path to a [`Profile`].
 
+use crate::codes::CodeMap;
 use crate::growth::{Evidence, Plan, Record, Watch};
 use crate::ignored::Ignored;
 use crate::live::FastMap;
@@ -259,6 +260,7 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
     let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
     let modules = modules(facts, &info.clock);
+    let codes = crate::codes::codes(&facts.codes);
     let live = std::mem::take(&mut replay.live);
     let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
     let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
@@ -341,6 +343,8 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored
             unknown_blocks: replay.unknown_blocks,
             head_mismatches: replay.head_mismatches,
         },
+        code_map: CodeMap::new(&codes),
+        codes,
         module_map: ModuleMap::new(&modules),
         modules,
         threads: threads(facts),

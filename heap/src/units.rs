@@ -77,3 +77,7 @@ number! {
     /// A module's place in [`crate::Profile::modules`].
     ModuleId(u32)
 }
+number! {
+    /// The place of code made at run time in [`crate::Profile::codes`].
+    CodeId(u32)
+}

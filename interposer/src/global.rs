@@ -60,6 +60,8 @@ pub struct Global {
     pub state_count: AtomicUsize,
     /// Rule cache generation, see [`crate::unwind::cache`].
     pub rules_generation: AtomicU64,
+    /// Generation of kept stacks: bumped with the rules', and when code is replaced.
+    pub stacks_generation: AtomicU64,
     /// Rule cache: its address + 64 − log2 of its entries.
     pub rules: AtomicPtr<u64>,
     /// Addresses that its first, small form did not have.
@@ -70,6 +72,10 @@ pub struct Global {
     pub file: LogFile,
     /// Stack nodes.
     pub stacks: StackTable,
+    /// When V8's code was made.
+    pub births: crate::runtimes::v8::code::Births,
+    /// Isolates of V8 that tell of it.
+    pub isolates: crate::runtimes::v8::Isolates,
     /// When memory may be sampled again.
     pub memory: Budget,
     /// Modules seen.

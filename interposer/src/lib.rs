@@ -28,6 +28,7 @@ mod modules;
 mod originals;
 mod quarantine;
 mod reach;
+mod runtimes;
 mod stack_table;
 mod start;
 mod symbols;

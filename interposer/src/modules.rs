@@ -123,6 +123,32 @@ pub fn in_loader(address: u64) -> bool {
     base != 0 && find_object(address.wrapping_sub(1)).is_some_and(|object| object.start == base)
 }
 
+/// Load bias, name and program headers of the module with a loaded segment at `address`, by
+/// the loader's list.
+fn loaded_at(address: u64) -> Option<(u64, &'static [u8], &'static [libc::Elf64_Phdr])> {
+    struct Search {
+        address: u64,
+        found: Option<(u64, &'static [u8], &'static [libc::Elf64_Phdr])>,
+    }
+    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut libc::c_void) -> i32 {
+        // SAFETY: the loader gives a valid record of a module, which the caller keeps loaded;
+        // we gave the search.
+        unsafe {
+            let (info, search) = (&*info, &mut *data.cast::<Search>());
+            let all = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+            let at = search.address.wrapping_sub(info.dlpi_addr);
+            if all.iter().any(|h| h.p_type == libc::PT_LOAD && (h.p_vaddr..h.p_vaddr + h.p_memsz).contains(&at)) {
+                search.found = Some((info.dlpi_addr, c_bytes(info.dlpi_name), all));
+            }
+            i32::from(search.found.is_some())
+        }
+    }
+    let mut search = Search { address, found: None };
+    // SAFETY: the callback matches; `search` outlives the call. No lock of ours is held.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+    search.found
+}
+
 fn headers(info: &libc::dl_phdr_info) -> &[libc::Elf64_Phdr] {
     if info.dlpi_phdr.is_null() {
         return &[];
@@ -260,6 +286,32 @@ impl Modules {
             // SAFETY: this thread's own state.
             unsafe { crate::thread::blob(thread, BlobKind::ModuleLoad, payload) };
         });
+    }
+
+    /// Writes into the thread's ring that the program has mapped `len` bytes of the file of the
+    /// module at `address` once more, from `offset` on, at `copy`.
+    pub fn second_sight(&self, global: &Global, thread: *mut ThreadState, address: u64, copy: u64, len: u64, offset: u64) {
+        let Some((bias, name, headers)) = loaded_at(address) else { return };
+        let Some(segment) = headers.iter().find(|header| {
+            header.p_type == libc::PT_LOAD && (header.p_offset..header.p_offset + header.p_filesz).contains(&offset)
+        }) else {
+            return;
+        };
+        let mut id = [0u8; 64];
+        let id_len = build_id(bias, headers, &mut id);
+        let mut buf = [0u8; 640];
+        let mut out = Out::new(&mut buf);
+        let module = blob::Module {
+            bias: copy.wrapping_sub(offset - segment.p_offset + segment.p_vaddr),
+            start: copy,
+            end: copy.saturating_add(len),
+            first_node: global.stacks.count().max(1),
+            build_id: id.get(..id_len).unwrap_or(&[]),
+            path: name.get(..name.len().min(500)).unwrap_or(&[]),
+        };
+        module.encode(&mut out);
+        // SAFETY: this thread's own state.
+        unsafe { crate::thread::blob(thread, BlobKind::ModuleLoad, out.written()) };
     }
 
     /// After a `dlclose`: writes what is gone and makes its addresses unknown.

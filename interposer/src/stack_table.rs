@@ -376,10 +376,14 @@ impl StackTable {
         if !merge {
             self.dead_count.store(index as u32 + 1, Release);
         }
-        let low = self.dead_low.load(Relaxed);
-        if low == 0 || start < low {
-            self.dead_low.store(start, Relaxed);
-        }
+        self.widen_dead(start, end);
+    }
+
+    /// Has nodes with addresses in `start..end` checked for whether they are of what is there now.
+    pub fn widen_dead(&self, start: u64, end: u64) {
+        // 0 stands for none.
+        let low = |low: u64| (low == 0 || start < low).then_some(start);
+        let _ = self.dead_low.fetch_update(Relaxed, Relaxed, low);
         self.dead_high.fetch_max(end, Release);
     }
 
@@ -392,6 +396,9 @@ impl StackTable {
 
     #[cold]
     fn is_dead_slow(&self, id: u32, payload: u64) -> bool {
+        if crate::global::get().is_some_and(|global| id < global.births.first_node(payload)) {
+            return true;
+        }
         let count = self.dead_count.load(Acquire) as usize;
         self.dead.iter().take(count).any(|dead| {
             id < dead.below.load(Relaxed)

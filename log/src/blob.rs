@@ -24,6 +24,10 @@ pub enum BlobKind {
     ThreadEnd = 8,
     /// Another thread's name changed: [`Thread`] without the kernel's id.
     OtherName = 9,
+    /// Code was made at run time: [`Code`].
+    CodeAdded = 16,
+    /// Code made at run time is elsewhere now: [`CodeMove`].
+    CodeMoved = 17,
     /// Suppressions that the program brings: a piece of their text, in order.
     Suppressions = 32,
     /// Options for leak checking that the program brings: a piece of their text, in order.
@@ -55,6 +59,8 @@ impl BlobKind {
             7 => BlobKind::Note,
             8 => BlobKind::ThreadEnd,
             9 => BlobKind::OtherName,
+            16 => BlobKind::CodeAdded,
+            17 => BlobKind::CodeMoved,
             32 => BlobKind::Suppressions,
             33 => BlobKind::CheckOptions,
             34 => BlobKind::Ignore,
@@ -397,4 +403,68 @@ pub fn decode_disagreement(payload: &[u8], mut each: impl FnMut(bool, u64)) -> O
         }
     }
     Some(())
+}
+
+/// Payload of [`BlobKind::CodeAdded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code<'a> {
+    /// Address of the first byte.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Stack nodes handed out before; a node with a smaller id meant other code.
+    pub first_node: u32,
+    /// As the runtime says it.
+    pub name: &'a [u8],
+}
+
+impl<'a> Code<'a> {
+    /// Appends the fields in order.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        out.uint(self.start);
+        out.uint(self.len);
+        out.uint(u64::from(self.first_node));
+        out.bytes(self.name);
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &'a [u8]) -> Option<Code<'a>> {
+        let mut input = In::new(payload);
+        Some(Code {
+            start: input.uint()?,
+            len: input.uint()?,
+            first_node: input.u32()?,
+            name: input.rest(),
+        })
+    }
+}
+
+/// Payload of [`BlobKind::CodeMoved`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeMove {
+    /// Where it was.
+    pub from: u64,
+    /// Where it is.
+    pub to: u64,
+    /// As [`Code::first_node`].
+    pub first_node: u32,
+}
+
+impl CodeMove {
+    /// Appends the fields in order.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        out.uint(self.from);
+        out.uint(self.to);
+        out.uint(u64::from(self.first_node));
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &[u8]) -> Option<CodeMove> {
+        let mut input = In::new(payload);
+        Some(CodeMove {
+            from: input.uint()?,
+            to: input.uint()?,
+            first_node: input.u32()?,
+        })
+    }
 }

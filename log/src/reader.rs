@@ -24,7 +24,7 @@ mod source;
 mod stream;
 
 pub use crate::error::{Damage, Error};
-pub use facts::{CheckFacts, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact};
+pub use facts::{CheckFacts, CodeFact, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact};
 pub use info::{Clock, Info};
 pub use rings::{RingEvent, TailEvents};
 pub use stream::{Item, Stream, Window};

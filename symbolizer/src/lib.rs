@@ -25,6 +25,7 @@ mod request;
 mod scope;
 mod symbolize;
 mod symtab;
+mod v8;
 
 pub use data::{Variable, variables};
 pub use demangle::demangle;
@@ -34,3 +35,4 @@ pub use perf_map::PerfMap;
 pub use problem::Problem;
 pub use request::{Detail, Frame, Module, Options, Request, Symbols};
 pub use symbolize::{handles_panics, symbolize};
+pub use v8::v8_code;

@@ -47,7 +47,7 @@ pub struct Request {
 }
 
 /// One function at one address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// Demangled name.
     pub function: Option<String>,

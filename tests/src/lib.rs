@@ -22,6 +22,7 @@
 
 pub mod bytes;
 pub mod compile;
+pub mod node;
 pub mod plenty;
 pub mod report;
 pub mod run;

@@ -111,11 +111,16 @@ const STANDARD: &[&str] = &[
     "/usr/include/x86_64-linux-gnu/c++/",
 ];
 
-/// Whether a frame is inside of a standard library that was compiled into the program.
+/// What V8 calls its own code.
+const V8: &[&str] = &["Builtins_", "BytecodeHandler:", "v8::internal::"];
+
+/// Whether a frame is inside of a standard library that was compiled into the program, or of a
+/// language's runtime.
 pub fn is_standard(frame: &Frame<'_>) -> bool {
-    frame
-        .file
-        .is_some_and(|file| STANDARD.iter().any(|start| file.starts_with(start)))
+    let starts = |text: Option<&str>, list: &[&str]| {
+        text.is_some_and(|text| list.iter().any(|start| text.starts_with(start)))
+    };
+    starts(frame.file, STANDARD) || starts(frame.function, V8)
 }
 
 /// Whether a file is the recorder.

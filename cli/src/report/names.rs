@@ -19,6 +19,8 @@ pub struct Place {
 impl Place {
     /// The module of addresses that are in no module.
     pub const NOWHERE: u32 = u32::MAX;
+    /// The module of functions that were made at run time; their number is the address.
+    const FUNCTIONS: u32 = u32::MAX - 3;
 }
 
 /// What is known of a module.
@@ -42,6 +44,9 @@ pub struct Names {
     modules: Vec<Known>,
     by_identity: HashMap<Identity, u32>,
     found: HashMap<Place, Vec<symbolizer::Frame>>,
+    /// Functions made at run time, by what is known of them: the same one may have been compiled
+    /// several times, and stood at several addresses.
+    functions: HashMap<symbolizer::Frame, u64>,
 }
 
 /// Two modules are the same if their build-ids are; without one, if their paths are.
@@ -57,6 +62,7 @@ pub struct Mapped {
     modules: Vec<u32>,
     biases: Vec<u64>,
     jit: u32,
+    codes: Vec<Place>,
 }
 
 impl Names {
@@ -68,6 +74,7 @@ impl Names {
             modules: Vec::new(),
             by_identity: HashMap::new(),
             found: HashMap::new(),
+            functions: HashMap::new(),
         }
     }
 
@@ -81,7 +88,20 @@ impl Names {
                 .collect(),
             biases: modules.iter().map(|module| module.bias).collect(),
             jit: self.jit(profile),
+            codes: profile.codes.iter().map(|code| self.function(&code.name)).collect(),
         }
+    }
+
+    /// The place of a function by the name that its runtime gave it.
+    fn function(&mut self, name: &str) -> Place {
+        let frame = symbolizer::v8_code(name);
+        let next = self.functions.len() as u64;
+        let at = *self.functions.entry(frame.clone()).or_insert(next);
+        let place = Place { module: Place::FUNCTIONS, at };
+        if at == next {
+            self.found.insert(place, vec![frame]);
+        }
+        place
     }
 
     fn intern(&mut self, module: &heap::Module, program: &Path) -> u32 {
@@ -212,6 +232,9 @@ impl Mapped {
     pub fn place(&self, frame: &RawFrame) -> Option<Place> {
         if frame.kind != FrameKind::Native {
             return None;
+        }
+        if let Some(place) = frame.code.and_then(|id| self.codes.get(id.0 as usize)) {
+            return Some(*place);
         }
         // The call is before the address to return to.
         let call = frame.address.wrapping_sub(1);

@@ -176,6 +176,7 @@ fn frame_line(
     if inside > 0 {
         place.push_str(&format!(" (+{inside} inside)"));
     }
+    let place = place.trim_start();
     let merged = frame.address.is_none();
     match (frame.function, module) {
         (Some(function), _) => write!(out, "     {}", paint.function(shorten::function(function)))?,

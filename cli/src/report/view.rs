@@ -253,6 +253,7 @@ impl<'p> View<'p> {
         let module = self.profiles[profile].module_at(address)?;
         self.mapped[profile].place(&RawFrame {
             address: address + 1,
+            code: None,
             module: Some(module),
             kind: FrameKind::Native,
         })

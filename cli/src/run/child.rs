@@ -56,6 +56,7 @@ pub fn run(
     args: &[OsString],
     library: &Path,
     log: &OsStr,
+    js_exact: bool,
     check_frees: bool,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
@@ -68,6 +69,9 @@ pub fn run(
                 Ok(())
             });
         }
+    }
+    if js_exact {
+        command.env(crate::environment::JS, "exact");
     }
     if check_frees {
         command.env(crate::environment::CHECK_FREES, "1");

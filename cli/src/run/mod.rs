@@ -30,6 +30,8 @@ pub struct Options {
     pub args: Vec<OsString>,
     /// Where the logs go, if the user says so.
     pub output: Option<OsString>,
+    /// Calls in JavaScript stay calls.
+    pub js_exact: bool,
     /// Whether frees are checked.
     pub check_frees: bool,
     /// Sites of the summary; `None` for no summary.
@@ -47,6 +49,7 @@ impl From<RunFlags> for Options {
             name: words.next().unwrap_or_default(),
             args: words.collect(),
             output: flags.output,
+            js_exact: flags.js_exact,
             check_frees: flags.check_frees,
             summary: (!flags.quiet).then_some(flags.top),
         }
@@ -68,6 +71,7 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         &options.args,
         &library,
         pattern.0.as_os_str(),
+        options.js_exact,
         options.check_frees,
     )
     .map_err(|error| Error::Start { program, error })?;

@@ -34,6 +34,9 @@ unsafe extern "C" fn mmap_body(
         let got = call!(MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize, address, len, prot, flags, fd, offset);
         if got != FAILED && !from_allocator(slot) {
             events::map(got as u64, len, prot, flags, slot, fp);
+            if prot & libc::PROT_EXEC != 0 && flags & libc::MAP_FIXED != 0 && fd >= 0 {
+                crate::runtimes::v8::mapped_code(got as u64, len as u64, offset as u64);
+            }
         } else if got != FAILED {
             known::note_allocator(got as u64, len);
         }

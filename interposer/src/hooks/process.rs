@@ -95,6 +95,9 @@ unsafe extern "C" fn before_prctl(option: u64, argument: u64) {
 
 unsafe extern "C" fn before_syscall(number: u64, operation: u64) {
     originals::resolved();
+    if number == libc::SYS_statx as u64 {
+        crate::runtimes::v8::before_call();
+    }
     if number == libc::SYS_seccomp as u64 {
         if operation == SECCOMP_SET_MODE_STRICT { clockless() } else { filter() }
     }

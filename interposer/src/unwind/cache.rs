@@ -135,4 +135,11 @@ pub fn use_whole(global: &crate::global::Global) {
 pub fn invalidate(global: &crate::global::Global) {
     // The top bits of addresses are equal, so a counter there disturbs nothing.
     global.rules_generation.fetch_add(1 << 40 | 1, Release);
+    forget_stacks(global);
+}
+
+/// Makes the threads forget the stacks they keep: some addresses mean other code, to be
+/// walked as before.
+pub fn forget_stacks(global: &crate::global::Global) {
+    global.stacks_generation.fetch_add(1, Release);
 }

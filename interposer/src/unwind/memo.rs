@@ -68,7 +68,7 @@ pub struct Known {
     bp: u64,
     next_ra: u64,
     next_bp: u64,
-    /// Generation of the rules.
+    /// Generation of kept stacks.
     generation: u64,
     /// Next sp − sp.
     size: u32,
@@ -198,7 +198,7 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
         outer.active = state.sp;
         core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
         let memo = &mut outer.memo;
-        let generation = global.rules_generation.load(Relaxed);
+        let generation = global.stacks_generation.load(Relaxed);
         if memo.generation != generation {
             memo.clear();
             memo.generation = generation;

@@ -1,7 +1,7 @@
 //! What blobs say about the process: collected while a log is read.
 
 use crate::blob::{
-    BadFree, Blob, BlobKind, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
+    BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
 };
 use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
@@ -43,6 +43,19 @@ pub struct ModuleFact {
     pub loaded: u64,
     /// Event clock when it was found gone.
     pub unloaded: Option<u64>,
+}
+
+/// Code that was made at run time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CodeFact {
+    /// Address of the first byte.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+    /// First node id that can mean it.
+    pub first_node: u32,
+    /// As the runtime says it.
+    pub name: Vec<u8>,
 }
 
 /// A thread.
@@ -97,6 +110,10 @@ pub struct Facts {
     pub modules: Vec<ModuleFact>,
     /// Threads by serial number.
     pub threads: BTreeMap<u32, ThreadFact>,
+    /// Code made at run time, in order of its making.
+    pub codes: Vec<CodeFact>,
+    /// The last code at each start.
+    code_at: BTreeMap<u64, usize>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
@@ -188,6 +205,16 @@ impl Facts {
                 self.disagreements.push((ours, theirs));
             }
             BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::CodeAdded => {
+                let code = Code::decode(blob.payload)?;
+                self.code(code.start, code.len, code.first_node, code.name.to_vec());
+            }
+            BlobKind::CodeMoved => {
+                let moved = CodeMove::decode(blob.payload)?;
+                let old = self.codes.get(*self.code_at.get(&moved.from)?)?;
+                let (len, name) = (old.len, old.name.clone());
+                self.code(moved.to, len, moved.first_node, name);
+            }
             BlobKind::Memory => {
                 let sample = Sample::decode(blob.payload)?;
                 let head = sample.head;
@@ -228,5 +255,10 @@ impl Facts {
             BlobKind::ChecksOff => self.checks.off = true,
         }
         Some(())
+    }
+
+    fn code(&mut self, start: u64, len: u64, first_node: u32, name: Vec<u8>) {
+        self.code_at.insert(start, self.codes.len());
+        self.codes.push(CodeFact { start, len, first_node, name });
     }
 }

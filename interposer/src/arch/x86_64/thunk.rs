@@ -108,6 +108,42 @@ macro_rules! thunk_before {
     };
 }
 
+/// `thunk_first!(name -> before, slot)`: as [`thunk_before!`]; the first argument becomes what
+/// `before(arg0, arg1, arg2)` returns.
+#[macro_export]
+macro_rules! thunk_first {
+    ($name:ident -> $before:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "push rcx", ".cfi_adjust_cfa_offset 8",
+                "push r8", ".cfi_adjust_cfa_offset 8",
+                "push r9", ".cfi_adjust_cfa_offset 8",
+                "call {before}",
+                "mov rdi, rax",
+                "pop r9", ".cfi_adjust_cfa_offset -8",
+                "pop r8", ".cfi_adjust_cfa_offset -8",
+                "pop rcx", ".cfi_adjust_cfa_offset -8",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "jmp qword ptr [rip + {slot}]",
+                ".cfi_endproc",
+                before = sym $before,
+                slot = sym $slot,
+            )
+        }
+    };
+}
+
 /// `thunk_list!(name -> body)`: for `int name(const char *, const char *, …)`; calls
 /// `body(first, list)` with the arguments from the second on as they stand in
 /// memory: the five of registers are put before those on the stack.
@@ -208,6 +244,30 @@ pub unsafe extern "C" fn run_thread(item: *mut core::ffi::c_void) -> *mut core::
 /// Whether an address lies in [`run_thread`], which stands below every thread.
 pub fn runs_thread(address: u64) -> bool {
     (address.wrapping_sub(run_thread as *const () as u64)) < 64
+}
+
+/// Runs in the place of the program's main function: sets flags for V8 and goes on there,
+/// without a frame of ours on the stack.
+///
+/// # Safety
+/// Called by `__libc_start_main` only, after the place of the program's own function is set.
+#[unsafe(naked)]
+pub unsafe extern "C" fn run_main() {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "endbr64",
+        "push rdi", ".cfi_adjust_cfa_offset 8",
+        "push rsi", ".cfi_adjust_cfa_offset 8",
+        "push rdx", ".cfi_adjust_cfa_offset 8",
+        "call {before}",
+        "pop rdx", ".cfi_adjust_cfa_offset -8",
+        "pop rsi", ".cfi_adjust_cfa_offset -8",
+        "pop rdi", ".cfi_adjust_cfa_offset -8",
+        "jmp qword ptr [rip + {main}]",
+        ".cfi_endproc",
+        before = sym crate::runtimes::v8::main::set_flags,
+        main = sym crate::runtimes::v8::main::MAIN,
+    )
 }
 
 /// Captures the stack of its caller, which may be this library's own: reports leave

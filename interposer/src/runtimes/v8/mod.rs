@@ -1,0 +1,121 @@
+//! V8 in Node: names of the code that it makes at run time.
+//!
+//! Everything goes through V8's C++ interface, which every official build of Node exports;
+//! without it nothing here runs. No JavaScript is run, no file is loaded, and `NODE_OPTIONS`
+//! is not touched.
+//!
+//! Three moments:
+//!
+//! * before `main`, flags are set ([`main::set_flags`]): without one of them V8 runs all
+//!   interpreted functions in the same code, which nobody could tell apart;
+//! * on each isolate's own thread, at the first *safe point*, V8 is asked to tell of the code
+//!   it has and will make ([`code`]). A safe point is a system call that Node makes for
+//!   JavaScript or while it waits, with the isolate entered and neither a collection nor a
+//!   compiler running: there an addon could call V8 as well. Asking for the current directory
+//!   (for a relative path, `-e`, standard input) and for a file's state (`statx`, for an
+//!   absolute path) are such calls that all versions make, in each thread, before the
+//!   program's own code; waiting for events is the last chance.
+
+pub mod api;
+pub mod code;
+pub mod main;
+
+use crate::global;
+use crate::{originals, thread, thunk_before};
+use api::Api;
+use log_format::blob::BlobKind;
+use core::sync::atomic::{AtomicU64, Ordering::*};
+
+/// Threads that are remembered as done, by the low bits of their serial numbers.
+const DONE: usize = 4096;
+
+/// Isolates that tell of their code: for a thread's serial, the isolate's address and the
+/// serial, mixed. In the recorder's state, so a fork child begins anew.
+pub struct Isolates([AtomicU64; DONE]);
+
+/// V8's states in which its heap and its compiler are at rest
+/// (`StateTag` in `v8-unwinder.h`): running JavaScript, in a callback, waiting.
+const AT_REST: [u16; 3] = [0, 6, 8];
+
+/// Before a system call that may be a safe point.
+pub extern "C" fn before_call() {
+    originals::resolved();
+    if let Some(api) = api::get() {
+        safe_point(api);
+    }
+}
+
+thunk_before!(getcwd -> before_call, originals::GETCWD);
+thunk_before!(epoll_wait -> before_call, originals::EPOLL_WAIT);
+thunk_before!(epoll_pwait -> before_call, originals::EPOLL_PWAIT);
+
+#[cold]
+fn safe_point(api: &'static Api) {
+    let Some(global) = global::recording() else { return };
+    // SAFETY: the function reads a thread-local variable.
+    let isolate = unsafe { (api.current)() };
+    if isolate.is_null() {
+        return;
+    }
+    let thread = thread::ready();
+    if thread.is_null() {
+        return;
+    }
+    // SAFETY: this thread's state.
+    let serial = unsafe { (*thread).serial };
+    let Some(done) = global.isolates.0.get(serial as usize % DONE) else { return };
+    let mark = (isolate as u64) ^ u64::from(serial).rotate_right(16);
+    if done.load(Relaxed) == mark {
+        return;
+    }
+    // SAFETY: the thread's current isolate.
+    if !unsafe { is_at_rest(api, isolate) } {
+        return;
+    }
+    done.store(mark, Relaxed);
+    // SAFETY: a safe point, see the module; errno is restored for the call that follows.
+    unsafe {
+        let errno = *libc::__errno_location();
+        (api.set_code_handler)(isolate, api::WITH_EXISTING_CODE, Some(code::on_event));
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// Whether V8 may be called here.
+unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate) -> bool {
+    let here = crate::arch::stack::pointer();
+    let registers = api::Registers::at(is_at_rest as *const () as usize, here);
+    let mut sample = api::Sample::default();
+    let mut frames = [0usize; 4];
+    // SAFETY: made to be called from a signal handler at any moment; both structures are
+    // larger than V8's.
+    unsafe {
+        if !(api.in_context)(isolate) {
+            return false;
+        }
+        (api.stack_sample)(isolate, &registers, frames.as_mut_ptr(), frames.len(), &mut sample);
+    }
+    AT_REST.contains(&sample.state)
+}
+
+
+/// The program has mapped code from a file. V8 does that with its own builtins, to have them
+/// near the code that it makes (Node 20).
+pub fn mapped_code(address: u64, len: u64, offset: u64) {
+    let (Some(api), Some(global)) = (api::get(), global::recording()) else { return };
+    let thread = thread::ready();
+    if !thread.is_null() {
+        global.modules.second_sight(global, thread, api.set_code_handler as usize as u64, address, len, offset);
+        thread::release_borrowed(thread);
+    }
+}
+
+/// Adds a line to the reader's loss account.
+fn note(text: &[u8]) {
+    let thread = thread::ready();
+    if !thread.is_null() {
+        // SAFETY: this thread's own state.
+        unsafe { thread::blob(thread, BlobKind::Note, text) };
+        thread::release_borrowed(thread);
+    }
+}
