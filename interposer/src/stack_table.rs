@@ -27,6 +27,8 @@ const MAX_REHASH_WAITS: u32 = 100;
 /// Mapped ids that are left to the handlers that interrupt the thread that maps
 /// the next chunk: they cannot wait for it.
 const RESERVE: u32 = 1 << 10;
+/// The same of the nodes that have room from the start.
+const FIRST_AHEAD: u32 = 192;
 /// Ranges of addresses whose modules are gone.
 const MAX_DEAD: usize = 512;
 
@@ -271,7 +273,7 @@ impl StackTable {
         loop {
             let mapped = self.mapped.load(Acquire);
             // Ahead of need, so that others seldom wait.
-            let ahead = if mapped < NODE_CHUNK { 1 } else { (NODE_CHUNK / 2).max(mapped / 8) };
+            let ahead = if mapped < NODE_CHUNK { FIRST_AHEAD } else { (NODE_CHUNK / 2).max(mapped / 8) };
             if id + ahead > mapped
                 && let Err(reason) = self.grow(file)
                 && id >= mapped

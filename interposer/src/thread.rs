@@ -389,7 +389,7 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         let (owner, full) = unsafe {
             let state = &*thread;
             let without = is_without_ring(thread);
-            (&state.owner, !without && state.producer.pending(&*state.ring) > (state.mask + 1) / 2)
+            (&state.owner, !without && state.producer.pending(&*state.ring) > state.mask.div_ceil(2))
         };
         // One that was left full is not for a thread that wants to write.
         if full {
@@ -406,7 +406,7 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
     }
     // After a failure only now and then: each try costs system calls.
     let failed = global.ring_failures.load(Relaxed);
-    if failed != 0 && global.ring_failures.fetch_add(1, Relaxed) % RETRY != 0 {
+    if failed != 0 && !global.ring_failures.fetch_add(1, Relaxed).is_multiple_of(RETRY) {
         return core::ptr::null_mut();
     }
     let index = global.state_count.fetch_add(1, AcqRel);
