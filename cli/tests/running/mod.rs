@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -48,6 +49,17 @@ pub fn leak(dir: &Path) -> Command {
         .env("LEAK_LIB", PROGRAMS.path().join("libdummy.so"));
     for name in ["LD_PRELOAD", "LEAK_LOG", "LEAK_DISABLE", "TMPDIR"] {
         command.env_remove(name);
+    }
+    // Whoever runs the tests may ignore signals (`nohup`, a shell's `&`), and what is ignored
+    // stays so.
+    // SAFETY: system calls only.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
     }
     command
 }

@@ -206,7 +206,7 @@ fn losses_come_before_the_sites() {
     let page = Page { loss, ..page() };
     let text = printed(&page, vec![]);
     assert!(
-        text.contains("lost          ./app has jemalloc linked in: ...\n              7 events lost: ...\n"),
+        text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"),
         "{text}"
     );
 }
