@@ -176,7 +176,7 @@ fn a_report_says_what_a_reader_wants_first() {
     );
     let head: String = text
         .lines()
-        .take(12)
+        .take(14)
         .collect::<Vec<_>>()
         .join("\n")
         .to_lowercase();
