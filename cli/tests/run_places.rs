@@ -134,7 +134,7 @@ fn what_is_no_shared_library_of_this_machine_is_not_preloaded() {
     }
     if !root() {
         fs::write(&file, &good).expect("written");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("mode");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("mode");
         let said = refusal(
             leak(dir.path())
                 .arg(PROGRAMS.path().join("plain"))
