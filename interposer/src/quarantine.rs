@@ -29,45 +29,34 @@ pub unsafe fn is_within_a_hook(slot: *const u64, fp: u64) -> bool {
         return false;
     }
     let Some(ours) = modules::find_object(is_within_a_hook as *const () as u64) else { return false };
-    let len = size_of::<unwind::Scratch>().next_multiple_of(4096);
-    let Some(scratch) = sys::map_private(len) else { return false };
-    let mut job = Job { slot, fp, ours: (ours.start, ours.end), scratch: scratch.cast(), found: false };
-    // SAFETY: this thread's state; a fresh mapping; the job outlives the call.
+    // SAFETY: this thread's state; the thunk's frame is live; states come from
+    // verified steps.
     unsafe {
-        (*job.scratch).thread = word as *mut ThreadState;
-        look(&mut job);
-        sys::unmap(scratch, len);
-    }
-    job.found
-}
-
-struct Job {
-    slot: *const u64,
-    fp: u64,
-    ours: (u64, u64),
-    scratch: *mut unwind::Scratch,
-    found: bool,
-}
-
-unsafe fn look(job: &mut Job) {
-    // SAFETY: the thunk's frame is live; states come from verified steps.
-    unsafe {
-        let thread = &*(*job.scratch).thread;
+        let thread = &mut *(word as *mut ThreadState);
         let bounds: Bounds = thread.bounds(stack::pointer() as u64);
-        let mut state = State { sp: job.slot as u64 + 8, ra: *job.slot, bp: job.fp };
-        let mut handler = false;
+        // Its room for evaluations is that of captures in handlers, who find it taken.
+        let [_, inner] = &mut thread.captures;
+        if inner.active != 0 && !unwind::is_left(inner.active, slot as u64) {
+            return true;
+        }
+        inner.active = slot as u64;
+        let mut state = State { sp: slot as u64 + 8, ra: *slot, bp: fp };
+        let (mut handler, mut found) = (false, false);
         for _ in 0..MOST {
             handler |= state.ra & EXACT != 0;
             let address = state.ra & !EXACT;
-            if handler && address >= job.ours.0 && address < job.ours.1 && !crate::arch::thunk::runs_thread(address) {
-                job.found = true;
-                return;
+            let own = address >= ours.start && address < ours.end;
+            found = handler && own && !crate::arch::thunk::runs_thread(address);
+            if found {
+                break;
             }
-            match unwind::step(&state, bounds, &mut *job.scratch) {
+            match unwind::step(&state, bounds, &mut inner.scratch) {
                 Step::Frame(next, _) => state = next,
-                _ => return,
+                _ => break,
             }
         }
+        inner.active = 0;
+        found
     }
 }
 

@@ -355,7 +355,8 @@ unsafe fn read_clock(thread: *mut ThreadState) {
     unsafe {
         let state = &mut *thread;
         let now = clock::before();
-        let passed = now.wrapping_sub(state.now) / u64::from(state.ticks);
+        // 0 in a child of a raw `clone` that returns into this: its state is wiped.
+        let passed = now.wrapping_sub(state.now) / u64::from(state.ticks.max(1));
         state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
         state.ticks_left = state.ticks;
         state.now = now;

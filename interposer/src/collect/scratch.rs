@@ -206,7 +206,7 @@ impl Scratch {
     /// Says that the windows until the next call have at most that many blocks: few
     /// events, spread over whole tables, would touch a page each. Only between two
     /// windows, when both tables are empty.
-    pub fn expect(&mut self, blocks: usize) {
+    pub fn plan_for(&mut self, blocks: usize) {
         let entries = (2 * blocks.min(TABLE / 2)).next_power_of_two().clamp(LEAST, TABLE);
         self.shift = 64 - entries.trailing_zeros();
     }

@@ -459,7 +459,7 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
 
 /// Whether the capture that began at `active` was left by a `longjmp` and will
 /// never end: no handler's frame can lie between it and `sp`, on the same stack.
-fn is_left(active: u64, sp: u64) -> bool {
+pub fn is_left(active: u64, sp: u64) -> bool {
     let left = active.saturating_sub(SIGNAL_FRAME);
     sp >= left && sp - left < NEAR
 }

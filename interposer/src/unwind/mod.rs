@@ -11,8 +11,7 @@ mod memo;
 pub mod registered;
 pub mod selfcheck;
 
-pub use cfi::Scratch;
-pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture};
+pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture, is_left};
 
 use crate::arch::tls;
 use crate::global::Global;

@@ -213,7 +213,7 @@ impl Drain {
                 (*self.rings.add(index)).end = head;
             }
         }
-        self.scratch.expect((bytes / LEAST_ALLOC) as usize);
+        self.scratch.plan_for((bytes / LEAST_ALLOC) as usize);
         loop {
             let more = self.window(global, until);
             if !more || global.phase() != crate::global::Phase::Recording {
