@@ -14,6 +14,7 @@ use crate::unwind::{self, Bounds, EXACT, State, Step};
 use crate::{modules, sys};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::{FIRST_DATA_END, PAGE};
+use log_format::ring::was_left;
 
 /// Frames that are looked through for an interrupted hook.
 const MOST: usize = 1024;
@@ -36,7 +37,7 @@ pub unsafe fn is_within_a_hook(slot: *const u64, fp: u64) -> bool {
         let bounds: Bounds = thread.bounds(stack::pointer() as u64);
         // Its room for evaluations is that of captures in handlers, who find it taken.
         let [_, inner] = &mut thread.captures;
-        if inner.active != 0 && !unwind::is_left(inner.active, slot as u64) {
+        if inner.active != 0 && !was_left(inner.active, slot as u64) {
             return true;
         }
         inner.active = slot as u64;

@@ -624,9 +624,6 @@ pub unsafe fn publish(thread: *mut ThreadState, position: u64) {
     }
 }
 
-/// Handlers on another stack than this are not compared, bytes.
-const NEAR: u64 = 64 << 20;
-
 /// A record inside another: a handler's, or the other writer was left by
 /// `longjmp` and what it reserved must be filled.
 #[cold]
@@ -635,7 +632,7 @@ unsafe fn nested(thread: *mut ThreadState, position: u64) {
     unsafe {
         let state = &*thread;
         let sp = stack::pointer() as u64;
-        if state.bounds(sp).top == 0 || !state.producer.is_abandoned(sp, NEAR) {
+        if state.bounds(sp).top == 0 || !state.producer.is_abandoned(sp) {
             return;
         }
         let mut at = (*state.ring).head.0.load(Relaxed);

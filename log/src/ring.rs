@@ -47,7 +47,17 @@ pub const SLACK: u64 = 2 * record::MAX_RECORD;
 
 /// Least bytes of stack that a signal takes: the red zone and the saved
 /// registers (`struct rt_sigframe` without extended state).
-pub const SIGNAL_FRAME: u64 = 128 + 440;
+const SIGNAL_FRAME: u64 = 128 + 440;
+/// Farther apart than this, two stack pointers are not on one stack, bytes.
+const NEAR: u64 = 64 << 20;
+
+/// Whether what a thread began with its stack pointer at `began` was left by a
+/// `longjmp` and will never end: no handler's frame fits between it and what runs
+/// at `sp` on the same stack, which is known to be one.
+pub fn was_left(began: u64, sp: u64) -> bool {
+    let least = began.saturating_sub(SIGNAL_FRAME);
+    sp >= least && sp - least < NEAR
+}
 
 /// The producer's end. Lives in the thread's state; only the owning thread and
 /// signal handlers on it touch it.
@@ -147,13 +157,10 @@ impl Producer {
         outermost
     }
 
-    /// After a `complete` that published nothing: whether the outermost writer is
-    /// gone. It is if a handler's frame cannot lie between it and `sp`: a handler
-    /// that interrupted it left by `longjmp`. On the same stack only, so `near`
-    /// says how far apart the two may be.
-    pub fn is_abandoned(&self, sp: u64, near: u64) -> bool {
-        let gone = self.outermost.load(Relaxed).saturating_sub(SIGNAL_FRAME);
-        sp >= gone && sp - gone < near
+    /// After a `complete` that published nothing: whether the outermost writer
+    /// [was left][was_left].
+    pub fn is_abandoned(&self, sp: u64) -> bool {
+        was_left(self.outermost.load(Relaxed), sp)
     }
 
     /// Makes this writer the outermost. Everything from the published head up to

@@ -14,7 +14,7 @@ use crate::thread::{self, ThreadState};
 use crate::{memory, sys};
 use core::sync::atomic::Ordering::*;
 use log_format::layout::StopReason;
-use log_format::ring::{SIGNAL_FRAME, SLACK};
+use log_format::ring::{SLACK, was_left};
 
 /// Part of a ring that only handlers use that interrupt a drain, bytes.
 const RESERVE: u64 = 64 << 10;
@@ -44,9 +44,6 @@ impl From<bool> for Room {
         if room { Room::Yes } else { Room::No }
     }
 }
-
-/// Farther apart than this, two stack pointers are not on one stack, bytes.
-const NEAR: u64 = 64 << 20;
 
 /// Gets room in the thread's ring: by draining, or, while another thread drains,
 /// from the quarter of the ring that is kept for that.
@@ -95,8 +92,7 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                 let sp = crate::arch::stack::pointer() as u64;
                 // SAFETY: as above.
                 let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
-                let left = began.saturating_sub(SIGNAL_FRAME);
-                if state.bounds(sp).top == 0 || sp < left || sp - left > NEAR {
+                if state.bounds(sp).top == 0 || !was_left(began, sp) {
                     // A handler that interrupts our own drain, or what was called
                     // after one left it: the reserve, then another ring.
                     let room = state.producer.refresh(ring, capacity, hard + RESERVE);

@@ -17,7 +17,7 @@ use crate::stack_table::StackTable;
 use crate::thread::ThreadState;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::layout::{node_kind, truncation};
-use log_format::ring::SIGNAL_FRAME;
+use log_format::ring::was_left;
 
 /// Frames that a new memo has room for.
 pub const FRAMES: usize = 16 * 1024;
@@ -44,9 +44,6 @@ pub struct Frame {
 /// which is compared anyway.
 const KEPT: u32 = 8;
 const BARRIER: u32 = u32::MAX;
-
-/// Captures farther apart than this are not on one stack, bytes.
-const NEAR: u64 = 64 << 20;
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 32);
 
@@ -457,13 +454,6 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
     node
 }
 
-/// Whether the capture that began at `active` was left by a `longjmp` and will
-/// never end: no handler's frame can lie between it and `sp`, on the same stack.
-pub fn is_left(active: u64, sp: u64) -> bool {
-    let left = active.saturating_sub(SIGNAL_FRAME);
-    sp >= left && sp - left < NEAR
-}
-
 /// A capture inside a capture: a signal handler allocates. The memo belongs to
 /// the interrupted one, so this one walks without, in arrays of its own.
 #[cold]
@@ -471,7 +461,7 @@ pub fn is_left(active: u64, sp: u64) -> bool {
 unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
     let bounds = thread.bounds(first.sp);
     let [outer, inner] = &mut thread.captures;
-    if inner.active != 0 && !is_left(inner.active, first.sp) {
+    if inner.active != 0 && !was_left(inner.active, first.sp) {
         return truncated(global, &global.stacks, truncation::TOO_DEEP);
     }
     inner.active = first.sp;
@@ -481,7 +471,7 @@ unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadStat
     let node = unsafe { walk(global, bounds, inner, first) };
     core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
     inner.active = 0;
-    if bounds.top != 0 && is_left(outer.active, first.sp) {
+    if bounds.top != 0 && was_left(outer.active, first.sp) {
         outer.memo.clear();
         outer.active = 0;
     }

@@ -11,7 +11,7 @@ mod memo;
 pub mod registered;
 pub mod selfcheck;
 
-pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture, is_left};
+pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture};
 
 use crate::arch::tls;
 use crate::global::Global;
