@@ -165,8 +165,8 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "0 B", "1023 B", "1.00 KiB", "1.21 KiB", "10.0 KiB", "100 KiB", "0.98 MiB", "1.00 MiB",
-                "1.00 MiB", "5.00 GiB", "16.0 EiB"
+                "0 B", "1023 B", "1.00 KiB", "1.21 KiB", "10.0 KiB", "100 KiB", "0.98 MiB",
+                "1.00 MiB", "1.00 MiB", "5.00 GiB", "16.0 EiB"
             ]
         );
     }

@@ -266,7 +266,8 @@ impl GateFlags {
 const GATE: &str = "Options of the gate";
 
 /// What ends the help of `leak check`.
-const GATE_HELP: &str = "In CI:  leak run --fail-on any --baseline leaks.json --write sarif=leak.sarif -- ./tests";
+const GATE_HELP: &str =
+    "In CI:  leak run --fail-on any --baseline leaks.json --write sarif=leak.sarif -- ./tests";
 
 fn written(text: &str) -> Result<(CheckFormat, PathBuf), String> {
     let (format, path) = text

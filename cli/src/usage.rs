@@ -29,7 +29,9 @@ pub fn line(error: &clap::Error, args: impl Iterator<Item = OsString>) -> Option
     let mut what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     if error.kind() == ErrorKind::InvalidSubcommand {
         let known = Flags::command();
-        let names = known.get_subcommands().filter(|command| !command.is_hide_set());
+        let names = known
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set());
         let names: Vec<&str> = names.map(clap::Command::get_name).collect();
         what = format!("{what}; the commands are {}", names.join(", "));
     }

@@ -24,7 +24,11 @@ struct Ran {
 
 fn check(dir: &Path, args: &[&str]) -> Ran {
     let mut command = Command::cargo_bin("leak").expect("leak is built");
-    command.env_remove("LSAN_OPTIONS").current_dir(dir).arg("check").args(args);
+    command
+        .env_remove("LSAN_OPTIONS")
+        .current_dir(dir)
+        .arg("check")
+        .args(args);
     ran(&mut command)
 }
 
@@ -41,7 +45,12 @@ fn ran(command: &mut Command) -> Ran {
 /// Must be refused in one line, with status 2.
 fn refused(dir: &Path, args: &[&str]) -> String {
     let ran = check(dir, args);
-    assert_eq!((ran.status, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+    assert_eq!(
+        (ran.status, ran.stderr.lines().count()),
+        (2, 1),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout, "");
     ran.stderr
 }
@@ -51,21 +60,50 @@ fn leaks_make_the_status_23_and_their_absence_0() {
     let dir = dir();
     let failed = check(dir.path(), &["a.leak", "--fail-on", "any"]);
     assert_eq!(failed.status, 23, "{}", failed.stderr);
-    assert!(failed.stdout.starts_with("leak check: app: FAILED: 2 leaks, "), "{}", failed.stdout);
-    let other = check(dir.path(), &["a.leak", "--fail-on", "any", "--exit-code", "5"]);
+    assert!(
+        failed
+            .stdout
+            .starts_with("leak check: app: FAILED: 2 leaks, "),
+        "{}",
+        failed.stdout
+    );
+    let other = check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--exit-code", "5"],
+    );
     assert_eq!(other.status, 5);
     fs::write(dir.path().join("s"), "leak:/no/such/app\n").expect("written");
-    let passed = check(dir.path(), &["a.leak", "--fail-on", "any", "--suppressions", "s"]);
+    let passed = check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--suppressions", "s"],
+    );
     assert_eq!(passed.status, 0, "{}", passed.stdout);
-    assert!(passed.stdout.contains("2 × s:1: /no/such/app"), "{}", passed.stdout);
+    assert!(
+        passed.stdout.contains("2 × s:1: /no/such/app"),
+        "{}",
+        passed.stdout
+    );
 }
 
 #[test]
 fn a_limit_is_what_a_run_may_leave() {
     let dir = dir();
-    assert_eq!(check(dir.path(), &["a.leak", "--fail-on", "any:blocks=4,bytes=1M"]).status, 0);
-    assert_eq!(check(dir.path(), &["a.leak", "--fail-on", "any:blocks=3"]).status, 23);
-    assert_eq!(check(dir.path(), &["a.leak", "--fail-on", "any:bytes=100000"]).status, 23);
+    assert_eq!(
+        check(
+            dir.path(),
+            &["a.leak", "--fail-on", "any:blocks=4,bytes=1M"]
+        )
+        .status,
+        0
+    );
+    assert_eq!(
+        check(dir.path(), &["a.leak", "--fail-on", "any:blocks=3"]).status,
+        23
+    );
+    assert_eq!(
+        check(dir.path(), &["a.leak", "--fail-on", "any:bytes=100000"]).status,
+        23
+    );
 }
 
 #[test]
@@ -74,13 +112,22 @@ fn lsan_options_name_suppressions_and_the_status() {
     let run = |options: &str| {
         let mut command = Command::cargo_bin("leak").expect("leak is built");
         let args = ["check", "a.leak", "--fail-on", "any"];
-        ran(command.env("LSAN_OPTIONS", options).current_dir(dir.path()).args(args))
+        ran(command
+            .env("LSAN_OPTIONS", options)
+            .current_dir(dir.path())
+            .args(args))
     };
     assert_eq!(run("verbosity=1:exitcode=11").status, 11);
     fs::write(dir.path().join("s"), "leak:app$\n").expect("written");
     assert_eq!(run("suppressions=s").status, 0);
     let missing = run("suppressions=nowhere");
-    assert_eq!((missing.status, missing.stderr.as_str()), (2, "leak: nowhere: cannot be read (no such file or directory)\n"));
+    assert_eq!(
+        (missing.status, missing.stderr.as_str()),
+        (
+            2,
+            "leak: nowhere: cannot be read (no such file or directory)\n"
+        )
+    );
 }
 
 #[test]
@@ -98,15 +145,24 @@ fn a_wrong_line_of_suppressions_is_named() {
 fn suppressions_that_suppress_nothing_are_named() {
     let dir = dir();
     fs::write(dir.path().join("s"), "leak:nothing_like_it\nleak:app\n").expect("written");
-    let passed = check(dir.path(), &["a.leak", "--fail-on", "any", "--suppressions", "s"]);
-    let (_, unused) = passed.stdout.split_once("suppressed nothing:\n").expect("a list");
+    let passed = check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--suppressions", "s"],
+    );
+    let (_, unused) = passed
+        .stdout
+        .split_once("suppressed nothing:\n")
+        .expect("a list");
     assert_eq!(unused, "  s:1: nothing_like_it\n");
 }
 
 #[test]
 fn without_classes_nothing_is_said_about_unreachable_blocks() {
     let line = refused(dir().path(), &["a.leak"]);
-    assert!(line.contains("a.leak: ") && line.contains("--fail-on any"), "{line}");
+    assert!(
+        line.contains("a.leak: ") && line.contains("--fail-on any"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -121,43 +177,100 @@ fn logs_that_are_none_are_refused() {
 fn a_baseline_is_written_read_and_refused() {
     let dir = dir();
     let path = dir.path();
-    assert_eq!(check(path, &["a.leak", "--fail-on", "any", "--write-baseline", "b.json"]).status, 0);
-    let known = check(path, &["a.leak", "--fail-on", "any", "--baseline", "b.json"]);
+    assert_eq!(
+        check(
+            path,
+            &["a.leak", "--fail-on", "any", "--write-baseline", "b.json"]
+        )
+        .status,
+        0
+    );
+    let known = check(
+        path,
+        &["a.leak", "--fail-on", "any", "--baseline", "b.json"],
+    );
     assert_eq!(known.status, 0);
-    assert!(known.stdout.contains("known to the baseline: 2 leaks"), "{}", known.stdout);
-    let mut other = Log { exe: "/no/such/other".to_owned(), ..Log::default() };
+    assert!(
+        known.stdout.contains("known to the baseline: 2 leaks"),
+        "{}",
+        known.stdout
+    );
+    let mut other = Log {
+        exe: "/no/such/other".to_owned(),
+        ..Log::default()
+    };
     other.sites.truncate(1);
     other.freed.truncate(1);
     other.write(&path.join("o.leak"));
-    let line = refused(path, &["o.leak", "--fail-on", "any", "--baseline", "b.json"]);
-    assert!(line.contains("b.json: the baseline of app, but the log is of other"), "{line}");
+    let line = refused(
+        path,
+        &["o.leak", "--fail-on", "any", "--baseline", "b.json"],
+    );
+    assert!(
+        line.contains("b.json: the baseline of app, but the log is of other"),
+        "{line}"
+    );
     fs::write(path.join("x.json"), "[]").expect("written");
     let line = refused(path, &["a.leak", "--baseline", "x.json"]);
     assert!(line.contains("x.json: no baseline"), "{line}");
-    let failed = check(path, &["a.leak", "--fail-on", "any", "--write-baseline", "no/dir/b.json"]);
+    let failed = check(
+        path,
+        &[
+            "a.leak",
+            "--fail-on",
+            "any",
+            "--write-baseline",
+            "no/dir/b.json",
+        ],
+    );
     assert_eq!(failed.status, 2);
-    assert!(failed.stderr.contains("no/dir/b.json: cannot be written"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("no/dir/b.json: cannot be written"),
+        "{}",
+        failed.stderr
+    );
 }
 
 #[test]
 fn json_has_every_leak_with_its_status() {
     let dir = dir();
-    let ran = check(dir.path(), &["a.leak", "--fail-on", "any", "--format", "json"]);
+    let ran = check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--format", "json"],
+    );
     let value: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(value["schema"], 1);
     assert_eq!(value["check"]["failed"], true);
     assert_eq!(value["check"]["counted"]["bytes"], 100_192);
     let leaks = value["leaks"].as_array().expect("leaks");
     assert_eq!(leaks.len(), 2);
-    assert!(leaks.iter().all(|leak| leak["status"] == "counts" && leak["class"].is_null()));
+    assert!(
+        leaks
+            .iter()
+            .all(|leak| leak["status"] == "counts" && leak["class"].is_null())
+    );
     assert_eq!(leaks[0]["bytes"], 100_000);
 }
 
 #[test]
 fn sarif_has_rules_results_and_fingerprints() {
     let dir = dir();
-    check(dir.path(), &["a.leak", "--fail-on", "any", "--write-baseline", "b.json"]);
-    let ran = check(dir.path(), &["a.leak", "--fail-on", "any", "--baseline", "b.json", "--format", "sarif"]);
+    check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--write-baseline", "b.json"],
+    );
+    let ran = check(
+        dir.path(),
+        &[
+            "a.leak",
+            "--fail-on",
+            "any",
+            "--baseline",
+            "b.json",
+            "--format",
+            "sarif",
+        ],
+    );
     assert_eq!(ran.status, 0);
     let value: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(value["version"], "2.1.0");
@@ -169,20 +282,38 @@ fn sarif_has_rules_results_and_fingerprints() {
         let rule = result["ruleIndex"].as_u64().expect("an index") as usize;
         assert_eq!(rules[rule]["id"], result["ruleId"]);
         assert_eq!(result["baselineState"], "unchanged");
-        let print = result["partialFingerprints"]["leakSite/v1"].as_str().expect("a fingerprint");
+        let print = result["partialFingerprints"]["leakSite/v1"]
+            .as_str()
+            .expect("a fingerprint");
         assert_eq!(print.len(), 16);
-        assert!(result["stacks"][0]["frames"].as_array().is_some_and(|frames| frames.len() >= 2));
+        assert!(
+            result["stacks"][0]["frames"]
+                .as_array()
+                .is_some_and(|frames| frames.len() >= 2)
+        );
     }
 }
 
 #[test]
 fn junit_is_xml_with_a_failure_for_each_leak() {
     let dir = dir();
-    check(dir.path(), &["a.leak", "--fail-on", "any", "--write", "junit=out.xml"]);
+    check(
+        dir.path(),
+        &["a.leak", "--fail-on", "any", "--write", "junit=out.xml"],
+    );
     let text = fs::read_to_string(dir.path().join("out.xml")).expect("written");
     let xml = roxmltree::Document::parse(&text).expect("XML");
-    let suite = xml.descendants().find(|node| node.has_tag_name("testsuite")).expect("a suite");
-    let count = |name: &str| suite.descendants().filter(|node| node.has_tag_name(name)).count().to_string();
+    let suite = xml
+        .descendants()
+        .find(|node| node.has_tag_name("testsuite"))
+        .expect("a suite");
+    let count = |name: &str| {
+        suite
+            .descendants()
+            .filter(|node| node.has_tag_name(name))
+            .count()
+            .to_string()
+    };
     assert_eq!(suite.attribute("tests"), Some(count("testcase").as_str()));
     assert_eq!(suite.attribute("failures"), Some(count("failure").as_str()));
     assert_eq!(count("failure"), "3");
@@ -190,16 +321,33 @@ fn junit_is_xml_with_a_failure_for_each_leak() {
 
 #[test]
 fn markdown_has_a_table_of_the_leaks() {
-    let ran = check(dir().path(), &["a.leak", "--fail-on", "any", "--format", "markdown"]);
-    assert!(ran.stdout.starts_with("### :x: leak check: `app`\n"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("\n| 1 | 100000 | 1 | not freed | `app+0x150f` |"), "{}", ran.stdout);
+    let ran = check(
+        dir().path(),
+        &["a.leak", "--fail-on", "any", "--format", "markdown"],
+    );
+    assert!(
+        ran.stdout.starts_with("### :x: leak check: `app`\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout
+            .contains("\n| 1 | 100000 | 1 | not freed | `app+0x150f` |"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(ran.stdout.matches("<details>").count(), 2);
 }
 
 #[test]
 fn what_cannot_be_understood_on_the_command_line_is_refused() {
     let dir = dir();
-    for args in [["--fail-on", "lost"], ["--fail-on", "any:bytes=x"], ["--write", "sarif"], ["--write", "pdf=x"]] {
+    for args in [
+        ["--fail-on", "lost"],
+        ["--fail-on", "any:bytes=x"],
+        ["--write", "sarif"],
+        ["--write", "pdf=x"],
+    ] {
         let ran = check(dir.path(), &[&["a.leak"], &args[..]].concat());
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{args:?}");
     }

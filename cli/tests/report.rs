@@ -74,7 +74,10 @@ fn json_has_every_site_and_adds_up() {
     let sites = report["sites"].as_array().expect("sites");
     assert_eq!(sites.len(), 3);
     for key in ["allocations", "allocated_bytes", "temporary"] {
-        let sum: u64 = sites.iter().map(|site| site[key].as_u64().expect(key)).sum();
+        let sum: u64 = sites
+            .iter()
+            .map(|site| site[key].as_u64().expect(key))
+            .sum();
         assert_eq!(report["totals"][key], sum, "{key}");
     }
     let bytes: Vec<_> = sites
@@ -125,7 +128,8 @@ fn top_and_min_bytes_cut() {
     );
     assert!(text(&dir, &["a.leak", "--top", "1"]).contains("1 site more with 192 B in 3 blocks"));
     assert!(
-        text(&dir, &["a.leak", "--min-bytes", "1G"]).contains("All 2 sites are smaller than --min-bytes")
+        text(&dir, &["a.leak", "--min-bytes", "1G"])
+            .contains("All 2 sites are smaller than --min-bytes")
     );
 }
 
@@ -181,7 +185,10 @@ fn processes_can_have_a_report_each() {
         .collect();
     assert_eq!(pids, [1234, 1235]);
     let text = text(&dir, &[".", "--per-process"]);
-    assert!(text.contains("pid 1234") && text.contains("pid 1235"), "{text}");
+    assert!(
+        text.contains("pid 1234") && text.contains("pid 1235"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -195,7 +202,10 @@ fn stacks_without_names_merge_by_module() {
     assert_eq!(sites[0]["frames"][0]["module"], "/no/such/app");
     assert_eq!(sites[0]["frames"][0]["address"], Value::Null);
     for by in ["function", "file", "module"] {
-        assert!(text(&dir, &["a.leak", "--merge", by]).contains("app"), "{by}");
+        assert!(
+            text(&dir, &["a.leak", "--merge", by]).contains("app"),
+            "{by}"
+        );
     }
 }
 
@@ -209,7 +219,10 @@ fn a_killed_program_is_no_damage() {
         },
     )]);
     assert!(text(&dir, &["a.leak"]).contains("killed or still running"));
-    assert_eq!(json(&dir, &["a.leak"])["process"]["ending"], "killed_or_running");
+    assert_eq!(
+        json(&dir, &["a.leak"])["process"]["ending"],
+        "killed_or_running"
+    );
 }
 
 #[test]
@@ -303,13 +316,17 @@ fn log_of_a_program(dir: &tempfile::TempDir) -> Log {
             .find(|line| line.ends_with(&format!(" T {name}")))
             .expect(name);
         // One past the function's first address: the call is said to be before that.
-        u64::from_str_radix(line.split(' ').next().expect("an address"), 16).expect("hexadecimal") + 1
+        u64::from_str_radix(line.split(' ').next().expect("an address"), 16).expect("hexadecimal")
+            + 1
     };
     Log {
         exe: dir.path().join("keep").to_str().expect("UTF-8").to_owned(),
         argv: vec!["./keep"],
         build_id: vec![],
-        sites: vec![(vec![inside("je_malloc"), inside("keep"), inside("main")], vec![1])],
+        sites: vec![(
+            vec![inside("je_malloc"), inside("keep"), inside("main")],
+            vec![1],
+        )],
         freed: vec![],
         ..Log::default()
     }
@@ -324,7 +341,11 @@ fn names_lines_and_source_come_from_the_program() {
     assert!(text.contains(site), "{text}");
     let report = json(&dir, &["a.leak"]);
     let frames = report["sites"][0]["frames"].as_array().expect("frames");
-    assert_eq!(frames.len(), 2, "the allocator's frame is not shown: {frames:?}");
+    assert_eq!(
+        frames.len(),
+        2,
+        "the allocator's frame is not shown: {frames:?}"
+    );
     assert_eq!(frames[0]["function"], "keep");
     assert_eq!(frames[0]["line"], 4);
     assert!(
@@ -381,7 +402,12 @@ fn stacks_of_rebuilt_programs_are_equal_if_their_names_are() {
     let old = log_of_a_program(&dir);
     fs::create_dir(dir.path().join("new")).expect("made");
     fs::copy(dir.path().join("keep"), dir.path().join("new/keep")).expect("copied");
-    let exe = dir.path().join("new/keep").to_str().expect("UTF-8").to_owned();
+    let exe = dir
+        .path()
+        .join("new/keep")
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
     let new = Log {
         exe,
         pid: 2,

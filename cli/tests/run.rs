@@ -76,7 +76,8 @@ fn a_program_of_another_kind_is_refused() {
 #[test]
 fn a_program_for_musl_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let program = program(&dir, &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]).expect("cc works");
+    let program =
+        program(&dir, &["-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]).expect("cc works");
     assert!(refused(&program).contains("musl"));
 }
 
@@ -127,7 +128,8 @@ fn a_set_user_id_program_is_refused_unless_it_changes_nothing() {
 fn a_scripts_interpreter_is_what_counts() {
     let dir = tempfile::tempdir().expect("a directory");
     assert!(
-        refused(&script(&dir, "#!/no/such/interpreter\n")).contains("/no/such/interpreter: no such file")
+        refused(&script(&dir, "#!/no/such/interpreter\n"))
+            .contains("/no/such/interpreter: no such file")
     );
     if let Some(program) = program(&dir, &["-static"]) {
         let line = format!("#! {} -x\n", program.display());
@@ -180,7 +182,8 @@ fn arguments_and_standard_streams_are_the_programs() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("runs");
-    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n").expect("written");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"input\n")
+        .expect("written");
     let output = child.wait_with_output().expect("ends");
     assert_eq!(
         (text(&output.stdout), text(&output.stderr)),
@@ -239,6 +242,9 @@ fn man_pages_and_completions_are_made() {
         "fish/vendor_completions.d/leak.fish",
     ] {
         let text = fs::read_to_string(dir.path().join(file)).expect(file);
-        assert!(text.contains("report") && !text.contains("generate"), "{file}");
+        assert!(
+            text.contains("report") && !text.contains("generate"),
+            "{file}"
+        );
     }
 }

@@ -76,7 +76,10 @@ fn a_file_that_is_no_log_is_neither_overwritten_nor_numbered_around() {
     for name in ["notes.txt", "empty"] {
         assert!(refused_output(dir.path(), name).contains("exists and is no leak log"));
     }
-    assert_eq!(fs::read(dir.path().join("notes.txt")).expect("read"), b"precious");
+    assert_eq!(
+        fs::read(dir.path().join("notes.txt")).expect("read"),
+        b"precious"
+    );
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 2);
 }
 
@@ -84,7 +87,9 @@ fn a_file_that_is_no_log_is_neither_overwritten_nor_numbered_around() {
 fn a_missing_library_is_told_with_the_places() {
     let dir = tempfile::tempdir().expect("a directory");
     let plain = PROGRAMS.path().join("plain");
-    assert!(refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", "/no/lib.so")).contains("/no/lib.so"));
+    assert!(
+        refusal(leak(dir.path()).arg(&plain).env("LEAK_LIB", "/no/lib.so")).contains("/no/lib.so")
+    );
     let said = refusal(
         leak(dir.path())
             .arg(&plain)
@@ -128,7 +133,9 @@ fn what_is_no_shared_library_of_this_machine_is_not_preloaded() {
     ] {
         let said = with(&content);
         assert!(
-            said.contains("lib.so: cannot be preloaded") && said.contains(why) && said.contains("LEAK_LIB"),
+            said.contains("lib.so: cannot be preloaded")
+                && said.contains(why)
+                && said.contains("LEAK_LIB"),
             "{why}: {said}"
         );
     }
@@ -177,7 +184,9 @@ fn a_library_whose_path_the_loader_cannot_take_is_preloaded_by_a_link() {
 fn a_folder_that_others_may_write_to_holds_no_link() {
     let dir = tempfile::tempdir().expect("a directory");
     // SAFETY: no preconditions.
-    let foreign = dir.path().join(format!("leak-{}", unsafe { libc::geteuid() }));
+    let foreign = dir
+        .path()
+        .join(format!("leak-{}", unsafe { libc::geteuid() }));
     fs::create_dir(&foreign).expect("made");
     fs::set_permissions(&foreign, fs::Permissions::from_mode(0o777)).expect("mode");
     let library = dir.path().join("a b.so");

@@ -20,7 +20,10 @@ trap 'exit 7' ALRM; echo ready > ready; while :; do sleep 0.02; done";
 fn wait_for(dir: &Path, what: &str, is: impl Fn(&str) -> bool) {
     let begun = Instant::now();
     while !fs::read_to_string(dir.join(what)).is_ok_and(|text| is(&text)) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what} does not come");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{what} does not come"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -81,7 +84,10 @@ fn a_program_that_a_passed_signal_ended_has_its_summary_and_its_status() {
         stderr.read_to_string(&mut said).expect("read");
         // A shell shows it as 128 + signal.
         assert_eq!(child.wait().expect("ends").signal(), Some(signal));
-        assert!(said.contains("leak: no log was written"), "no summary: {said}");
+        assert!(
+            said.contains("leak: no log was written"),
+            "no summary: {said}"
+        );
     }
 }
 

@@ -70,8 +70,13 @@ fn check(profile: &heap::Profile) {
     if !loss.peak_is_exact {
         println!("  PEAK NOT EXACT");
     }
-    let unplaced = profile.sites().iter().flat_map(|site| profile.frames(site.stack));
-    let unplaced = unplaced.filter(|f| f.kind == heap::FrameKind::Native && f.module.is_none()).count();
+    let unplaced = profile
+        .sites()
+        .iter()
+        .flat_map(|site| profile.frames(site.stack));
+    let unplaced = unplaced
+        .filter(|f| f.kind == heap::FrameKind::Native && f.module.is_none())
+        .count();
     if unplaced > 0 {
         println!("  {unplaced} frames in no module");
     }

@@ -46,7 +46,9 @@ pub fn aggregate<K: Hash + Eq>(
                 first,
             });
             entry.figures.add(&site.figures);
-            entry.threads.extend(site.threads.iter().map(|&thread| (number, thread)));
+            entry
+                .threads
+                .extend(site.threads.iter().map(|&thread| (number, thread)));
             entry.sites.push((number, site.stack));
         }
     }

@@ -80,7 +80,12 @@ mod tests {
     use super::*;
 
     fn code(start: u64, end: u64, first_node: u32) -> Code {
-        Code { start, end, first_node, name: String::new() }
+        Code {
+            start,
+            end,
+            first_node,
+            name: String::new(),
+        }
     }
 
     #[test]
@@ -99,7 +104,11 @@ mod tests {
         assert_eq!(find(0x1250, 95), Some(3));
         assert_eq!(find(0x1350, 95), Some(1));
         assert_eq!(find(0x1080, 60), Some(2));
-        assert_eq!(find(0x1180, 60), Some(0), "the rest of what was there before");
+        assert_eq!(
+            find(0x1180, 60),
+            Some(0),
+            "the rest of what was there before"
+        );
         assert_eq!(find(0x2080, 60), Some(1), "on a later page");
         assert_eq!(find(0x2100, 60), Some(1), "a call at the very end");
         assert_eq!(find(0x2101, 60), None);

@@ -31,7 +31,9 @@ impl Ignored {
         for (serial, block) in live.iter() {
             let first = addresses.partition_point(|&(address, _)| address < block.ptr);
             let end = block.ptr.saturating_add(block.size.max(1));
-            let inside = addresses[first..].iter().take_while(|&&(address, _)| address < end);
+            let inside = addresses[first..]
+                .iter()
+                .take_while(|&&(address, _)| address < end);
             let named = inside.into_iter().any(|&(_, time)| time >= block.time);
             if named {
                 ignored.named.insert(serial, ());
@@ -57,7 +59,9 @@ impl Ignored {
 
 /// Whether blocks with this stack were made while leak checking was disabled.
 fn is_marked(nodes: &[Node], stack: u32) -> bool {
-    nodes.get(stack as usize).is_some_and(|node| node.kind == node_kind::IGNORED)
+    nodes
+        .get(stack as usize)
+        .is_some_and(|node| node.kind == node_kind::IGNORED)
 }
 
 #[cfg(test)]
@@ -66,14 +70,28 @@ mod tests {
     use crate::live::Block;
 
     fn node(kind: u32) -> Node {
-        Node { parent: 0, kind, payload: 0 }
+        Node {
+            parent: 0,
+            kind,
+            payload: 0,
+        }
     }
 
     #[test]
     fn a_block_is_ignored_by_its_stack_or_by_an_address_in_it() {
-        let nodes = [node(node_kind::EMPTY), node(node_kind::NATIVE), node(node_kind::IGNORED)];
+        let nodes = [
+            node(node_kind::EMPTY),
+            node(node_kind::NATIVE),
+            node(node_kind::IGNORED),
+        ];
         let mut live = Live::default();
-        let block = |ptr, time, stack| Block { ptr, size: 16, time, stack, thread: 1 };
+        let block = |ptr, time, stack| Block {
+            ptr,
+            size: 16,
+            time,
+            stack,
+            thread: 1,
+        };
         live.insert(1, block(0x1000, 5, 1));
         live.insert(2, block(0x2000, 5, 2));
         live.insert(3, block(0x3000, 5, 1));

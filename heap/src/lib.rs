@@ -104,21 +104,21 @@ mod tail;
 mod timeline;
 mod units;
 
-pub use codes::Code;
 pub use aggregate::{Group, aggregate};
+pub use codes::Code;
+pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
 pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
+pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
 pub use memory::{Memory, Pinning, Split};
 pub use origin::{Origin, is_log, origin};
 pub use profile::{
-    Checks, Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point, Process, Profile,
-    RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+    Checks, Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point,
+    Process, Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
-pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
-pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
-pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
+pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;
 pub use units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};

@@ -155,7 +155,9 @@ impl Live {
             let (chunk, place) = (chunk_of(serial), place_of(serial));
             let slot = self.open.chunks[chunk].get_or_insert_with(|| {
                 self.open.count += 1;
-                self.spare.pop().unwrap_or_else(|| Box::new([Block::default(); CHUNK as usize]))
+                self.spare
+                    .pop()
+                    .unwrap_or_else(|| Box::new([Block::default(); CHUNK as usize]))
             });
             slot[place] = block;
             self.open.live[chunk] |= 1 << place;
@@ -174,7 +176,13 @@ impl Live {
     fn advance(&mut self, serial: u64) {
         let chunk = chunk_of(self.newest);
         if self.open.live[chunk].count_ones() <= FEW {
-            scatter(&mut self.open, self.open_number, chunk, &mut self.sparse, &mut self.spare);
+            scatter(
+                &mut self.open,
+                self.open_number,
+                chunk,
+                &mut self.sparse,
+                &mut self.spare,
+            );
         }
         let number = serial / CHUNK / PAGE;
         if number != self.open_number {
@@ -193,7 +201,11 @@ impl Live {
     pub fn remove(&mut self, serial: u64) -> Option<Block> {
         let number = serial / CHUNK / PAGE;
         let is_open = number == self.open_number;
-        let page = if is_open { Some(&mut self.open) } else { self.pages.get_mut(&number) };
+        let page = if is_open {
+            Some(&mut self.open)
+        } else {
+            self.pages.get_mut(&number)
+        };
         if let Some(page) = page
             && let Some(&block) = page.get(serial)
         {
@@ -231,7 +243,9 @@ impl Live {
     /// Brings blocks that are about to be removed into the cache, all at a time:
     /// in a large heap each is a cache miss, and these do not wait for each other.
     pub fn warm(&self, serials: impl Iterator<Item = u64>) {
-        let sum = serials.fold(0, |sum, serial| sum ^ self.get(serial).map_or(0, |block| block.stack));
+        let sum = serials.fold(0, |sum, serial| {
+            sum ^ self.get(serial).map_or(0, |block| block.stack)
+        });
         std::hint::black_box(sum);
     }
 
@@ -240,8 +254,13 @@ impl Live {
     pub fn get(&self, serial: u64) -> Option<&Block> {
         let number = serial / CHUNK / PAGE;
         let is_open = number == self.open_number;
-        let page = if is_open { Some(&self.open) } else { self.pages.get(&number) };
-        page.and_then(|page| page.get(serial)).or_else(|| self.sparse[table(serial)].get(&serial))
+        let page = if is_open {
+            Some(&self.open)
+        } else {
+            self.pages.get(&number)
+        };
+        page.and_then(|page| page.get(serial))
+            .or_else(|| self.sparse[table(serial)].get(&serial))
     }
 
     /// All live blocks with their serials, in no order.

@@ -50,12 +50,23 @@ impl Mappings {
 
     /// Adds a range again, but for what others have mapped there meanwhile.
     fn put_back(&mut self, range: Range) {
-        let others: Vec<Range> = self.by_start.range(..range.end).map(|(_, other)| *other)
-            .filter(|other| other.end > range.start).collect();
+        let others: Vec<Range> = self
+            .by_start
+            .range(..range.end)
+            .map(|(_, other)| *other)
+            .filter(|other| other.end > range.start)
+            .collect();
         let mut start = range.start;
         for other in others {
             if other.start > start {
-                self.by_start.insert(start, Range { start, end: other.start, ..range });
+                self.by_start.insert(
+                    start,
+                    Range {
+                        start,
+                        end: other.start,
+                        ..range
+                    },
+                );
             }
             start = start.max(other.end);
         }
@@ -74,8 +85,15 @@ impl Mappings {
         if let Some((_, before)) = self.by_start.range_mut(..start).next_back()
             && before.end > start
         {
-            let rest = Range { start: end, ..*before };
-            taken.push(Range { start, end: before.end.min(end), ..*before });
+            let rest = Range {
+                start: end,
+                ..*before
+            };
+            taken.push(Range {
+                start,
+                end: before.end.min(end),
+                ..*before
+            });
             before.end = start;
             if rest.end > end {
                 self.by_start.insert(end, rest);
@@ -83,9 +101,18 @@ impl Mappings {
         }
         while let Some((&key, _)) = self.by_start.range(start..end).next() {
             if let Some(inside) = self.by_start.remove(&key) {
-                taken.push(Range { end: inside.end.min(end), ..inside });
+                taken.push(Range {
+                    end: inside.end.min(end),
+                    ..inside
+                });
                 if inside.end > end {
-                    self.by_start.insert(end, Range { start: end, ..inside });
+                    self.by_start.insert(
+                        end,
+                        Range {
+                            start: end,
+                            ..inside
+                        },
+                    );
                 }
             }
         }
@@ -105,7 +132,13 @@ mod tests {
 
     #[test]
     fn an_unmapping_that_failed_leaves_everything_as_it_was() {
-        let range = |start, end, stack| Range { start, end, stack, thread: 1, time: 0 };
+        let range = |start, end, stack| Range {
+            start,
+            end,
+            stack,
+            thread: 1,
+            time: 0,
+        };
         let all = |mappings: &Mappings| mappings.iter().copied().collect::<Vec<_>>();
         let mut mappings = Mappings::default();
         mappings.map(range(10, 20, 1));
@@ -116,7 +149,14 @@ mod tests {
         mappings.map(range(31, 33, 3));
         mappings.unmap_by(8, 0, 5);
         mappings.unmap_by(7, 15, 0);
-        let parts = [range(10, 15, 1), range(15, 20, 1), range(30, 31, 2), range(31, 33, 3), range(33, 35, 2), range(35, 40, 2)];
+        let parts = [
+            range(10, 15, 1),
+            range(15, 20, 1),
+            range(30, 31, 2),
+            range(31, 33, 3),
+            range(33, 35, 2),
+            range(35, 40, 2),
+        ];
         assert_eq!(all(&mappings), parts);
         // Told twice, or of another address: nothing more.
         mappings.unmap_by(7, 15, 0);

@@ -123,8 +123,13 @@ pub(crate) fn memory(
     let points = facts.resident.iter().enumerate();
     let kept = points.filter(|(at, _)| at % every == 0 || *at == last);
     Some(Memory {
-        resident: kept.map(|(_, &(time, bytes))| (Nanos(clock.to_ns(time)), Bytes(bytes))).collect(),
-        split: facts.memory.as_ref().map(|fact| split(fact, live, mappings, clock, modules, is_allocators)),
+        resident: kept
+            .map(|(_, &(time, bytes))| (Nanos(clock.to_ns(time)), Bytes(bytes)))
+            .collect(),
+        split: facts
+            .memory
+            .as_ref()
+            .map(|fact| split(fact, live, mappings, clock, modules, is_allocators)),
     })
 }
 
@@ -159,7 +164,8 @@ fn split(
         let resident = mapping.resident;
         if sum.touched > 0 && !matches!(mapping.class, Class::Recorder | Class::File) {
             let share = resident.min(sum.touched) as f64 / sum.touched as f64;
-            let [live, taken, touched] = [sum.live, sum.taken, sum.touched].map(|n| (n as f64 * share) as u64);
+            let [live, taken, touched] =
+                [sum.live, sum.taken, sum.touched].map(|n| (n as f64 * share) as u64);
             split.live += Bytes(live.min(resident));
             split.overhead += Bytes(taken.saturating_sub(live));
             split.pinned += Bytes(touched.saturating_sub(taken.max(live)));
@@ -178,8 +184,14 @@ fn split(
                 split.mapped += Bytes(mapped);
                 // What libc or an allocator maps for itself, no hook sees; what the
                 // loader does, stands beside its file.
-                let in_module = modules.iter().any(|module| (module.start..module.end).contains(&mapping.start));
-                let class = if in_module { &mut split.files } else { &mut split.kept };
+                let in_module = modules
+                    .iter()
+                    .any(|module| (module.start..module.end).contains(&mapping.start));
+                let class = if in_module {
+                    &mut split.files
+                } else {
+                    &mut split.kept
+                };
                 *class += rest;
             }
             class => *of_class(&mut split, class) += Bytes(resident),
@@ -213,7 +225,10 @@ fn of_class(split: &mut Split, class: Class) -> &mut Bytes {
 }
 
 fn mapping_at(fact: &MemoryFact, address: u64) -> Option<usize> {
-    let at = fact.mappings.partition_point(|mapping| mapping.start <= address).checked_sub(1)?;
+    let at = fact
+        .mappings
+        .partition_point(|mapping| mapping.start <= address)
+        .checked_sub(1)?;
     let mapping = &fact.mappings[at];
     (address - mapping.start < mapping.len).then_some(at)
 }
@@ -225,7 +240,11 @@ fn taken(block: &Block) -> u64 {
 
 /// First and last page of a block, of those that it does not fill.
 fn parts(block: &Block) -> impl Iterator<Item = (u64, u64, u64)> {
-    let (start, size, taken) = (block.ptr, block.size.min(1 << 47), taken(block).min(1 << 47));
+    let (start, size, taken) = (
+        block.ptr,
+        block.size.min(1 << 47),
+        taken(block).min(1 << 47),
+    );
     let (first, last) = (start / PAGE, (start + taken - 1) / PAGE);
     let part = move |page: u64| {
         let (low, high) = (start.max(page * PAGE), (page + 1) * PAGE);
@@ -237,7 +256,10 @@ fn parts(block: &Block) -> impl Iterator<Item = (u64, u64, u64)> {
 
 /// Pages that live blocks take part of; and per mapping what lies in pages that
 /// one block fills.
-fn pages<'b>(live: impl Iterator<Item = &'b Block>, fact: &MemoryFact) -> (FastMap<u64, Use>, Vec<Pages>) {
+fn pages<'b>(
+    live: impl Iterator<Item = &'b Block>,
+    fact: &MemoryFact,
+) -> (FastMap<u64, Use>, Vec<Pages>) {
     let mut pages: FastMap<u64, Use> = FastMap::default();
     let mut whole = vec![Pages::default(); fact.mappings.len()];
     // Blocks made together lie together: most follow one in the same page.
@@ -255,14 +277,17 @@ fn pages<'b>(live: impl Iterator<Item = &'b Block>, fact: &MemoryFact) -> (FastM
             sum.live = sum.live.saturating_add(live as u32);
             sum.taken = sum.taken.saturating_add(taken as u32);
         }
-        let inner = ((block.ptr + taken(block).min(1 << 47) - 1) / PAGE).saturating_sub(block.ptr / PAGE + 1) * PAGE;
+        let inner = ((block.ptr + taken(block).min(1 << 47) - 1) / PAGE)
+            .saturating_sub(block.ptr / PAGE + 1)
+            * PAGE;
         if inner > 0
             && let Some(at) = mapping_at(fact, block.ptr)
         {
             let sum = &mut whole[at];
             // Without memory there may be no such block: damage.
             let inner = inner.min(fact.mappings[at].len);
-            (sum.live, sum.taken, sum.touched) = (sum.live + inner, sum.taken + inner, sum.touched + inner);
+            (sum.live, sum.taken, sum.touched) =
+                (sum.live + inner, sum.taken + inner, sum.touched + inner);
         }
     }
     put(here, sum);
@@ -271,8 +296,15 @@ fn pages<'b>(live: impl Iterator<Item = &'b Block>, fact: &MemoryFact) -> (FastM
 }
 
 /// Mappings in which no live block lies and that no allocator made.
-fn programs_own(mappings: &Mappings, pages: &FastMap<u64, Use>, is_allocators: impl Fn(u32) -> bool) -> Vec<Range> {
-    let mut all: Vec<(Range, bool)> = mappings.iter().map(|range| (*range, is_allocators(range.stack))).collect();
+fn programs_own(
+    mappings: &Mappings,
+    pages: &FastMap<u64, Use>,
+    is_allocators: impl Fn(u32) -> bool,
+) -> Vec<Range> {
+    let mut all: Vec<(Range, bool)> = mappings
+        .iter()
+        .map(|range| (*range, is_allocators(range.stack)))
+        .collect();
     if !all.is_empty() {
         for &page in pages.keys() {
             let at = all.partition_point(|(range, _)| range.start <= page * PAGE);
@@ -281,7 +313,10 @@ fn programs_own(mappings: &Mappings, pages: &FastMap<u64, Use>, is_allocators: i
             }
         }
     }
-    all.into_iter().filter(|(_, holds)| !holds).map(|(range, _)| range).collect()
+    all.into_iter()
+        .filter(|(_, holds)| !holds)
+        .map(|(range, _)| range)
+        .collect()
 }
 
 /// Bytes of a mapping that ranges, ascending, cover.
@@ -289,12 +324,16 @@ fn overlap(ranges: &[Range], start: u64, len: u64) -> u64 {
     let end = start.saturating_add(len);
     let first = ranges.partition_point(|range| range.end <= start);
     let over = ranges[first..].iter().take_while(|range| range.start < end);
-    over.map(|range| range.end.min(end).saturating_sub(range.start.max(start))).sum()
+    over.map(|range| range.end.min(end).saturating_sub(range.start.max(start)))
+        .sum()
 }
 
 /// The sites whose blocks keep sparse pages resident.
 fn pinning<'b>(live: impl Iterator<Item = &'b Block>, pages: &FastMap<u64, Use>) -> Vec<Pinning> {
-    let sparse = pages.values().filter(|used| u64::from(used.taken) <= PAGE - SPARSE).count();
+    let sparse = pages
+        .values()
+        .filter(|used| u64::from(used.taken) <= PAGE - SPARSE)
+        .count();
     if sparse < FEW {
         return Vec::new();
     }
@@ -302,7 +341,9 @@ fn pinning<'b>(live: impl Iterator<Item = &'b Block>, pages: &FastMap<u64, Use>)
     for block in live.filter(|block| block.ptr < 1 << 47) {
         let mut counted = false;
         for (page, _, taken) in parts(block) {
-            let Some(used) = pages.get(&page) else { continue };
+            let Some(used) = pages.get(&page) else {
+                continue;
+            };
             let all = u64::from(used.taken).max(1);
             let free = PAGE.saturating_sub(all);
             if free < SPARSE || taken == 0 {
@@ -348,7 +389,11 @@ mod tests {
         let resident = mappings.iter().map(|mapping| mapping.resident).sum();
         MemoryFact {
             time: 100,
-            head: Head { resident, virtual_size: resident, at_end: true },
+            head: Head {
+                resident,
+                virtual_size: resident,
+                at_end: true,
+            },
             mappings,
             ..MemoryFact::default()
         }
@@ -357,7 +402,16 @@ mod tests {
     fn live(blocks: &[(u64, u64, u32)]) -> Live {
         let mut live = Live::default();
         for (serial, &(ptr, size, stack)) in (1..).zip(blocks) {
-            live.insert(serial, Block { ptr, size, stack, time: 1, thread: 1 });
+            live.insert(
+                serial,
+                Block {
+                    ptr,
+                    size,
+                    stack,
+                    time: 1,
+                    thread: 1,
+                },
+            );
         }
         live
     }
@@ -365,7 +419,14 @@ mod tests {
     fn of(fact: &MemoryFact, blocks: &[(u64, u64, u32)], made: &[Range]) -> Split {
         let mut mappings = Mappings::default();
         made.iter().for_each(|range| mappings.map(*range));
-        let split = split(fact, &live(blocks), &mappings, &Clock::new(0, 1, 1), &[module()], |stack| stack == 99);
+        let split = split(
+            fact,
+            &live(blocks),
+            &mappings,
+            &Clock::new(0, 1, 1),
+            &[module()],
+            |stack| stack == 99,
+        );
         assert_eq!(split.sum(), split.resident);
         split
     }
@@ -390,32 +451,61 @@ mod tests {
     fn a_small_block_pins_its_page_and_empty_pages_are_kept() {
         let fact = fact(&[(Class::Break, HEAP, 50, 48)]);
         let pairs = (0..20).map(|page| HEAP + page * 2 * PAGE + 16);
-        let blocks: Vec<_> = pairs.flat_map(|ptr| [(ptr, 100, 7), (ptr + PAGE, 40, 8)]).collect();
+        let blocks: Vec<_> = pairs
+            .flat_map(|ptr| [(ptr, 100, 7), (ptr + PAGE, 40, 8)])
+            .collect();
         let split = of(&fact, &blocks, &[]);
         assert_eq!((split.live.0, split.overhead.0), (20 * 140, 20 * (12 + 8)));
         assert_eq!(split.pinned.0, 20 * (2 * PAGE - 160));
         assert_eq!(split.kept.0, 8 * PAGE);
-        let pinning: Vec<_> = split.pinning.iter().map(|p| (p.stack.0, p.bytes.0, p.blocks)).collect();
-        assert_eq!(pinning, [(8, 20 * (PAGE - 48), 20), (7, 20 * (PAGE - 112), 20)]);
+        let pinning: Vec<_> = split
+            .pinning
+            .iter()
+            .map(|p| (p.stack.0, p.bytes.0, p.blocks))
+            .collect();
+        assert_eq!(
+            pinning,
+            [(8, 20 * (PAGE - 48), 20), (7, 20 * (PAGE - 112), 20)]
+        );
     }
 
     #[test]
     fn a_large_block_is_live_as_far_as_it_is_resident() {
         let fact = fact(&[(Class::Anonymous, HEAP, 100, 10)]);
         let split = of(&fact, &[(HEAP + 16, 99 * PAGE, 7)], &[]);
-        assert!(split.live.0 > 9 * PAGE && split.pinned.0 < PAGE, "{split:?}");
+        assert!(
+            split.live.0 > 9 * PAGE && split.pinned.0 < PAGE,
+            "{split:?}"
+        );
         assert_eq!(split.kept.0, 0);
         let resident = [(Class::Anonymous, HEAP, 100, 100)];
-        let split = of(&super::tests::fact(&resident), &[(HEAP + 16, 99 * PAGE, 7)], &[]);
+        let split = of(
+            &super::tests::fact(&resident),
+            &[(HEAP + 16, 99 * PAGE, 7)],
+            &[],
+        );
         assert_eq!(split.live.0, 99 * PAGE);
     }
 
     #[test]
     fn mappings_of_the_program_are_told_from_an_allocators() {
-        let range = |start, pages, stack| Range { start, end: start + pages * PAGE, stack, thread: 1, time: 1 };
-        let fact = fact(&[(Class::Anonymous, HEAP, 30, 30), (Class::Anonymous, 2 * HEAP, 5, 5)]);
+        let range = |start, pages, stack| Range {
+            start,
+            end: start + pages * PAGE,
+            stack,
+            thread: 1,
+            time: 1,
+        };
+        let fact = fact(&[
+            (Class::Anonymous, HEAP, 30, 30),
+            (Class::Anonymous, 2 * HEAP, 5, 5),
+        ]);
         // The program's, an allocator's with a block, an allocator's by its name.
-        let made = [range(HEAP, 10, 1), range(HEAP + 10 * PAGE, 20, 2), range(2 * HEAP, 5, 99)];
+        let made = [
+            range(HEAP, 10, 1),
+            range(HEAP + 10 * PAGE, 20, 2),
+            range(2 * HEAP, 5, 99),
+        ];
         let split = of(&fact, &[(HEAP + 12 * PAGE, 64, 7)], &made);
         assert_eq!(split.mapped.0, 10 * PAGE);
         assert_eq!(split.kept.0, 19 * PAGE + 5 * PAGE);
@@ -434,7 +524,14 @@ mod tests {
             (Class::Anonymous, 9 * HEAP, 8, 8),
         ]);
         let split = of(&fact, &[], &[]);
-        let pages = [split.files, split.stacks, split.shared, split.recorder, split.other, split.kept];
+        let pages = [
+            split.files,
+            split.stacks,
+            split.shared,
+            split.recorder,
+            split.other,
+            split.kept,
+        ];
         assert_eq!(pages.map(|bytes| bytes.0 / PAGE), [8, 2, 3, 4, 5, 14]);
         assert!(split.pinning.is_empty());
     }

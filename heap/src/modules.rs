@@ -44,7 +44,11 @@ impl ModuleMap {
                 continue;
             }
             let before = module.first_node <= node;
-            let rank = if before { module.first_node } else { u32::MAX - module.first_node };
+            let rank = if before {
+                module.first_node
+            } else {
+                u32::MAX - module.first_node
+            };
             if best.is_none_or(|(b, r, _)| (before, rank) >= (b, r)) {
                 best = Some((before, rank, number));
             }
@@ -83,10 +87,18 @@ mod tests {
         let find = |address, node| map.find(&modules, address, node).map(|id| id.0);
         assert_eq!(find(1600, 10), Some(1));
         assert_eq!(find(1600, 70), Some(2));
-        assert_eq!(find(1600, 55), Some(2), "a constructor of the second ran before it was noticed");
+        assert_eq!(
+            find(1600, 55),
+            Some(2),
+            "a constructor of the second ran before it was noticed"
+        );
         assert_eq!(find(500, 70), Some(0));
         assert_eq!(find(900, 70), Some(0), "a call at the very end of a module");
-        assert_eq!(find(100, 70), None, "a return address at a start belongs to what is before");
+        assert_eq!(
+            find(100, 70),
+            None,
+            "a return address at a start belongs to what is before"
+        );
         assert_eq!(find(1400, 70), None);
         assert_eq!(find(0, 1), None);
     }

@@ -48,7 +48,11 @@ impl Nodes {
         }
         let mut ids = Vec::with_capacity(count);
         let mut nodes = Vec::with_capacity(count);
-        for ((id, node), _) in (0u32..).zip(all.iter()).zip(&keep).filter(|(_, kept)| **kept) {
+        for ((id, node), _) in (0u32..)
+            .zip(all.iter())
+            .zip(&keep)
+            .filter(|(_, kept)| **kept)
+        {
             ids.push(id);
             nodes.push(*node);
         }
@@ -85,7 +89,11 @@ mod tests {
 
     #[test]
     fn damaged_parents_end_a_stack() {
-        let mut nodes = Nodes::All((0..20).map(|payload| node(19 - payload as u32, payload)).collect());
+        let mut nodes = Nodes::All(
+            (0..20)
+                .map(|payload| node(19 - payload as u32, payload))
+                .collect(),
+        );
         nodes.keep([19u32, 12].into_iter());
         assert_eq!(nodes.get(12).map(|node| node.payload), Some(12));
         assert_eq!(nodes.get(3), None);

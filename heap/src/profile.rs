@@ -405,7 +405,11 @@ impl Profile {
     /// What is known of how a site grew.
     pub(crate) fn evidence(&self, stack: StackId) -> Option<&Evidence> {
         let number = *self.site_of.get(&stack.0)?;
-        self.growth.as_ref()?.evidence.get(number as usize)?.as_deref()
+        self.growth
+            .as_ref()?
+            .evidence
+            .get(number as usize)?
+            .as_deref()
     }
 
     /// The module with this id, which came out of this profile.
@@ -418,20 +422,33 @@ impl Profile {
 
     /// The module in which an address lies at the end of the run.
     pub fn module_at(&self, address: u64) -> Option<ModuleId> {
-        self.module_map.find(&self.modules, address.checked_add(1)?, u32::MAX)
+        self.module_map
+            .find(&self.modules, address.checked_add(1)?, u32::MAX)
     }
 
     /// The thread with this serial number; `None` if the log does not name it.
     pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
-        let index = self.threads.binary_search_by_key(&id, |thread| thread.id).ok()?;
+        let index = self
+            .threads
+            .binary_search_by_key(&id, |thread| thread.id)
+            .ok()?;
         self.threads.get(index)
     }
 
     /// The frames of a stack, innermost first.
     pub fn frames(&self, stack: StackId) -> impl Iterator<Item = RawFrame> + '_ {
         // A mark is no frame.
-        let marked = self.nodes.get(stack.0).filter(|node| node.kind == node_kind::IGNORED);
-        let mut stack = marked.map_or(stack, |node| StackId(if node.parent < stack.0 { node.parent } else { 0 }));
+        let marked = self
+            .nodes
+            .get(stack.0)
+            .filter(|node| node.kind == node_kind::IGNORED);
+        let mut stack = marked.map_or(stack, |node| {
+            StackId(if node.parent < stack.0 {
+                node.parent
+            } else {
+                0
+            })
+        });
         std::iter::from_fn(move || {
             let (frame, outer) = self.frame(stack)?;
             stack = outer;
@@ -476,10 +493,17 @@ impl Profile {
     pub(crate) fn keep_sites(&mut self, wanted: &dyn Fn(&Site) -> bool) {
         self.sites.retain(wanted);
         self.sites.shrink_to_fit();
-        self.site_of = (0u32..).zip(&self.sites).map(|(number, site)| (site.stack.0, number)).collect();
-        let frees = self.bad_frees.iter().flat_map(|free| [free.here, free.freed, free.made]);
+        self.site_of = (0u32..)
+            .zip(&self.sites)
+            .map(|(number, site)| (site.stack.0, number))
+            .collect();
+        let frees = self
+            .bad_frees
+            .iter()
+            .flat_map(|free| [free.here, free.freed, free.made]);
         let sites = self.sites.iter().map(|site| site.stack).chain(frees);
-        self.nodes.keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
+        self.nodes
+            .keep(sites.map(|stack| stack.0).chain(self.reach.stacks()));
     }
 
     /// The blocks that were never freed, in no order. Empty unless
@@ -492,7 +516,10 @@ impl Profile {
             thread: ThreadId(block.thread),
             time: Nanos(self.clock.to_ns(block.time)),
             ignored: self.ignored.contains_key(&serial)
-                || self.nodes.get(block.stack).is_some_and(|node| node.kind == node_kind::IGNORED),
+                || self
+                    .nodes
+                    .get(block.stack)
+                    .is_some_and(|node| node.kind == node_kind::IGNORED),
         })
     }
 

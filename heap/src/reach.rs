@@ -45,7 +45,9 @@ impl Classes {
 
     /// The worst class that there is any of.
     pub fn worst(&self) -> Option<Class> {
-        Class::ALL.into_iter().find(|&class| self.of(class).blocks > 0)
+        Class::ALL
+            .into_iter()
+            .find(|&class| self.of(class).blocks > 0)
     }
 
     /// Adds another site's or process's.
@@ -228,9 +230,14 @@ impl Reach {
             if place >= told.0 && place < told.1 {
                 continue;
             }
-            let Some(block) = self.blocks.get(&at) else { continue };
+            let Some(block) = self.blocks.get(&at) else {
+                continue;
+            };
             // The next one knows where in this one the pointer stands.
-            let next = chain.len().checked_sub(place + 2).and_then(|next| chain.get(next));
+            let next = chain
+                .len()
+                .checked_sub(place + 2)
+                .and_then(|next| chain.get(next));
             steps.push(Step::Block {
                 stack: StackId(block.stack),
                 ptr: block.ptr,
@@ -272,7 +279,9 @@ impl Reach {
         let depths = table.depths();
         for at in 0..table.serials.len() as u32 {
             let serial = table.serials[at as usize];
-            let Some(block) = live.get(serial) else { continue };
+            let Some(block) = live.get(serial) else {
+                continue;
+            };
             if ignored.has(serial, block.stack) {
                 continue;
             }
@@ -280,7 +289,9 @@ impl Reach {
             let owner = owner.and_then(|&serial| Some((serial, live.get(serial)?)));
             let class = match table.classes[at as usize] {
                 // What an ignored block leads to is the program's business as well.
-                Class::Indirect if owner.is_some_and(|(serial, block)| ignored.has(serial, block.stack)) => {
+                Class::Indirect
+                    if owner.is_some_and(|(serial, block)| ignored.has(serial, block.stack)) =>
+                {
                     table.classes[at as usize] = Class::Reachable;
                     Class::Reachable
                 }
@@ -308,7 +319,12 @@ impl Reach {
                         members.push(StackId(block.stack));
                     }
                 }
-                reach.sites.entry(owner.stack).or_default().retained.add(tally);
+                reach
+                    .sites
+                    .entry(owner.stack)
+                    .or_default()
+                    .retained
+                    .add(tally);
             }
         }
         for (serial, block) in live.iter() {
@@ -334,13 +350,22 @@ impl Reach {
 
 /// Of a chain of so many blocks: the places that are not told.
 fn told(len: usize) -> (usize, usize) {
-    if len <= TOLD { (len, len) } else { (TOLD / 2, len - TOLD / 2) }
+    if len <= TOLD {
+        (len, len)
+    } else {
+        (TOLD / 2, len - TOLD / 2)
+    }
 }
 
 impl Table {
     fn push(&mut self, block: Reached) {
         // Anything else is damage.
-        if self.serials.last().is_some_and(|&last| last >= block.serial) || self.serials.len() >= ROOT as usize {
+        if self
+            .serials
+            .last()
+            .is_some_and(|&last| last >= block.serial)
+            || self.serials.len() >= ROOT as usize
+        {
             return;
         }
         let at = self.serials.len() as u32;

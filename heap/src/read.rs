@@ -9,7 +9,8 @@ use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::bad_frees;
 use crate::profile::{
-    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread, Totals,
+    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread,
+    Totals,
 };
 use crate::reach::Reach;
 use crate::replay::Replay;
@@ -110,7 +111,11 @@ fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     let (replay, _) = play(log, path, options, None);
     let info = log.info();
     let first = info.clock.to_ticks(0);
-    let last = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks.max(replay.last_time) };
+    let last = if info.end_ticks == 0 {
+        replay.last_time
+    } else {
+        info.end_ticks.max(replay.last_time)
+    };
     let warm = match warm_up {
         WarmUp::Given(span) => info.clock.to_ticks(span.0).min(last),
         WarmUp::Detected => {
@@ -124,7 +129,13 @@ fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     profile_of(log, path, options, replay, nodes)
 }
 
-fn profile_of(log: &mut Log, path: &Path, options: &Options<'_>, mut replay: Replay, nodes: Vec<Node>) -> Profile {
+fn profile_of(
+    log: &mut Log,
+    path: &Path,
+    options: &Options<'_>,
+    mut replay: Replay,
+    nodes: Vec<Node>,
+) -> Profile {
     let watch = replay.sites.watch.take();
     let facts = std::mem::take(&mut replay.facts);
     let ignored = Ignored::find(&facts.checks.ignored, &nodes, &replay.live);
@@ -134,17 +145,30 @@ fn profile_of(log: &mut Log, path: &Path, options: &Options<'_>, mut replay: Rep
     let mut profile = assemble(path, log.info(), replay, &facts, ignored, damage);
     profile.nodes = Nodes::All(nodes);
     profile.reach = reach;
-    profile.memory = memory::memory(&facts, &profile.live, &profile.mappings, &profile.clock, &profile.modules, |stack| {
-        is_allocators(&profile, StackId(stack))
-    });
+    profile.memory = memory::memory(
+        &facts,
+        &profile.live,
+        &profile.mappings,
+        &profile.clock,
+        &profile.modules,
+        |stack| is_allocators(&profile, StackId(stack)),
+    );
     if let Some(wanted) = options.keep {
         // Those that pin pages are named whatever the report is about.
-        let split = profile.memory.as_ref().and_then(|memory| memory.split.as_ref());
-        let pinning: Vec<StackId> = split.iter().flat_map(|split| &split.pinning).map(|site| site.stack).collect();
+        let split = profile
+            .memory
+            .as_ref()
+            .and_then(|memory| memory.split.as_ref());
+        let pinning: Vec<StackId> = split
+            .iter()
+            .flat_map(|split| &split.pinning)
+            .map(|site| site.stack)
+            .collect();
         profile.keep_sites(&|site: &Site| wanted(site) || pinning.contains(&site.stack));
     }
     if let Some(watch) = watch {
-        let (plan, mut found) = watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
+        let (plan, mut found) =
+            watch.finish(profile.live.iter().map(|(_, block)| block), &profile.clock);
         profile.growth = Some(record(plan, &mut found, &profile.sites));
     }
     if !options.live_blocks {
@@ -154,11 +178,19 @@ fn profile_of(log: &mut Log, path: &Path, options: &Options<'_>, mut replay: Rep
 }
 
 fn record(plan: Plan, found: &mut FastMap<u32, Box<Evidence>>, sites: &[Site]) -> Record {
-    let evidence = sites.iter().map(|site| found.remove(&site.stack.0)).collect();
+    let evidence = sites
+        .iter()
+        .map(|site| found.remove(&site.stack.0))
+        .collect();
     Record { evidence, plan }
 }
 
-fn play(log: &mut Log, path: &Path, options: &Options<'_>, plan: Option<Plan>) -> (Replay, Vec<Node>) {
+fn play(
+    log: &mut Log,
+    path: &Path,
+    options: &Options<'_>,
+    plan: Option<Plan>,
+) -> (Replay, Vec<Node>) {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
     replay.sites.watch = plan.map(|plan| Box::new(Watch::new(plan, nodes.len())));
@@ -188,7 +220,9 @@ fn play(log: &mut Log, path: &Path, options: &Options<'_>, plan: Option<Plan>) -
 /// Plays several logs, as many at a time as there are processors; the results
 /// are in the order of the paths.
 pub fn replay_all(paths: &[PathBuf], options: &Options<'_>) -> Vec<Result<Profile, Error>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
+    let workers = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(paths.len());
     if workers <= 1 {
         return paths.iter().map(|path| replay(path, options)).collect();
     }
@@ -252,22 +286,47 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 fn is_allocators(profile: &Profile, stack: StackId) -> bool {
     let module = profile.frames(stack).find_map(|frame| frame.module);
     let path = module.map(|id| profile.module(id).path.to_string_lossy());
-    let name = path.as_deref().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    ["libjemalloc", "libtcmalloc", "libmimalloc"].iter().any(|known| name.starts_with(known))
+    let name = path
+        .as_deref()
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
+    ["libjemalloc", "libtcmalloc", "libmimalloc"]
+        .iter()
+        .any(|known| name.starts_with(known))
 }
 
-fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored: Ignored, mut damage: DamageList) -> Profile {
+fn assemble(
+    path: &Path,
+    info: &Info,
+    mut replay: Replay,
+    facts: &Facts,
+    ignored: Ignored,
+    mut damage: DamageList,
+) -> Profile {
     let ns = |ticks| Nanos(info.clock.to_ns(ticks));
-    let end = if info.end_ticks == 0 { replay.last_time } else { info.end_ticks };
+    let end = if info.end_ticks == 0 {
+        replay.last_time
+    } else {
+        info.end_ticks
+    };
     let modules = modules(facts, &info.clock);
     let codes = crate::codes::codes(&facts.codes);
     let live = std::mem::take(&mut replay.live);
-    let timeline = replay.timeline.finish((end.max(replay.last_time), replay.live_bytes, live.len()));
-    let ignored_sum = ignored.by_stack.values().fold((0, 0), |sum: (u64, u64), more| {
-        (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
-    });
+    let timeline =
+        replay
+            .timeline
+            .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let ignored_sum = ignored
+        .by_stack
+        .values()
+        .fold((0, 0), |sum: (u64, u64), more| {
+            (sum.0.wrapping_add(more.0), sum.1.wrapping_add(more.1))
+        });
     let sites = sites(replay.sites.finish(), &live, &ignored);
-    let site_of = (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let site_of = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     let peak: Bytes = sites.iter().map(|site| site.figures.peak_bytes).sum();
     // Without damage these never happen; with it they tell how much is wrong.
     if !damage.is_empty() {
@@ -285,7 +344,10 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored
         }
     }
     if facts.broken > 0 {
-        damage.add(format!("remarks on the process that cannot be decoded: {}", facts.broken));
+        damage.add(format!(
+            "remarks on the process that cannot be decoded: {}",
+            facts.broken
+        ));
     }
     let totals = replay.totals;
     let fork_child = info.has(flag::FORK_CHILD);
@@ -311,7 +373,11 @@ fn assemble(path: &Path, info: &Info, mut replay: Replay, facts: &Facts, ignored
         checks: checks(&facts.checks, &info.clock),
         bad_frees: bad_frees(
             &facts.bad_frees,
-            if fork_child { &[] } else { &replay.unmatched_frees },
+            if fork_child {
+                &[]
+            } else {
+                &replay.unmatched_frees
+            },
             &info.clock,
         ),
         loss: Loss {
@@ -427,13 +493,25 @@ fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
         suppressions: text(&facts.suppressions),
         options: text(&facts.options),
         off: facts.off,
-        asked: facts.asked.iter().map(|&(time, _)| Nanos(clock.to_ns(time))).collect(),
-        unanswered: facts.asked.iter().filter(|(_, check)| check.lost.is_none()).count() as u64,
+        asked: facts
+            .asked
+            .iter()
+            .map(|&(time, _)| Nanos(clock.to_ns(time)))
+            .collect(),
+        unanswered: facts
+            .asked
+            .iter()
+            .filter(|(_, check)| check.lost.is_none())
+            .count() as u64,
     }
 }
 
 /// The sites in the order of a report, with the threads of their live blocks.
-fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored: &Ignored) -> Vec<Site> {
+fn sites(
+    states: Vec<crate::sites::SiteState>,
+    live: &crate::live::Live,
+    ignored: &Ignored,
+) -> Vec<Site> {
     let mut sites: Vec<Site> = states
         .into_iter()
         .map(|state| {
@@ -451,8 +529,10 @@ fn sites(states: Vec<crate::sites::SiteState>, live: &crate::live::Live, ignored
         })
         .collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.bytes), site.stack));
-    let number_of: crate::live::FastMap<u32, u32> =
-        (0u32..).zip(&sites).map(|(number, site)| (site.stack.0, number)).collect();
+    let number_of: crate::live::FastMap<u32, u32> = (0u32..)
+        .zip(&sites)
+        .map(|(number, site)| (site.stack.0, number))
+        .collect();
     for (serial, block) in live.iter() {
         if ignored.named.contains_key(&serial) {
             continue;

@@ -120,7 +120,9 @@ impl Replay {
             for event in &batch {
                 match event.kind {
                     EventKind::Alloc => seen.allocations = seen.allocations.wrapping_add(1),
-                    EventKind::ReallocAlloc => seen.reallocations = seen.reallocations.wrapping_add(1),
+                    EventKind::ReallocAlloc => {
+                        seen.reallocations = seen.reallocations.wrapping_add(1)
+                    }
                     _ => {}
                 }
                 if is_made(event) {
@@ -136,11 +138,15 @@ impl Replay {
             ));
         }
         add_totals(&mut self.totals, &head.totals);
-        let made = head.totals.allocations.wrapping_add(head.totals.reallocations);
+        let made = head
+            .totals
+            .allocations
+            .wrapping_add(head.totals.reallocations);
         self.marks.window(head.end, made);
         self.sites.window_ended(head.end);
         self.last_time = self.last_time.max(head.end);
-        self.timeline.event(head.end, self.live_bytes, self.live.len());
+        self.timeline
+            .event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
         let same = seen.allocations == head.totals.allocations
             && seen.reallocations == head.totals.reallocations
@@ -216,7 +222,8 @@ impl Replay {
             }),
             EventKind::Unmap => self.mappings.unmap_by(event.thread, event.ptr, event.size),
         }
-        self.timeline.event(event.time, self.live_bytes, self.live.len());
+        self.timeline
+            .event(event.time, self.live_bytes, self.live.len());
     }
 
     /// A free of what no block has.
@@ -261,7 +268,11 @@ impl Replay {
         };
         self.sites.away(&block);
         self.live_bytes = self.live_bytes.wrapping_sub(block.size);
-        let pending = Pending { serial, block, time };
+        let pending = Pending {
+            serial,
+            block,
+            time,
+        };
         self.pending.entry(thread).or_default().push(pending);
         true
     }
@@ -272,7 +283,11 @@ impl Replay {
     }
 
     /// Takes the latest pending block of a thread for which `is` holds.
-    pub fn take_pending_where(&mut self, thread: u32, is: impl Fn(&Pending) -> bool) -> Option<Pending> {
+    pub fn take_pending_where(
+        &mut self,
+        thread: u32,
+        is: impl Fn(&Pending) -> bool,
+    ) -> Option<Pending> {
         let list = self.pending.get_mut(&thread)?;
         let place = list.iter().rposition(is)?;
         let pending = list.remove(place);
@@ -309,7 +324,8 @@ impl Replay {
         let mut pending: Vec<Pending> = self.pending.drain().flat_map(|(_, list)| list).collect();
         if !pending.is_empty() {
             pending.sort_by_key(|pending| pending.time);
-            let mut free: FastMap<u64, bool> = pending.iter().map(|p| (p.block.ptr, true)).collect();
+            let mut free: FastMap<u64, bool> =
+                pending.iter().map(|p| (p.block.ptr, true)).collect();
             for (_, block) in self.live.iter() {
                 if let Some(free) = free.get_mut(&block.ptr) {
                     *free = false;
@@ -323,7 +339,11 @@ impl Replay {
             }
         }
         self.note_peak(self.last_time);
-        self.marks.finish(self.totals.allocations.wrapping_add(self.totals.reallocations));
+        self.marks.finish(
+            self.totals
+                .allocations
+                .wrapping_add(self.totals.reallocations),
+        );
     }
 }
 

@@ -21,7 +21,12 @@ struct ByAddress {
 impl ByAddress {
     fn new(replay: &Replay) -> ByAddress {
         let mut base = Vec::with_capacity(usize::try_from(replay.live.len()).unwrap_or(0));
-        base.extend(replay.live.iter().map(|(serial, block)| (block.ptr, serial)));
+        base.extend(
+            replay
+                .live
+                .iter()
+                .map(|(serial, block)| (block.ptr, serial)),
+        );
         base.sort_unstable();
         ByAddress {
             base,
@@ -33,8 +38,14 @@ impl ByAddress {
         if let Some(&serial) = self.changed.get(&ptr) {
             return serial;
         }
-        let place = self.base.partition_point(|entry| entry.0 <= ptr).checked_sub(1)?;
-        self.base.get(place).filter(|entry| entry.0 == ptr).map(|entry| entry.1)
+        let place = self
+            .base
+            .partition_point(|entry| entry.0 <= ptr)
+            .checked_sub(1)?;
+        self.base
+            .get(place)
+            .filter(|entry| entry.0 == ptr)
+            .map(|entry| entry.1)
     }
 
     fn set(&mut self, ptr: u64, serial: u64) {
@@ -102,8 +113,16 @@ impl TailReplay<'_> {
                     self.replay.release(thread, serial, time);
                 }
             }
-            Record::ReallocEnd { old, new, size, stack, ok } => {
-                let pending = self.replay.take_pending_where(thread, |p| p.block.ptr == old);
+            Record::ReallocEnd {
+                old,
+                new,
+                size,
+                stack,
+                ok,
+            } => {
+                let pending = self
+                    .replay
+                    .take_pending_where(thread, |p| p.block.ptr == old);
                 match (ok, pending) {
                     (false, Some(pending)) => {
                         // Unless a new block at its place says otherwise.
@@ -130,7 +149,12 @@ impl TailReplay<'_> {
                     }
                 }
             }
-            Record::Map { address, len, stack, .. } => self.replay.mappings.map(Range {
+            Record::Map {
+                address,
+                len,
+                stack,
+                ..
+            } => self.replay.mappings.map(Range {
                 start: address,
                 end: address.saturating_add(len),
                 stack,
@@ -175,7 +199,11 @@ impl TailReplay<'_> {
         }
         let serial = self.replay.next_serial;
         let totals = &mut self.replay.totals;
-        let made = if by_realloc { &mut totals.reallocations } else { &mut totals.allocations };
+        let made = if by_realloc {
+            &mut totals.reallocations
+        } else {
+            &mut totals.allocations
+        };
         *made = made.wrapping_add(1);
         totals.allocated_bytes = totals.allocated_bytes.wrapping_add(size);
         let block = Block {

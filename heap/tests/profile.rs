@@ -4,7 +4,10 @@
 #[path = "../../log/tests/support/mod.rs"]
 mod support;
 
-use heap::{Bytes, Ending, FrameKind, Nanos, Options, Profile, StackId, ThreadId, Truncation, aggregate, find_logs, replay};
+use heap::{
+    Bytes, Ending, FrameKind, Nanos, Options, Profile, StackId, ThreadId, Truncation, aggregate,
+    find_logs, replay,
+};
 use log_format::blob::BlobKind;
 use log_format::block::{BlockKind, Codec};
 use log_format::layout::{Header, Node, State, StopReason, flag, node_kind, truncation};
@@ -25,7 +28,11 @@ fn free(ptr: u64, time: u64) -> Vec<u8> {
 }
 
 fn start(serial: u32, name: &str) -> Vec<u8> {
-    support::ring_blob(BlobKind::ThreadStart, 1, &support::thread(serial, serial + 500, name))
+    support::ring_blob(
+        BlobKind::ThreadStart,
+        1,
+        &support::thread(serial, serial + 500, name),
+    )
 }
 
 /// A log with these nodes and one ring.
@@ -33,7 +40,12 @@ fn file(nodes: &[Node], records: &[Vec<u8>]) -> LogFile {
     let mut file = LogFile::new();
     let block = file.block(BlockKind::Nodes, Codec::Raw, &support::nodes(1, nodes));
     file.data(&[block]);
-    file.ring(0, 1 << 14, 0, &[start(1, "main"), records.concat()].concat());
+    file.ring(
+        0,
+        1 << 14,
+        0,
+        &[start(1, "main"), records.concat()].concat(),
+    );
     file
 }
 
@@ -49,28 +61,51 @@ fn frames_come_innermost_first_with_their_modules() {
         kind: 77,
         payload: 5,
     };
-    let mut file = file(&[node(0, 0x400100), truncated, strange, node(3, 0x7000)], &[]);
+    let mut file = file(
+        &[node(0, 0x400100), truncated, strange, node(3, 0x7000)],
+        &[],
+    );
     let modules = [
-        blob(BlobKind::ModuleLoad, 1, 0, &support::module(0x400000, 0x400000, 0x500000, 1, "/bin/app")),
-        blob(BlobKind::ModuleLoad, 9, 0, &support::module(0x6000, 0x6000, 0x7000, 1, "/lib/b.so")),
+        blob(
+            BlobKind::ModuleLoad,
+            1,
+            0,
+            &support::module(0x400000, 0x400000, 0x500000, 1, "/bin/app"),
+        ),
+        blob(
+            BlobKind::ModuleLoad,
+            9,
+            0,
+            &support::module(0x6000, 0x6000, 0x7000, 1, "/lib/b.so"),
+        ),
     ];
     let meta = file.block(BlockKind::Meta, Codec::Raw, &modules.concat());
     file.data(&[meta]);
     let profile = profile(&file);
-    let frames: Vec<_> = profile.frames(StackId(4)).map(|f| (f.address, f.kind, f.module.map(|id| id.0))).collect();
+    let frames: Vec<_> = profile
+        .frames(StackId(4))
+        .map(|f| (f.address, f.kind, f.module.map(|id| id.0)))
+        .collect();
     assert_eq!(
         frames,
         [
             (0x7000, FrameKind::Native, Some(1)),
             (5, FrameKind::Unknown(77), None),
-            (truncation::OUT_OF_STACK, FrameKind::Truncated(Truncation::OutOfStack), None),
+            (
+                truncation::OUT_OF_STACK,
+                FrameKind::Truncated(Truncation::OutOfStack),
+                None
+            ),
             (0x400100, FrameKind::Native, Some(0)),
         ]
     );
     assert_eq!(profile.frames(StackId(0)).count(), 0);
     assert_eq!(profile.frames(StackId(99)).count(), 0);
     let module = profile.module(heap::ModuleId(1));
-    assert_eq!((module.path.to_str(), module.build_id.len(), module.loaded), (Some("/lib/b.so"), 20, Nanos(9)));
+    assert_eq!(
+        (module.path.to_str(), module.build_id.len(), module.loaded),
+        (Some("/lib/b.so"), 20, Nanos(9))
+    );
 }
 
 #[test]
@@ -95,7 +130,10 @@ fn the_end_of_the_process_is_told() {
         let process = profile(&file).process;
         (process.ending, process.duration)
     };
-    assert_eq!(end(State::Exited), (Ending::Exited { status: 3 }, Nanos(5_000_000)));
+    assert_eq!(
+        end(State::Exited),
+        (Ending::Exited { status: 3 }, Nanos(5_000_000))
+    );
     assert_eq!(end(State::Exec).0, Ending::Exec);
     let reason = StopReason::Filtered;
     assert_eq!(end(State::Stopped).0, Ending::Stopped { reason });
@@ -113,11 +151,23 @@ fn threads_keep_their_last_name() {
 
 #[test]
 fn a_fork_child_may_free_what_its_parent_made() {
-    let mut file = file(&[node(0, 1)], &[alloc(16, 8, 1, 10), free(16, 20), free(32, 30)]);
-    assert_eq!((profile(&file).loss.unmatched_frees, profile(&file).loss.inherited_frees), (1, 0));
+    let mut file = file(
+        &[node(0, 1)],
+        &[alloc(16, 8, 1, 10), free(16, 20), free(32, 30)],
+    );
+    assert_eq!(
+        (
+            profile(&file).loss.unmatched_frees,
+            profile(&file).loss.inherited_frees
+        ),
+        (1, 0)
+    );
     file.header_u64(offset_of!(Header, flags), flag::FORK_CHILD);
     let profile = profile(&file);
-    assert_eq!((profile.loss.unmatched_frees, profile.loss.inherited_frees), (0, 1));
+    assert_eq!(
+        (profile.loss.unmatched_frees, profile.loss.inherited_frees),
+        (0, 1)
+    );
     assert_eq!(profile.totals.frees, 1);
     assert!(profile.process.fork_child);
 }
@@ -137,7 +187,10 @@ fn mappings_are_apart_from_blocks() {
     };
     let records = [record(&map, 10, b""), record(&unmap, 20, b"")];
     let profile = profile(&file(&[node(0, 1)], &records));
-    assert_eq!((profile.totals.mappings, profile.totals.mapped_bytes), (2, Bytes(0x2000)));
+    assert_eq!(
+        (profile.totals.mappings, profile.totals.mapped_bytes),
+        (2, Bytes(0x2000))
+    );
     assert_eq!(profile.totals.live_blocks, 0);
     let starts: Vec<u64> = profile.mappings().map(|mapping| mapping.start).collect();
     assert_eq!(starts, [0x10000, 0x12000]);
@@ -146,14 +199,27 @@ fn mappings_are_apart_from_blocks() {
 #[test]
 fn sites_of_several_processes_merge_by_any_key() {
     let nodes = [node(0, 0x10), node(0, 0x20), node(0, 0x30)];
-    let one = file(&nodes, &[alloc(16, 100, 1, 10), alloc(32, 5, 2, 20), alloc(48, 1, 3, 30)]);
-    let two = file(&nodes, &[alloc(16, 7, 1, 10), alloc(32, 50, 2, 20), free(32, 30)]);
+    let one = file(
+        &nodes,
+        &[
+            alloc(16, 100, 1, 10),
+            alloc(32, 5, 2, 20),
+            alloc(48, 1, 3, 30),
+        ],
+    );
+    let two = file(
+        &nodes,
+        &[alloc(16, 7, 1, 10), alloc(32, 50, 2, 20), free(32, 30)],
+    );
     let profiles = [profile(&one), profile(&two)];
     let groups = aggregate(&profiles, |_, profile, site| {
         let address = profile.frames(site.stack).next()?.address;
         (address != 0x30).then_some(address)
     });
-    let keys: Vec<_> = groups.iter().map(|group| (group.key, group.figures.bytes.0, group.threads)).collect();
+    let keys: Vec<_> = groups
+        .iter()
+        .map(|group| (group.key, group.figures.bytes.0, group.threads))
+        .collect();
     assert_eq!(keys, [(0x10, 107, 2), (0x20, 5, 1)]);
     assert_eq!(groups[0].sites, [(0, StackId(1)), (1, StackId(1))]);
     assert_eq!(groups[1].figures.allocations, 2);
@@ -164,7 +230,8 @@ fn sites_of_several_processes_merge_by_any_key() {
 #[test]
 fn sites_that_nobody_wants_are_forgotten_with_their_stacks() {
     // 1 <- 2 <- 3, and 4 <- 5 to 10, which nothing is left of.
-    let nodes = [0, 1, 2, 0, 4, 5, 6, 7, 8, 9].map(|parent| node(parent, 0x10 * u64::from(parent) + 1));
+    let nodes =
+        [0, 1, 2, 0, 4, 5, 6, 7, 8, 9].map(|parent| node(parent, 0x10 * u64::from(parent) + 1));
     let records = [alloc(16, 100, 3, 10), alloc(32, 5, 10, 20), free(32, 30)];
     let saved = file(&nodes, &records).save();
     let whole = replay(&saved.path(), &Options::default()).unwrap();
@@ -191,7 +258,12 @@ fn the_header_alone_tells_whose_a_log_is() {
     let process = replay(&saved.path(), &Options::default()).unwrap().process;
     assert_eq!(
         (origin.pid, origin.ppid, origin.log_id, origin.parent_log_id),
-        (process.pid, process.ppid, process.log_id, process.parent_log_id)
+        (
+            process.pid,
+            process.ppid,
+            process.log_id,
+            process.parent_log_id
+        )
     );
     assert!(heap::is_log(&saved.path()));
     let other = saved.path().with_extension("txt");
@@ -206,14 +278,29 @@ fn a_folder_means_the_logs_in_it() {
     assert_eq!(find_logs(&saved.path()).unwrap(), [saved.path()]);
     std::fs::write(folder.join("notes.txt"), "leaklog, but not quite").unwrap();
     std::fs::copy(saved.path(), folder.join("a.leak")).unwrap();
-    assert_eq!(find_logs(&folder).unwrap(), [folder.join("a.leak"), saved.path()]);
+    assert_eq!(
+        find_logs(&folder).unwrap(),
+        [folder.join("a.leak"), saved.path()]
+    );
     let all = heap::replay_all(
-        &[folder.join("a.leak"), folder.join("notes.txt"), saved.path()],
+        &[
+            folder.join("a.leak"),
+            folder.join("notes.txt"),
+            saved.path(),
+        ],
         &Options::default(),
     );
-    assert_eq!(all.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(
+        all.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
     let empty = tempfile::tempdir().unwrap();
-    assert!(find_logs(empty.path()).unwrap_err().to_string().ends_with("no leak log in this folder"));
+    assert!(
+        find_logs(empty.path())
+            .unwrap_err()
+            .to_string()
+            .ends_with("no leak log in this folder")
+    );
 }
 
 #[test]
@@ -239,12 +326,21 @@ fn a_lost_window_is_told_and_the_rest_counts() {
         support::window(&head, &[], &[], events, b"")
     };
     let lost = window(0, 1, &[event(EventKind::Alloc, 0)]);
-    let kept = window(1, 1, &[event(EventKind::Alloc, 1), event(EventKind::Free, 0)]);
+    let kept = window(
+        1,
+        1,
+        &[event(EventKind::Alloc, 1), event(EventKind::Free, 0)],
+    );
     file.block(BlockKind::Window, Codec::Raw, &lost);
     let kept = file.block(BlockKind::Window, Codec::Raw, &kept);
     file.data(&[kept]);
     let profile = profile(&file);
-    let damage: Vec<_> = profile.loss.damage.iter().map(|line| line.what.as_str()).collect();
+    let damage: Vec<_> = profile
+        .loss
+        .damage
+        .iter()
+        .map(|line| line.what.as_str())
+        .collect();
     assert_eq!(
         damage,
         [

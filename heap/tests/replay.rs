@@ -46,13 +46,22 @@ fn check(profile: &Profile, steps: &[Step]) -> Result<(), TestCaseError> {
         threads.dedup();
         prop_assert_eq!(&site.threads, &threads);
     }
-    let mut live: Vec<_> =
-        profile.live_blocks().map(|b| (b.ptr, b.size.0, b.stack.0, b.thread.0, b.time.0)).collect();
+    let mut live: Vec<_> = profile
+        .live_blocks()
+        .map(|b| (b.ptr, b.size.0, b.stack.0, b.thread.0, b.time.0))
+        .collect();
     live.sort_unstable();
-    let expected: Vec<_> = model.live.values().map(|b| (b.ptr, b.size, b.stack, b.thread, b.time)).collect();
+    let expected: Vec<_> = model
+        .live
+        .values()
+        .map(|b| (b.ptr, b.size, b.stack, b.thread, b.time))
+        .collect();
     prop_assert_eq!(live, expected);
     let last = profile.timeline.last().unwrap();
-    prop_assert_eq!((last.live_bytes.0, last.live_blocks), (model.live_bytes, model.live.len() as u64));
+    prop_assert_eq!(
+        (last.live_bytes.0, last.live_blocks),
+        (model.live_bytes, model.live.len() as u64)
+    );
     Ok(())
 }
 

@@ -22,8 +22,12 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Zeroed memory; null if there is none.
 pub fn alloc(size: usize, align: usize) -> *mut u8 {
     let align = align.max(16);
-    let Some(room) = size.checked_add(align + 16) else { return core::ptr::null_mut() };
-    let taken = USED.fetch_update(Relaxed, Relaxed, |used| used.checked_add(room).filter(|&end| end <= SIZE));
+    let Some(room) = size.checked_add(align + 16) else {
+        return core::ptr::null_mut();
+    };
+    let taken = USED.fetch_update(Relaxed, Relaxed, |used| {
+        used.checked_add(room).filter(|&end| end <= SIZE)
+    });
     let start = match taken {
         Ok(at) => ARENA.0.get() as usize + at,
         Err(_) => match crate::sys::map_private(room.next_multiple_of(4096)) {

@@ -10,14 +10,22 @@ use log_format::record::{kind, word0};
 #[inline(always)]
 unsafe fn time_after(thread: *mut ThreadState) -> u64 {
     // SAFETY: this thread's state.
-    if unsafe { (*thread).precise.load(Relaxed) } { clock::after() } else { unsafe { coarse_time(thread) } }
+    if unsafe { (*thread).precise.load(Relaxed) } {
+        clock::after()
+    } else {
+        unsafe { coarse_time(thread) }
+    }
 }
 
 /// Time of a record before the allocator is called.
 #[inline(always)]
 unsafe fn time_before(thread: *mut ThreadState) -> u64 {
     // SAFETY: this thread's state.
-    if unsafe { (*thread).precise.load(Relaxed) } { clock::before() } else { unsafe { coarse_time(thread) } }
+    if unsafe { (*thread).precise.load(Relaxed) } {
+        clock::before()
+    } else {
+        unsafe { coarse_time(thread) }
+    }
 }
 
 /// Reserves, writes and publishes a record.
@@ -25,7 +33,9 @@ unsafe fn time_before(thread: *mut ThreadState) -> u64 {
 unsafe fn put<const N: usize>(thread: *mut ThreadState, words: [u64; N]) {
     // SAFETY: this thread's state, which has room.
     unsafe {
-        let position = (*thread).producer.reserve(N as u64 * 8, stack::pointer() as u64);
+        let position = (*thread)
+            .producer
+            .reserve(N as u64 * 8, stack::pointer() as u64);
         write(thread, position, words);
         publish(thread, position);
         release_borrowed(thread);
@@ -47,9 +57,18 @@ pub unsafe fn alloc(ptr: *mut u8, size: usize, slot: *const u64, fp: u64) {
         let time = time_after(thread);
         let stack = u64::from(capture(thread, slot, fp));
         if !(*thread).precise.load(Relaxed) && size >> 32 == 0 {
-            put(thread, [word0(kind::ALLOC_SHORT, ptr as u64), size as u64 | stack << 32]);
+            put(
+                thread,
+                [
+                    word0(kind::ALLOC_SHORT, ptr as u64),
+                    size as u64 | stack << 32,
+                ],
+            );
         } else {
-            put(thread, [word0(kind::ALLOC, ptr as u64), time, size as u64, stack]);
+            put(
+                thread,
+                [word0(kind::ALLOC, ptr as u64), time, size as u64, stack],
+            );
         }
     }
 }
@@ -93,7 +112,14 @@ pub fn realloc_begin(old: *mut u8) -> bool {
 /// # Safety
 /// As [`alloc`].
 #[inline(always)]
-pub unsafe fn realloc_end(old: *mut u8, new: *mut u8, size: usize, ok: bool, slot: *const u64, fp: u64) {
+pub unsafe fn realloc_end(
+    old: *mut u8,
+    new: *mut u8,
+    size: usize,
+    ok: bool,
+    slot: *const u64,
+    fp: u64,
+) {
     let thread = thread::ready();
     if thread.is_null() {
         return;

@@ -168,7 +168,9 @@ impl Global {
             && self.phase() != Phase::Dormant
         {
             header.stop_reason.store(reason as u32, Relaxed);
-            header.state.store(log_format::layout::State::Stopped as u32, Relaxed);
+            header
+                .state
+                .store(log_format::layout::State::Stopped as u32, Relaxed);
         }
         self.set_phase(Phase::Dormant);
         for state in crate::thread::all(self) {

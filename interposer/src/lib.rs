@@ -13,7 +13,12 @@
 //! shared dependencies, and dropped again by the linker.
 
 #![deny(missing_docs)]
-#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[macro_use]
 mod arch;
@@ -47,4 +52,3 @@ extern "C" fn constructor() {
     check::begin();
     hooks::sanitizer::ask_program();
 }
-

@@ -70,7 +70,11 @@ pub fn head() -> Option<Head> {
     file.close();
     let mut words = text.get(..len)?.split(|&byte| byte == b' ');
     let mut pages = || number(words.next()?, 10);
-    Some(Head { virtual_size: pages()? * PAGE, resident: pages()? * PAGE, at_end: false })
+    Some(Head {
+        virtual_size: pages()? * PAGE,
+        resident: pages()? * PAGE,
+        at_end: false,
+    })
 }
 
 /// Appends the sample that a log begins with.
@@ -82,7 +86,13 @@ pub fn at_start(global: &Global, time: u64, out: &mut Out<'_>) {
     let mut inner = Out::new(&mut payload);
     if let Some(head) = head() {
         head.encode(&mut inner);
-        Blob { what: BlobKind::Memory as u8, time, thread: 0, payload: inner.written() }.encode(out);
+        Blob {
+            what: BlobKind::Memory as u8,
+            time,
+            thread: 0,
+            payload: inner.written(),
+        }
+        .encode(out);
     }
 }
 
@@ -100,7 +110,12 @@ pub fn after_drain(global: &'static Global, drain: &mut Drain) {
         append_small(global, drain, false);
     }
     let cost = clock::clock_ns(libc::CLOCK_MONOTONIC).saturating_sub(now);
-    let ran = now.saturating_sub(global.file.header().map_or(now, |header| header.start_ns.load(Relaxed)));
+    let ran = now.saturating_sub(
+        global
+            .file
+            .header()
+            .map_or(now, |header| header.start_ns.load(Relaxed)),
+    );
     let next = |part: u64| now + (cost.saturating_mul(COST)).max(ran / part).max(FIRST_SMALL);
     budget.small.store(next(SMALL_PART), Relaxed);
     if listed {
@@ -132,7 +147,13 @@ fn append_small(global: &'static Global, drain: &mut Drain, at_end: bool) {
 
 fn append(global: &'static Global, drain: &mut Drain, payload: &[u8], block: &mut [u8]) {
     let mut out = Out::new(block);
-    Blob { what: BlobKind::Memory as u8, time: clock::before(), thread: 0, payload }.encode(&mut out);
+    Blob {
+        what: BlobKind::Memory as u8,
+        time: clock::before(),
+        thread: 0,
+        payload,
+    }
+    .encode(&mut out);
     if out.finish().is_some() {
         drain.append(global, BlockKind::Meta, out.written());
     }
@@ -140,7 +161,9 @@ fn append(global: &'static Global, drain: &mut Drain, payload: &[u8], block: &mu
 
 fn append_listed(global: &'static Global, drain: &mut Drain, at_end: bool) {
     const ROOM: usize = TEXT + LIST + 2 * BLOCK;
-    let Some(buffer) = sys::map_private(ROOM) else { return };
+    let Some(buffer) = sys::map_private(ROOM) else {
+        return;
+    };
     // SAFETY: a fresh mapping.
     let room = unsafe { core::slice::from_raw_parts_mut(buffer, ROOM) };
     let (text, room) = room.split_at_mut(TEXT);
@@ -148,7 +171,10 @@ fn append_listed(global: &'static Global, drain: &mut Drain, at_end: bool) {
     let (payload, block) = room.split_at_mut(BLOCK);
     let mut survey = Survey {
         global,
-        head: Head { at_end, ..Head::default() },
+        head: Head {
+            at_end,
+            ..Head::default()
+        },
         swapped: 0,
         guard_end: 0,
         open: None,
@@ -161,7 +187,13 @@ fn append_listed(global: &'static Global, drain: &mut Drain, at_end: bool) {
     if read_lines(b"/proc/self/smaps\0", text, &mut |line| survey.line(line)) {
         survey.close_mapping();
         let mut out = Out::new(payload);
-        survey.head.encode_listed(survey.swapped, survey.count, survey.list.written(), &survey.rest, &mut out);
+        survey.head.encode_listed(
+            survey.swapped,
+            survey.count,
+            survey.list.written(),
+            &survey.rest,
+            &mut out,
+        );
         if out.finish().is_some() {
             append(global, drain, out.written(), block);
         }
@@ -223,7 +255,11 @@ impl Survey<'_> {
         let rights = words.next()?;
         let shared = rights.get(3) == Some(&b's');
         let is_guarded = start == self.guard_end;
-        self.guard_end = if rights.starts_with(b"---") && len <= MAX_GUARD { end } else { 0 };
+        self.guard_end = if rights.starts_with(b"---") && len <= MAX_GUARD {
+            end
+        } else {
+            0
+        };
         let inode = number(words.nth(2)?, 10)?;
         let path = words.next().unwrap_or(b"").trim_ascii_start();
         let class = match path {
@@ -240,22 +276,34 @@ impl Survey<'_> {
             _ if SHARED.iter().any(|name| path.starts_with(name)) => Class::Shared,
             _ => Class::File,
         };
-        Some(Mapping { class, start, len, resident: 0 })
+        Some(Mapping {
+            class,
+            start,
+            len,
+            resident: 0,
+        })
     }
 
     /// Whether most of it was mapped by the recorder.
     fn is_own(&self, start: u64, end: u64) -> bool {
-        own::all().map(|(from, to)| end.min(to).saturating_sub(start.max(from))).sum::<u64>() > end.saturating_sub(start) / 2
+        own::all()
+            .map(|(from, to)| end.min(to).saturating_sub(start.max(from)))
+            .sum::<u64>()
+            > end.saturating_sub(start) / 2
     }
 
     fn is_stack(&self, start: u64, end: u64) -> bool {
-        let tops = thread::all(self.global).filter(|state| thread::is_owned(state)).map(|state| state.stack_top);
+        let tops = thread::all(self.global)
+            .filter(|state| thread::is_owned(state))
+            .map(|state| state.stack_top);
         tops.into_iter().any(|top| top > start && top <= end)
     }
 
     /// The mapping read last is complete.
     fn close_mapping(&mut self) {
-        let Some(mapping) = self.open.take() else { return };
+        let Some(mapping) = self.open.take() else {
+            return;
+        };
         self.head.virtual_size += mapping.len;
         self.head.resident += mapping.resident;
         if mapping.resident == 0 {
@@ -274,7 +322,13 @@ impl Survey<'_> {
 }
 
 /// Paths of memory that no file on a disk holds.
-const SHARED: [&[u8]; 5] = [b"/memfd:", b"/dev/shm/", b"/dev/zero", b"/SYSV", b"/anon_hugepage"];
+const SHARED: [&[u8]; 5] = [
+    b"/memfd:",
+    b"/dev/shm/",
+    b"/dev/zero",
+    b"/SYSV",
+    b"/anon_hugepage",
+];
 
 /// An open file of `/proc`.
 struct File {
@@ -285,7 +339,10 @@ struct File {
 impl File {
     fn open(path: &[u8]) -> Option<File> {
         let fd = sys::open(path, libc::O_RDONLY, 0).ok()?;
-        Some(File { fd, identity: sys::identity(fd) })
+        Some(File {
+            fd,
+            identity: sys::identity(fd),
+        })
     }
 
     fn is_still_open(&self) -> bool {
@@ -301,10 +358,14 @@ impl File {
 
 /// Calls `each` for every line of a file; false if it could not be read to its end.
 fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> bool {
-    let Some(file) = File::open(path) else { return false };
+    let Some(file) = File::open(path) else {
+        return false;
+    };
     let mut len = 0;
     let done = loop {
-        let Some(free) = buffer.get_mut(len..).filter(|free| !free.is_empty()) else { break false };
+        let Some(free) = buffer.get_mut(len..).filter(|free| !free.is_empty()) else {
+            break false;
+        };
         match sys::read(file.fd, free) {
             Ok(0) => break true,
             Ok(more) => len += more,
@@ -331,7 +392,9 @@ fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> bo
 fn number(text: &[u8], base: u32) -> Option<u64> {
     let mut value = 0u64;
     for &byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
-        value = value.wrapping_mul(u64::from(base)).wrapping_add(u64::from((byte as char).to_digit(base)?));
+        value = value
+            .wrapping_mul(u64::from(base))
+            .wrapping_add(u64::from((byte as char).to_digit(base)?));
     }
     (!text.is_empty()).then_some(value)
 }

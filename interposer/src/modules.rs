@@ -45,7 +45,11 @@ pub struct Object {
 impl Object {
     /// What two addresses of one module have in common.
     pub fn identity(&self) -> u64 {
-        if self.link_map.is_null() { self.start } else { self.link_map as u64 }
+        if self.link_map.is_null() {
+            self.start
+        } else {
+            self.link_map as u64
+        }
     }
 }
 
@@ -95,7 +99,11 @@ fn find_by_iteration(address: u64) -> Option<Object> {
         address: u64,
         found: Option<Object>,
     }
-    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut libc::c_void) -> i32 {
+    unsafe extern "C" fn visit(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        data: *mut libc::c_void,
+    ) -> i32 {
         // SAFETY: the loader gives a valid record, we gave the search.
         let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
         let mut object = extent(info);
@@ -109,7 +117,10 @@ fn find_by_iteration(address: u64) -> Option<Object> {
         }
         0
     }
-    let mut search = Search { address, found: None };
+    let mut search = Search {
+        address,
+        found: None,
+    };
     // SAFETY: the callback matches; `search` outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     search.found
@@ -130,20 +141,29 @@ fn loaded_at(address: u64) -> Option<(u64, &'static [u8], &'static [libc::Elf64_
         address: u64,
         found: Option<(u64, &'static [u8], &'static [libc::Elf64_Phdr])>,
     }
-    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut libc::c_void) -> i32 {
+    unsafe extern "C" fn visit(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        data: *mut libc::c_void,
+    ) -> i32 {
         // SAFETY: the loader gives a valid record of a module, which the caller keeps loaded;
         // we gave the search.
         unsafe {
             let (info, search) = (&*info, &mut *data.cast::<Search>());
             let all = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
             let at = search.address.wrapping_sub(info.dlpi_addr);
-            if all.iter().any(|h| h.p_type == libc::PT_LOAD && (h.p_vaddr..h.p_vaddr + h.p_memsz).contains(&at)) {
+            if all.iter().any(|h| {
+                h.p_type == libc::PT_LOAD && (h.p_vaddr..h.p_vaddr + h.p_memsz).contains(&at)
+            }) {
                 search.found = Some((info.dlpi_addr, c_bytes(info.dlpi_name), all));
             }
             i32::from(search.found.is_some())
         }
     }
-    let mut search = Search { address, found: None };
+    let mut search = Search {
+        address,
+        found: None,
+    };
     // SAFETY: the callback matches; `search` outlives the call. No lock of ours is held.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     search.found
@@ -164,7 +184,12 @@ fn extent(info: &libc::dl_phdr_info) -> Object {
         start = start.min(low & !4095);
         end = end.max(low.wrapping_add(header.p_memsz));
     }
-    Object { start, end, eh_frame_hdr: 0, link_map: core::ptr::null() }
+    Object {
+        start,
+        end,
+        eh_frame_hdr: 0,
+        link_map: core::ptr::null(),
+    }
 }
 
 /// GNU build-id of a module by its program headers, empty if none.
@@ -172,13 +197,18 @@ fn build_id(bias: u64, headers: &[libc::Elf64_Phdr], found: &mut [u8; 64]) -> us
     for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
         let start = bias.wrapping_add(header.p_vaddr);
         // SAFETY: a note segment of a loaded module is readable.
-        let mut notes = unsafe { core::slice::from_raw_parts(start as *const u8, header.p_memsz as usize) };
+        let mut notes =
+            unsafe { core::slice::from_raw_parts(start as *const u8, header.p_memsz as usize) };
         while let Some((head, rest)) = notes.split_at_checked(12) {
             let word = |at: usize| {
-                head.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes) as usize
+                head.get(at..at + 4)
+                    .and_then(|b| b.try_into().ok())
+                    .map_or(0, u32::from_le_bytes) as usize
             };
             let (name_len, len, kind) = (word(0), word(4), word(8));
-            let Some((name, rest)) = rest.split_at_checked(name_len.next_multiple_of(4)) else { break };
+            let Some((name, rest)) = rest.split_at_checked(name_len.next_multiple_of(4)) else {
+                break;
+            };
             let Some(desc) = rest.get(..len) else { break };
             if kind == 3 && name == b"GNU\0" {
                 let len = len.min(found.len());
@@ -214,7 +244,12 @@ impl Modules {
                 return false;
             }
             let free = seen == 0 || seen == GONE && !self.knows(identity);
-            if free && known.identity.compare_exchange(seen, identity, AcqRel, Relaxed).is_ok() {
+            if free
+                && known
+                    .identity
+                    .compare_exchange(seen, identity, AcqRel, Relaxed)
+                    .is_ok()
+            {
                 known.bias.store(bias, Relaxed);
                 known.start.store(object.start, Relaxed);
                 known.end.store(object.end, Release);
@@ -241,7 +276,11 @@ impl Modules {
             first_node: u32,
             each: &'a mut dyn FnMut(&[u8]),
         }
-        unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, data: *mut libc::c_void) -> i32 {
+        unsafe extern "C" fn visit(
+            info: *mut libc::dl_phdr_info,
+            _: usize,
+            data: *mut libc::c_void,
+        ) -> i32 {
             // SAFETY: the loader gives a valid record, we gave the scan.
             let (info, scan) = unsafe { (&*info, &mut *data.cast::<Scan<'_>>()) };
             let object = extent(info);
@@ -252,23 +291,42 @@ impl Modules {
                     b"" => scan.program,
                     name => name,
                 };
-                describe(info.dlpi_addr, headers(info), &object, name, scan.first_node, scan.each);
+                describe(
+                    info.dlpi_addr,
+                    headers(info),
+                    &object,
+                    name,
+                    scan.first_node,
+                    scan.each,
+                );
             }
             0
         }
-        let mut scan = Scan { modules: self, program, first_node: global.stacks.count().max(1), each };
+        let mut scan = Scan {
+            modules: self,
+            program,
+            first_node: global.stacks.count().max(1),
+            each,
+        };
         // SAFETY: the callback matches; `scan` outlives the call. No lock of ours is held.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut scan).cast()) };
     }
 
     /// Writes the module at `address` into the thread's ring if it is new.
     pub fn first_sight(&self, global: &Global, thread: *mut ThreadState, address: u64) {
-        let Some(object) = find_object(address) else { return };
+        let Some(object) = find_object(address) else {
+            return;
+        };
         if self.knows(object.identity()) || object.link_map.is_null() {
             return;
         }
         // SAFETY: the loader's record of a module that has a frame on the stack.
-        let (bias, name) = unsafe { ((*object.link_map).bias as u64, c_bytes((*object.link_map).name)) };
+        let (bias, name) = unsafe {
+            (
+                (*object.link_map).bias as u64,
+                c_bytes((*object.link_map).name),
+            )
+        };
         if !self.claim(object.identity(), &object, bias) {
             return;
         }
@@ -277,23 +335,44 @@ impl Modules {
         let headers = unsafe {
             let elf = &*(object.start as *const libc::Elf64_Ehdr);
             if elf.e_ident.get(..4) == Some(b"\x7fELF") && elf.e_phentsize == 56 {
-                core::slice::from_raw_parts((object.start + elf.e_phoff) as *const libc::Elf64_Phdr, elf.e_phnum as usize)
+                core::slice::from_raw_parts(
+                    (object.start + elf.e_phoff) as *const libc::Elf64_Phdr,
+                    elf.e_phnum as usize,
+                )
             } else {
                 &[]
             }
         };
-        describe(bias, headers, &object, name, global.stacks.count().max(1), &mut |payload| {
-            // SAFETY: this thread's own state.
-            unsafe { crate::thread::blob(thread, BlobKind::ModuleLoad, payload) };
-        });
+        describe(
+            bias,
+            headers,
+            &object,
+            name,
+            global.stacks.count().max(1),
+            &mut |payload| {
+                // SAFETY: this thread's own state.
+                unsafe { crate::thread::blob(thread, BlobKind::ModuleLoad, payload) };
+            },
+        );
     }
 
     /// Writes into the thread's ring that the program has mapped `len` bytes of the file of the
     /// module at `address` once more, from `offset` on, at `copy`.
-    pub fn second_sight(&self, global: &Global, thread: *mut ThreadState, address: u64, copy: u64, len: u64, offset: u64) {
-        let Some((bias, name, headers)) = loaded_at(address) else { return };
+    pub fn second_sight(
+        &self,
+        global: &Global,
+        thread: *mut ThreadState,
+        address: u64,
+        copy: u64,
+        len: u64,
+        offset: u64,
+    ) {
+        let Some((bias, name, headers)) = loaded_at(address) else {
+            return;
+        };
         let Some(segment) = headers.iter().find(|header| {
-            header.p_type == libc::PT_LOAD && (header.p_offset..header.p_offset + header.p_filesz).contains(&offset)
+            header.p_type == libc::PT_LOAD
+                && (header.p_offset..header.p_offset + header.p_filesz).contains(&offset)
         }) else {
             return;
         };
@@ -322,10 +401,17 @@ impl Modules {
                 break;
             }
             let (end, start) = (known.end.load(Acquire), known.start.load(Relaxed));
-            if identity == GONE || end == 0 || find_object(start).is_some_and(|o| o.identity() == identity) {
+            if identity == GONE
+                || end == 0
+                || find_object(start).is_some_and(|o| o.identity() == identity)
+            {
                 continue;
             }
-            if known.identity.compare_exchange(identity, GONE, AcqRel, Relaxed).is_err() {
+            if known
+                .identity
+                .compare_exchange(identity, GONE, AcqRel, Relaxed)
+                .is_err()
+            {
                 continue;
             }
             global.stacks.forget(start, end);

@@ -104,7 +104,9 @@ fn store(found: &[Option<Definition>; COUNT]) {
 
 /// Whether the functions are there that the hooks call without looking.
 fn complete() -> bool {
-    [&MALLOC, &CALLOC, &REALLOC, &FREE, &POSIX_MEMALIGN].iter().all(|slot| !slot.load(Relaxed).is_null())
+    [&MALLOC, &CALLOC, &REALLOC, &FREE, &POSIX_MEMALIGN]
+        .iter()
+        .all(|slot| !slot.load(Relaxed).is_null())
 }
 
 /// Whether a module before this library defines malloc, so that calls go there and
@@ -140,6 +142,8 @@ macro_rules! call {
 
 /// Whether the originals in two slots stand in one module.
 pub fn same_module(a: &Slot, b: &Slot) -> bool {
-    let find = |slot: &Slot| crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity());
+    let find = |slot: &Slot| {
+        crate::modules::find_object(slot.load(Relaxed) as u64).map(|object| object.identity())
+    };
     matches!((find(a), find(b)), (Some(x), Some(y)) if x == y)
 }

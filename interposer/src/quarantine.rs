@@ -29,7 +29,9 @@ pub unsafe fn is_within_a_hook(slot: *const u64, fp: u64) -> bool {
     if word <= thread::MAX_MARK {
         return false;
     }
-    let Some(ours) = modules::find_object(is_within_a_hook as *const () as u64) else { return false };
+    let Some(ours) = modules::find_object(is_within_a_hook as *const () as u64) else {
+        return false;
+    };
     // SAFETY: this thread's state; the thunk's frame is live; states come from
     // verified steps.
     unsafe {
@@ -41,7 +43,11 @@ pub unsafe fn is_within_a_hook(slot: *const u64, fp: u64) -> bool {
             return true;
         }
         inner.active = slot as u64;
-        let mut state = State { sp: slot as u64 + 8, ra: *slot, bp: fp };
+        let mut state = State {
+            sp: slot as u64 + 8,
+            ra: *slot,
+            bp: fp,
+        };
         let (mut handler, mut found) = (false, false);
         for _ in 0..MOST {
             handler |= state.ra & EXACT != 0;
@@ -69,7 +75,11 @@ pub fn keep_for_child(keep: bool) {
         let whole = core::ptr::from_ref(global).cast_mut().cast();
         sys::keep_on_fork(whole, size_of::<Global>().next_multiple_of(4096), keep);
         for state in thread::all(global) {
-            sys::keep_on_fork(core::ptr::from_ref(state).cast_mut().cast(), thread::STATE, keep);
+            sys::keep_on_fork(
+                core::ptr::from_ref(state).cast_mut().cast(),
+                thread::STATE,
+                keep,
+            );
         }
     }
 }
@@ -77,7 +87,9 @@ pub fn keep_for_child(keep: bool) {
 /// In the child: parts from the parent's log.
 pub fn leave_log() {
     let Some(global) = global::get() else { return };
-    let Some(header) = global.file.header() else { return };
+    let Some(header) = global.file.header() else {
+        return;
+    };
     header.children_without_log.fetch_add(1, Relaxed);
     global.set_phase(Phase::Dormant);
     // The file is not to be opened again.

@@ -9,7 +9,9 @@
 use crate::collect::file::LogFile;
 use crate::sys;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-use log_format::layout::{ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind};
+use log_format::layout::{
+    ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind,
+};
 
 /// Most nodes: 16 M, 256 MiB of address space.
 const MAX_NODES: u32 = 1 << 24;
@@ -86,7 +88,10 @@ impl StackTable {
         self.nodes.store(base.cast(), Release);
         self.max_nodes.store(max, Relaxed);
         self.next.store(1, Relaxed);
-        self.table.store(table as u64 | u64::from(FIRST_TABLE.trailing_zeros()), Release);
+        self.table.store(
+            table as u64 | u64::from(FIRST_TABLE.trailing_zeros()),
+            Release,
+        );
         // SAFETY: the start of the reservation.
         unsafe {
             let head = StackTable::FIRST_HEAD;
@@ -113,7 +118,11 @@ impl StackTable {
 
     /// Maps the next chunks. Only one thread does; others use what is there.
     fn grow(&self, file: &LogFile) -> Result<(), StopReason> {
-        if self.growing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
+        if self
+            .growing
+            .compare_exchange(0, this_thread(), Acquire, Relaxed)
+            .is_err()
+        {
             return Ok(());
         }
         let mapped = self.mapped.load(Relaxed);
@@ -129,11 +138,24 @@ impl StackTable {
             // SAFETY: inside the reservation, beyond everything mapped.
             unsafe {
                 let at = self.nodes.load(Relaxed).add(mapped as usize);
-                file.extend(ExtentKind::Nodes, mapped >> NODE_CHUNK_SHIFT, len, at.cast()).map(|_| ())
+                file.extend(
+                    ExtentKind::Nodes,
+                    mapped >> NODE_CHUNK_SHIFT,
+                    len,
+                    at.cast(),
+                )
+                .map(|_| ())
             }
         };
         if result.is_ok() {
-            self.mapped.store(if in_first { NODE_CHUNK } else { mapped + chunks * NODE_CHUNK }, Release);
+            self.mapped.store(
+                if in_first {
+                    NODE_CHUNK
+                } else {
+                    mapped + chunks * NODE_CHUNK
+                },
+                Release,
+            );
         }
         self.growing.store(0, Release);
         sys::futex_wake(&self.growing);
@@ -160,10 +182,16 @@ impl StackTable {
         // SAFETY: our own region and table; no other thread records.
         unsafe {
             if first > 0 {
-                sys::replace_by_private(base.cast(), first as usize * 16).map_err(|_| StopReason::NoSpace)?;
+                sys::replace_by_private(base.cast(), first as usize * 16)
+                    .map_err(|_| StopReason::NoSpace)?;
             }
             let len = u64::from(NODE_CHUNK) * 16 + PAGE;
-            file.extend(ExtentKind::Nodes, chunk, len, base.add(first as usize).cast())?;
+            file.extend(
+                ExtentKind::Nodes,
+                chunk,
+                len,
+                base.add(first as usize).cast(),
+            )?;
             table.write_bytes(0, 1 << bits);
         }
         self.entries.store(0, Relaxed);
@@ -192,17 +220,39 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(Node { parent, kind, payload }, table, bits, slot);
+                return self.insert(
+                    Node {
+                        parent,
+                        kind,
+                        payload,
+                    },
+                    table,
+                    bits,
+                    slot,
+                );
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
-            if node.payload == payload && node.parent == parent && node.kind == kind && !self.is_dead(id, payload) {
+            if node.payload == payload
+                && node.parent == parent
+                && node.kind == kind
+                && !self.is_dead(id, payload)
+            {
                 return id;
             }
             slot = (slot + 1) & mask;
         }
         // Full to the last place: `insert` sees to it.
-        self.insert(Node { parent, kind, payload }, table, bits, slot)
+        self.insert(
+            Node {
+                parent,
+                kind,
+                payload,
+            },
+            table,
+            bits,
+            slot,
+        )
     }
 
     #[inline(always)]
@@ -214,19 +264,25 @@ impl StackTable {
     #[cold]
     #[inline(never)]
     fn insert(&self, node: Node, table: *mut u32, bits: u32, slot: u32) -> u32 {
-        let Some(global) = crate::global::get() else { return 0 };
+        let Some(global) = crate::global::get() else {
+            return 0;
+        };
         // Nearly full: the thread that doubles the table has not got on for long.
         let crowded = self.entries.load(Relaxed) > (1 << bits) / 8 * 7;
         if crowded && self.wait_for_rehash(table, global.filtered.load(Relaxed) == 0) {
             return self.node(node.parent, node.kind, node.payload);
         }
-        let Some(id) = self.take_id(&global.file) else { return 0 };
+        let Some(id) = self.take_id(&global.file) else {
+            return 0;
+        };
         // SAFETY: the id is ours alone and mapped.
         unsafe {
             self.nodes.load(Relaxed).add(id as usize).write(node);
         }
         if let Some(header) = global.file.header() {
-            header.node_count.store(u64::from(self.next.load(Relaxed)), Release);
+            header
+                .node_count
+                .store(u64::from(self.next.load(Relaxed)), Release);
         }
         if crowded {
             // Found by nobody, and made again until there is a table with room.
@@ -257,7 +313,11 @@ impl StackTable {
                 match entry.compare_exchange(0, id, AcqRel, Acquire) {
                     Ok(_) => return None,
                     Err(seen) if seen == id => return None,
-                    Err(seen) if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) => return Some(seen),
+                    Err(seen)
+                        if *nodes.add(seen as usize) == own && !self.is_dead(seen, own.payload) =>
+                    {
+                        return Some(seen);
+                    }
                     Err(_) => slot = (slot + 1) & mask,
                 }
             }
@@ -273,7 +333,11 @@ impl StackTable {
         loop {
             let mapped = self.mapped.load(Acquire);
             // Ahead of need, so that others seldom wait.
-            let ahead = if mapped < NODE_CHUNK { FIRST_AHEAD } else { (NODE_CHUNK / 2).max(mapped / 8) };
+            let ahead = if mapped < NODE_CHUNK {
+                FIRST_AHEAD
+            } else {
+                (NODE_CHUNK / 2).max(mapped / 8)
+            };
             if id + ahead > mapped
                 && let Err(reason) = self.grow(file)
                 && id >= mapped
@@ -296,7 +360,10 @@ impl StackTable {
                 id = self.next.load(Relaxed);
                 continue;
             }
-            match self.next.compare_exchange_weak(id, id + 1, Relaxed, Relaxed) {
+            match self
+                .next
+                .compare_exchange_weak(id, id + 1, Relaxed, Relaxed)
+            {
                 Ok(_) => return Some(id),
                 Err(seen) => id = seen,
             }
@@ -322,7 +389,11 @@ impl StackTable {
     /// again later; the old table stays mapped for its readers.
     #[cold]
     fn rehash(&self) {
-        if self.rehashing.compare_exchange(0, this_thread(), Acquire, Relaxed).is_err() {
+        if self
+            .rehashing
+            .compare_exchange(0, this_thread(), Acquire, Relaxed)
+            .is_err()
+        {
             return;
         }
         let old_bits = self.table().1;
@@ -369,11 +440,27 @@ impl StackTable {
     pub fn forget(&self, start: u64, end: u64) {
         let index = self.dead_count.load(Relaxed) as usize;
         let slot = index.min(MAX_DEAD - 1);
-        let Some(dead) = self.dead.get(slot) else { return };
+        let Some(dead) = self.dead.get(slot) else {
+            return;
+        };
         // The last entry stands for all that did not fit.
         let merge = index >= MAX_DEAD;
-        dead.start.store(if merge { dead.start.load(Relaxed).min(start) } else { start }, Relaxed);
-        dead.end.store(if merge { dead.end.load(Relaxed).max(end) } else { end }, Relaxed);
+        dead.start.store(
+            if merge {
+                dead.start.load(Relaxed).min(start)
+            } else {
+                start
+            },
+            Relaxed,
+        );
+        dead.end.store(
+            if merge {
+                dead.end.load(Relaxed).max(end)
+            } else {
+                end
+            },
+            Relaxed,
+        );
         dead.below.store(self.next.load(Relaxed), Relaxed);
         if !merge {
             self.dead_count.store(index as u32 + 1, Release);

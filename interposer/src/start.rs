@@ -8,8 +8,8 @@ use crate::collect::{self, file::MAX_PATH};
 use crate::global::{Global, Phase};
 use crate::hooks::process::FORK_TICKS;
 use crate::modules::c_bytes;
-use crate::unwind::cache;
 use crate::stack_table::StackTable;
+use crate::unwind::cache;
 use crate::{hooks, memory, originals, sys, thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
@@ -35,8 +35,11 @@ struct Parent {
 // SAFETY: see the type; a race of two forking threads can at worst mix two equal paths.
 unsafe impl Sync for Parent {}
 
-static PARENT: Parent =
-    Parent { path: UnsafeCell::new([0; MAX_PATH]), len: AtomicU64::new(0), id: [AtomicU64::new(0), AtomicU64::new(0)] };
+static PARENT: Parent = Parent {
+    path: UnsafeCell::new([0; MAX_PATH]),
+    len: AtomicU64::new(0),
+    id: [AtomicU64::new(0), AtomicU64::new(0)],
+};
 /// Header page of the parent's log, which a fork child shares.
 static PARENTS_HEADER: AtomicPtr<Header> = AtomicPtr::new(core::ptr::null_mut());
 /// Whether this image of the process has had a log: then a new one is a child's.
@@ -74,7 +77,10 @@ pub fn variable(name: &[u8]) -> &'static [u8] {
         }
         while !(*entry).is_null() {
             let text = c_bytes(*entry);
-            if let Some(value) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+            if let Some(value) = text
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(b"="))
+            {
                 return value;
             }
             entry = entry.add(1);
@@ -119,7 +125,11 @@ fn begin_claimed(global: &'static Global) {
     let errno = unsafe { *libc::__errno_location() };
     let mark = tls::get();
     tls::set(thread::BUSY);
-    let phase = if try_begin(global) { Phase::Recording } else { Phase::Dormant };
+    let phase = if try_begin(global) {
+        Phase::Recording
+    } else {
+        Phase::Dormant
+    };
     global.set_phase(phase);
     sys::futex_wake(global.phase_word());
     tls::set(mark);
@@ -151,10 +161,14 @@ fn try_begin(global: &'static Global) -> bool {
     if !cache::init(global) {
         return false;
     }
-    global.selfcheck_every.store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
+    global
+        .selfcheck_every
+        .store(number(variable(b"LEAK_SELFCHECK")), Relaxed);
     // SAFETY: no thread drains before the phase is set.
     let drain = unsafe { &mut *global.drain.get() };
-    let Some(mut room) = Room::map() else { return false };
+    let Some(mut room) = Room::map() else {
+        return false;
+    };
     let len = FIRST_DATA_END + StackTable::FIRST_EXTENT + thread::FIRST_EXTENT;
     match create(global, &mut room, again, len) {
         Some((extent, fd)) => {
@@ -167,7 +181,8 @@ fn try_begin(global: &'static Global) -> bool {
             verbose_line(b"leak: no log can be written here; not recording\n", &[]);
             // SAFETY: the page of a parent's log, which is never unmapped, whatever
             // has become of the parent and of the file's name.
-            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again) {
+            if let Some(header) = unsafe { PARENTS_HEADER.load(Relaxed).as_ref() }.filter(|_| again)
+            {
                 header.children_without_log.fetch_add(1, Relaxed);
             }
             false
@@ -201,7 +216,8 @@ impl Room {
         }
         // SAFETY: only the one thread that begins a log comes here; the parts do not
         // overlap.
-        let part = |at: usize, len: usize| unsafe { core::slice::from_raw_parts_mut(base.add(at), len) };
+        let part =
+            |at: usize, len: usize| unsafe { core::slice::from_raw_parts_mut(base.add(at), len) };
         let exe = executable(part(0, MAX_PATH));
         let cwd = part(MAX_PATH, MAX_PATH);
         let cwd_len = sys::getcwd(cwd).unwrap_or(0).saturating_sub(1);
@@ -225,7 +241,9 @@ fn begin_log(
     again: bool,
     address_space: u64,
 ) -> bool {
-    let Some(header) = global.file.header() else { return false };
+    let Some(header) = global.file.header() else {
+        return false;
+    };
     fill(header, tsc, again);
     // A log that says why there is nothing in it.
     let mut end = |reason: StopReason| {
@@ -238,13 +256,22 @@ fn begin_log(
         // What we would reserve is the program's.
         return end(StopReason::AddressSpace);
     }
-    if let Err(reason) = global.stacks.init(&global.file, fd, address_space != u64::MAX) {
+    if let Err(reason) = global
+        .stacks
+        .init(&global.file, fd, address_space != u64::MAX)
+    {
         return end(reason);
     }
     // SAFETY: no fixed place; then a fresh extent.
     let first = unsafe {
         let head = thread::FIRST_HEAD;
-        match global.file.extend_first(fd, ExtentKind::Ring, thread::FIRST_EXTENT, head, core::ptr::null_mut()) {
+        match global.file.extend_first(
+            fd,
+            ExtentKind::Ring,
+            thread::FIRST_EXTENT,
+            head,
+            core::ptr::null_mut(),
+        ) {
             Ok(extent) => thread::make_first(global, extent),
             Err(_) => false,
         }
@@ -269,7 +296,9 @@ fn begin_log(
 fn number(text: &[u8]) -> u64 {
     text.iter()
         .take_while(|b| b.is_ascii_digit())
-        .fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
+        .fold(0u64, |n, b| {
+            n.saturating_mul(10).saturating_add(u64::from(b - b'0'))
+        })
 }
 
 /// With `LEAK_VERBOSE=1`: one line to stderr.
@@ -310,27 +339,51 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
     let len = PARENT.len.load(Relaxed) as usize;
     // SAFETY: written before the fork.
     let parent = unsafe { (*PARENT.path.get()).get(..len.saturating_sub(1)) }.unwrap_or(&[]);
-    let beside = parent.iter().rposition(|&b| b == b'/').and_then(|at| parent.get(..at)).unwrap_or(&[]);
+    let beside = parent
+        .iter()
+        .rposition(|&b| b == b'/')
+        .and_then(|at| parent.get(..at))
+        .unwrap_or(&[]);
     let temporary = variable(b"TMPDIR");
     let absolute = given.first() == Some(&b'/');
     let dirs: [&[u8]; 4] = [
-        if child && !beside.is_empty() { beside } else { cwd },
+        if child && !beside.is_empty() {
+            beside
+        } else {
+            cwd
+        },
         cwd,
-        if temporary.is_empty() { b"/tmp" } else { temporary },
+        if temporary.is_empty() {
+            b"/tmp"
+        } else {
+            temporary
+        },
         b"/tmp",
     ];
     // A child may have given up the rights to the place where its parent's log is.
     let file = given.rsplit(|&b| b == b'/').next().unwrap_or(given);
     let asked = absolute.then_some((b"".as_slice(), given));
-    let others = dirs.iter().skip(usize::from(absolute)).map(|&dir| (dir, if absolute { file } else { given }));
+    let others = dirs
+        .iter()
+        .skip(usize::from(absolute))
+        .map(|&dir| (dir, if absolute { file } else { given }));
     let mut was_directory = false;
-    'dirs: for (dir, given) in asked.into_iter().chain(others.filter(|_| !absolute || child)) {
+    'dirs: for (dir, given) in asked
+        .into_iter()
+        .chain(others.filter(|_| !absolute || child))
+    {
         // A directory means the default names in it, also where it cannot be used.
         let given: &[u8] = if was_directory { b"" } else { given };
-        let pattern = if given.is_empty() { DEFAULT_PATTERN } else { given };
+        let pattern = if given.is_empty() {
+            DEFAULT_PATTERN
+        } else {
+            given
+        };
         let mut inside = false;
         if !given.is_empty() {
-            let Some(len) = expand(room.path, dir, given, false, name, 0) else { continue };
+            let Some(len) = expand(room.path, dir, given, false, name, 0) else {
+                continue;
+            };
             let there = room.path.get(..len).unwrap_or(&[]);
             let named_as_one = there.ends_with(b"/\0");
             match sys::file_type(there) {
@@ -345,8 +398,14 @@ fn create(global: &Global, room: &mut Room, child: bool, size: u64) -> Option<(*
         }
         for attempt in 0..MAX_ATTEMPTS {
             // A pattern without %p: many processes want the same name.
-            let number = if attempt < PLAIN_ATTEMPTS { attempt } else { sys::getpid() + (attempt - PLAIN_ATTEMPTS) * PID_LIMIT };
-            let Some(len) = expand(room.path, dir, pattern, inside, name, number) else { continue 'dirs };
+            let number = if attempt < PLAIN_ATTEMPTS {
+                attempt
+            } else {
+                sys::getpid() + (attempt - PLAIN_ATTEMPTS) * PID_LIMIT
+            };
+            let Some(len) = expand(room.path, dir, pattern, inside, name, number) else {
+                continue 'dirs;
+            };
             let path = room.path.get(..len).unwrap_or(&[]);
             match global.file.create(path, size, FIRST_DATA_HEAD) {
                 Ok(created) => return Some(created),
@@ -368,7 +427,14 @@ const MAX_ATTEMPTS: u32 = 64;
 /// Writes `dir/pattern` with `%p`, `%e` and `%%` replaced, or (`inside`) the default
 /// name in the directory of that name; and `.attempt` before a `.leak` ending if that is
 /// not 0. Returns the length with the NUL.
-fn expand(path: &mut [u8], dir: &[u8], pattern: &[u8], inside: bool, name: &[u8], attempt: u32) -> Option<usize> {
+fn expand(
+    path: &mut [u8],
+    dir: &[u8],
+    pattern: &[u8],
+    inside: bool,
+    name: &[u8],
+    attempt: u32,
+) -> Option<usize> {
     let mut out = Out::new(path);
     if !dir.is_empty() {
         out.bytes(dir);
@@ -435,9 +501,15 @@ fn fill(header: &Header, tsc: bool, child: bool) {
     }
     header.pid.store(sys::getpid(), Relaxed);
     header.ppid.store(sys::getppid(), Relaxed);
-    header.clock.store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
-    header.start_wall_ns.store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
-    header.start_ns.store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
+    header
+        .clock
+        .store(if tsc { CLOCK_TSC } else { CLOCK_MONOTONIC }, Relaxed);
+    header
+        .start_wall_ns
+        .store(clock::clock_ns(libc::CLOCK_REALTIME), Relaxed);
+    header
+        .start_ns
+        .store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
     header.start_ticks.store(clock::before(), Relaxed);
     if originals::other_malloc_first() {
         header.flags.fetch_or(flag::OTHER_MALLOC_FIRST, Relaxed);
@@ -456,7 +528,11 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut R
     let mut out = Out::new(room.blobs);
     let time = clock::before();
     let exe = room.exe;
-    let len = if child { PARENT.len.load(Relaxed) as usize } else { 0 };
+    let len = if child {
+        PARENT.len.load(Relaxed) as usize
+    } else {
+        0
+    };
     let process = Process {
         exe,
         cwd: room.cwd,
@@ -466,9 +542,21 @@ fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut R
     };
     let mut payload = Out::new(room.scratch);
     process.encode(&mut payload);
-    Blob { what: BlobKind::Process as u8, time, thread: 0, payload: payload.written() }.encode(&mut out);
+    Blob {
+        what: BlobKind::Process as u8,
+        time,
+        thread: 0,
+        payload: payload.written(),
+    }
+    .encode(&mut out);
     global.modules.scan(global, exe, &mut |payload| {
-        Blob { what: BlobKind::ModuleLoad as u8, time, thread: 0, payload }.encode(&mut out);
+        Blob {
+            what: BlobKind::ModuleLoad as u8,
+            time,
+            thread: 0,
+            payload,
+        }
+        .encode(&mut out);
     });
     memory::at_start(global, time, &mut out);
     drain.append(global, BlockKind::Meta, out.written());
@@ -485,7 +573,9 @@ fn arguments() -> &'static [u8] {
         }
         let count = *stack as usize;
         let argv = stack.add(1).cast::<*const libc::c_char>();
-        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else { return &[] };
+        let Some(last) = count.checked_sub(1).filter(|_| count < 1 << 20) else {
+            return &[];
+        };
         let (first, last) = (*argv, *argv.add(last));
         if first.is_null() || last.is_null() || last < first {
             return &[];

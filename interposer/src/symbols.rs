@@ -23,7 +23,10 @@ impl Name {
             gnu = gnu.wrapping_mul(33).wrapping_add(*byte as u32);
             rest = others;
         }
-        Name { text: text.as_bytes(), gnu }
+        Name {
+            text: text.as_bytes(),
+            gnu,
+        }
     }
 
     /// Hash in tables of the older kind.
@@ -50,7 +53,9 @@ impl Definition {
     pub fn function(self) -> *mut c_void {
         if self.indirect {
             // SAFETY: the type of a resolver of a loaded module.
-            unsafe { core::mem::transmute::<u64, unsafe extern "C" fn() -> *mut c_void>(self.address)() }
+            unsafe {
+                core::mem::transmute::<u64, unsafe extern "C" fn() -> *mut c_void>(self.address)()
+            }
         } else {
             self.address as *mut c_void
         }
@@ -85,7 +90,9 @@ impl Module {
     pub fn is_named(&self, stem: &[u8]) -> bool {
         // SAFETY: the loader's string, or null.
         let path = unsafe { crate::modules::c_bytes(self.name) };
-        path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(stem))
+        path.rsplit(|&byte| byte == b'/')
+            .next()
+            .is_some_and(|name| name.starts_with(stem))
     }
 }
 
@@ -96,7 +103,11 @@ pub fn walk<F: FnMut(&Module)>(each: F) {
         each: F,
         place: Place,
     }
-    unsafe extern "C" fn visit<F: FnMut(&Module)>(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> i32 {
+    unsafe extern "C" fn visit<F: FnMut(&Module)>(
+        info: *mut libc::dl_phdr_info,
+        _: usize,
+        data: *mut c_void,
+    ) -> i32 {
         // SAFETY: the loader's record and our walk.
         unsafe {
             let (info, walk) = (&*info, &mut *data.cast::<Walk<F>>());
@@ -114,31 +125,50 @@ pub fn walk<F: FnMut(&Module)>(each: F) {
             let dynamic = headers.iter().find(|h| h.p_type == libc::PT_DYNAMIC);
             // The kernel's module has no function that anyone replaces.
             let kernel = info.dlpi_addr == libc::getauxval(libc::AT_SYSINFO_EHDR);
-            if let Some(tables) = dynamic.filter(|_| !kernel).and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr)) {
-                (walk.each)(&Module { place: walk.place, name: info.dlpi_name, tables });
+            if let Some(tables) = dynamic
+                .filter(|_| !kernel)
+                .and_then(|h| Tables::read(info.dlpi_addr, h.p_vaddr))
+            {
+                (walk.each)(&Module {
+                    place: walk.place,
+                    name: info.dlpi_name,
+                    tables,
+                });
             }
             0
         }
     }
-    let mut walk = Walk { each, place: Place::Before };
+    let mut walk = Walk {
+        each,
+        place: Place::Before,
+    };
     // SAFETY: the callback matches; `walk` outlives the call. No lock of ours is held.
     unsafe { libc::dl_iterate_phdr(Some(visit::<F>), (&raw mut walk).cast()) };
 }
 
 /// The first definitions of some names in the modules that are `wanted`; null where
 /// there is none.
-pub fn find<const N: usize>(names: [Name; N], wanted: impl Fn(&Module) -> bool) -> [*mut c_void; N] {
+pub fn find<const N: usize>(
+    names: [Name; N],
+    wanted: impl Fn(&Module) -> bool,
+) -> [*mut c_void; N] {
     let mut found = [None; N];
     walk(|module| {
         if wanted(module) {
             first(&mut found, names.iter(), module);
         }
     });
-    found.map(|definition: Option<Definition>| definition.map_or(core::ptr::null_mut(), Definition::function))
+    found.map(|definition: Option<Definition>| {
+        definition.map_or(core::ptr::null_mut(), Definition::function)
+    })
 }
 
 /// Looks up in a module those of the names that have no definition yet.
-pub fn first<'a>(found: &mut [Option<Definition>], names: impl Iterator<Item = &'a Name>, module: &Module) {
+pub fn first<'a>(
+    found: &mut [Option<Definition>],
+    names: impl Iterator<Item = &'a Name>,
+    module: &Module,
+) {
     for (definition, name) in found.iter_mut().zip(names) {
         if definition.is_none() {
             *definition = module.find(name);
@@ -184,7 +214,11 @@ impl Tables {
             while (*entry).0 != 0 {
                 let (tag, value) = *entry;
                 // glibc has relocated these in place.
-                let address = if value < bias { value.wrapping_add(bias) } else { value };
+                let address = if value < bias {
+                    value.wrapping_add(bias)
+                } else {
+                    value
+                };
                 match tag {
                     DT_SYMTAB => found.symbols = address as *const _,
                     DT_STRTAB => found.strings = address as *const _,
@@ -202,7 +236,13 @@ impl Tables {
 
     unsafe fn find(&self, name: &Name) -> Option<Definition> {
         // SAFETY: as the caller's.
-        unsafe { if self.gnu.is_null() { self.find_sysv(name) } else { self.find_gnu(name) } }
+        unsafe {
+            if self.gnu.is_null() {
+                self.find_sysv(name)
+            } else {
+                self.find_gnu(name)
+            }
+        }
     }
 
     /// Header (number of buckets and of symbols), buckets, and for each symbol the next
@@ -262,12 +302,17 @@ impl Tables {
         // SAFETY: an index from the hash table.
         unsafe {
             let symbol = &*self.symbols.add(index as usize);
-            let hidden = !self.versions.is_null() && *self.versions.add(index as usize) & HIDDEN != 0;
+            let hidden =
+                !self.versions.is_null() && *self.versions.add(index as usize) & HIDDEN != 0;
             if symbol.st_shndx == 0 || hidden {
                 return None;
             }
             let text = self.strings.add(symbol.st_name as usize).cast::<u8>();
-            let same = name.iter().enumerate().all(|(at, &byte)| *text.add(at) == byte) && *text.add(name.len()) == 0;
+            let same = name
+                .iter()
+                .enumerate()
+                .all(|(at, &byte)| *text.add(at) == byte)
+                && *text.add(name.len()) == 0;
             if !same {
                 return None;
             }

@@ -67,7 +67,14 @@ fn map_anonymous(len: usize, flags: i32) -> Option<*mut u8> {
 /// The range is mapped and ours.
 pub unsafe fn touch(addr: *mut u8, len: usize) {
     // SAFETY: by the caller's promise.
-    unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_POPULATE_WRITE as usize) };
+    unsafe {
+        syscall3(
+            libc::SYS_madvise,
+            addr as usize,
+            len,
+            libc::MADV_POPULATE_WRITE as usize,
+        )
+    };
 }
 
 /// Address space without access, to map into later.
@@ -127,7 +134,8 @@ pub unsafe fn replace_by_private(at: *mut u8, len: usize) -> Result<(), Errno> {
             at as usize,
             len,
             (libc::PROT_READ | libc::PROT_WRITE) as usize,
-            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize,
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED)
+                as usize,
             usize::MAX,
             0,
         )
@@ -151,7 +159,15 @@ pub unsafe fn unmap(addr: *mut u8, len: usize) {
 /// The range is a private anonymous mapping of ours.
 pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
     // SAFETY: by the caller's promise.
-    if unsafe { syscall3(libc::SYS_madvise, addr as usize, len, libc::MADV_WIPEONFORK as usize) } != 0 {
+    if unsafe {
+        syscall3(
+            libc::SYS_madvise,
+            addr as usize,
+            len,
+            libc::MADV_WIPEONFORK as usize,
+        )
+    } != 0
+    {
         WIPES.store(false, Relaxed);
     }
 }
@@ -161,7 +177,11 @@ pub unsafe fn wipe_on_fork(addr: *mut u8, len: usize) {
 /// # Safety
 /// As `wipe_on_fork`.
 pub unsafe fn keep_on_fork(addr: *mut u8, len: usize, keep: bool) {
-    let advice = if keep { libc::MADV_KEEPONFORK } else { libc::MADV_WIPEONFORK };
+    let advice = if keep {
+        libc::MADV_KEEPONFORK
+    } else {
+        libc::MADV_WIPEONFORK
+    };
     // SAFETY: by the caller's promise.
     unsafe { syscall3(libc::SYS_madvise, addr as usize, len, advice as usize) };
 }
@@ -200,14 +220,29 @@ pub fn close(fd: Fd) {
 /// Reserves `len` bytes at `offset`: later writes there cannot fail for want of room.
 pub fn fallocate(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     // SAFETY: no memory involved.
-    retry(|| unsafe { syscall4(libc::SYS_fallocate, fd.0 as usize, 0, offset as usize, len as usize) })
-        .map(|_| ())
+    retry(|| unsafe {
+        syscall4(
+            libc::SYS_fallocate,
+            fd.0 as usize,
+            0,
+            offset as usize,
+            len as usize,
+        )
+    })
+    .map(|_| ())
 }
 
 /// Reads what comes next, at most the buffer; 0 at the end.
 pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable.
-    retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) })
+    retry(|| unsafe {
+        syscall3(
+            libc::SYS_read,
+            fd.0 as usize,
+            buf.as_mut_ptr() as usize,
+            buf.len(),
+        )
+    })
 }
 
 /// Writes `bytes` at `offset`.
@@ -248,7 +283,13 @@ pub fn file_type(path: &[u8]) -> Option<u32> {
     }
     let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: a NUL-terminated path and a writable structure of the kernel's layout.
-    let ret = unsafe { syscall2(libc::SYS_stat, path.as_ptr() as usize, stat.as_mut_ptr() as usize) };
+    let ret = unsafe {
+        syscall2(
+            libc::SYS_stat,
+            path.as_ptr() as usize,
+            stat.as_mut_ptr() as usize,
+        )
+    };
     // SAFETY: filled by the kernel, and zeros are valid.
     let stat = unsafe { stat.assume_init() };
     (ret == 0).then_some(stat.st_mode & libc::S_IFMT)
@@ -257,13 +298,21 @@ pub fn file_type(path: &[u8]) -> Option<u32> {
 /// Makes a directory for its owner alone (`path` NUL-terminated).
 pub fn make_directory(path: &[u8]) -> bool {
     // SAFETY: the path is NUL-terminated.
-    path.last() == Some(&0) && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
+    path.last() == Some(&0)
+        && unsafe { syscall2(libc::SYS_mkdir, path.as_ptr() as usize, 0o700) } == 0
 }
 
 /// A second descriptor of the file, closed on exec, not below `least`.
 pub fn duplicate(fd: Fd, least: u64) -> Option<Fd> {
     // SAFETY: no memory involved.
-    let ret = unsafe { syscall3(libc::SYS_fcntl, fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize) };
+    let ret = unsafe {
+        syscall3(
+            libc::SYS_fcntl,
+            fd.0 as usize,
+            libc::F_DUPFD_CLOEXEC as usize,
+            least as usize,
+        )
+    };
     check(ret).ok().map(|fd| Fd(fd as i32))
 }
 
@@ -274,7 +323,12 @@ pub fn readlink(path: &[u8], buf: &mut [u8]) -> Result<usize, Errno> {
     }
     // SAFETY: the path is NUL-terminated, the buffer writable.
     check(unsafe {
-        syscall3(libc::SYS_readlink, path.as_ptr() as usize, buf.as_mut_ptr() as usize, buf.len())
+        syscall3(
+            libc::SYS_readlink,
+            path.as_ptr() as usize,
+            buf.as_mut_ptr() as usize,
+            buf.len(),
+        )
     })
 }
 
@@ -291,7 +345,12 @@ pub fn getcwd(buf: &mut [u8]) -> Result<usize, Errno> {
 pub unsafe fn is_missing(path: *const libc::c_char) -> bool {
     // SAFETY: by the caller's promise.
     let found = check(unsafe {
-        syscall3(libc::SYS_faccessat, libc::AT_FDCWD as usize, path as usize, libc::F_OK as usize)
+        syscall3(
+            libc::SYS_faccessat,
+            libc::AT_FDCWD as usize,
+            path as usize,
+            libc::F_OK as usize,
+        )
     });
     matches!(found, Err(Errno(libc::ENOENT | libc::ENOTDIR)))
 }
@@ -301,7 +360,14 @@ pub struct Blocked(u64);
 
 /// Blocks every signal of this thread that does not stem from its own instructions.
 pub fn block_signals() -> Blocked {
-    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    let own = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ];
     let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
     let mut before = Blocked(0);
     set_signals(libc::SIG_BLOCK, set, &mut before.0);
@@ -316,8 +382,17 @@ pub fn restore_signals(before: &Blocked) {
 fn set_signals(how: i32, set: u64, before: &mut u64) {
     // SAFETY: both sets have the size that the kernel is told.
     unsafe {
-        let (set, before) = (&raw const set as usize, core::ptr::from_mut(before) as usize);
-        syscall4(libc::SYS_rt_sigprocmask, how as usize, set, before, size_of::<u64>());
+        let (set, before) = (
+            &raw const set as usize,
+            core::ptr::from_mut(before) as usize,
+        );
+        syscall4(
+            libc::SYS_rt_sigprocmask,
+            how as usize,
+            set,
+            before,
+            size_of::<u64>(),
+        );
     }
 }
 
@@ -331,7 +406,13 @@ pub fn gettid() -> u32 {
 pub fn thread_name() -> [u8; 16] {
     let mut name = [0u8; 16];
     // SAFETY: the kernel writes 16 bytes.
-    unsafe { syscall2(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize) };
+    unsafe {
+        syscall2(
+            libc::SYS_prctl,
+            libc::PR_GET_NAME as usize,
+            name.as_mut_ptr() as usize,
+        )
+    };
     name
 }
 
@@ -351,7 +432,14 @@ pub fn getppid() -> u32 {
 pub fn random() -> [u64; 2] {
     let mut out = [0u64; 2];
     // SAFETY: 16 writable bytes. GRND_NONBLOCK: never wait for entropy.
-    unsafe { syscall3(libc::SYS_getrandom, ptr::addr_of_mut!(out) as usize, 16, libc::GRND_NONBLOCK as usize) };
+    unsafe {
+        syscall3(
+            libc::SYS_getrandom,
+            ptr::addr_of_mut!(out) as usize,
+            16,
+            libc::GRND_NONBLOCK as usize,
+        )
+    };
     out
 }
 
@@ -394,7 +482,13 @@ pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
 pub fn rlimit(resource: u32) -> u64 {
     let mut limit = [u64::MAX; 2];
     // SAFETY: two writable words.
-    unsafe { syscall2(libc::SYS_getrlimit, resource as usize, limit.as_mut_ptr() as usize) };
+    unsafe {
+        syscall2(
+            libc::SYS_getrlimit,
+            resource as usize,
+            limit.as_mut_ptr() as usize,
+        )
+    };
     limit[0]
 }
 
@@ -411,7 +505,14 @@ pub fn read_file(path: &[u8], to: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     while let Some(rest) = to.get_mut(len..).filter(|rest| !rest.is_empty()) {
         // SAFETY: the rest of the buffer is writable.
-        let got = retry(|| unsafe { syscall3(libc::SYS_read, fd.0 as usize, rest.as_mut_ptr() as usize, rest.len()) });
+        let got = retry(|| unsafe {
+            syscall3(
+                libc::SYS_read,
+                fd.0 as usize,
+                rest.as_mut_ptr() as usize,
+                rest.len(),
+            )
+        });
         match got {
             Ok(0) => break,
             Ok(got) => len += got,
@@ -431,12 +532,27 @@ pub fn each_entry(path: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
     let mut buf = [0u8; 4096];
     loop {
         // SAFETY: the buffer is writable.
-        let got = check(unsafe { syscall3(libc::SYS_getdents64, fd.0 as usize, buf.as_mut_ptr() as usize, buf.len()) });
-        let Some(mut rest) = got.ok().filter(|&got| got > 0).and_then(|got| buf.get(..got)) else { break };
+        let got = check(unsafe {
+            syscall3(
+                libc::SYS_getdents64,
+                fd.0 as usize,
+                buf.as_mut_ptr() as usize,
+                buf.len(),
+            )
+        });
+        let Some(mut rest) = got
+            .ok()
+            .filter(|&got| got > 0)
+            .and_then(|got| buf.get(..got))
+        else {
+            break;
+        };
         // ino:8 off:8 length:2 type:1 name NUL
         while let (Some(&[low, high]), Some(name)) = (rest.get(16..18), rest.get(19..)) {
             each(name.split(|&byte| byte == 0).next().unwrap_or(&[]));
-            rest = rest.get(usize::from(u16::from_le_bytes([low, high]))..).unwrap_or(&[]);
+            rest = rest
+                .get(usize::from(u16::from_le_bytes([low, high]))..)
+                .unwrap_or(&[]);
         }
     }
     close(fd);
@@ -466,7 +582,13 @@ pub fn map_shared(len: usize) -> Option<*mut u8> {
 pub fn pread(fd: Fd, to: &mut [u64], offset: u64) -> Option<usize> {
     // SAFETY: the slice is writable.
     let got = retry(|| unsafe {
-        syscall4(libc::SYS_pread64, fd.0 as usize, to.as_mut_ptr() as usize, core::mem::size_of_val(to), offset as usize)
+        syscall4(
+            libc::SYS_pread64,
+            fd.0 as usize,
+            to.as_mut_ptr() as usize,
+            core::mem::size_of_val(to),
+            offset as usize,
+        )
     });
     Some(got.ok()? / 8)
 }

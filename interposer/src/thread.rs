@@ -14,9 +14,9 @@
 //! needs no test for it.
 
 use crate::arch::{clock, stack, tls};
+use crate::collect::{self, Room};
 use crate::global::{self, Global, MAX_THREADS, Phase};
 use crate::unwind::{Bounds, Capture, FRAMES, Frame, KNOWN, Known, Memo};
-use crate::collect::{self, Room};
 use crate::{start, sys};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -102,13 +102,19 @@ impl ThreadState {
     /// Notes whether captures of this thread need more than the capture itself.
     pub fn arm_extras(&mut self, global: &Global) {
         let every = global.selfcheck_every.load(Relaxed);
-        self.extras_left = if every == 0 && tls::unchecked() != 0 { NO_SELFCHECK } else { every };
+        self.extras_left = if every == 0 && tls::unchecked() != 0 {
+            NO_SELFCHECK
+        } else {
+            every
+        };
     }
 
     /// What is known of the stack that contains `sp`.
     pub fn bounds(&self, sp: u64) -> Bounds {
         let known = sp >= self.stack_low && sp < self.stack_top;
-        Bounds { top: if known { self.stack_top } else { 0 } }
+        Bounds {
+            top: if known { self.stack_top } else { 0 },
+        }
     }
 }
 
@@ -144,7 +150,9 @@ fn slow_ready(word: usize) -> *mut ThreadState {
         PASSED_BY.fetch_add(1, Relaxed);
         return null;
     }
-    let Some(global) = global::get_or_map() else { return null };
+    let Some(global) = global::get_or_map() else {
+        return null;
+    };
     if word == BUSY {
         lost(global);
         return null;
@@ -183,7 +191,11 @@ fn slow_ready(word: usize) -> *mut ThreadState {
             release_borrowed(thread);
             return null;
         }
-        let room = if (*thread).producer.has_room() { Room::Yes } else { collect::make_room(global, thread) };
+        let room = if (*thread).producer.has_room() {
+            Room::Yes
+        } else {
+            collect::make_room(global, thread)
+        };
         if room == Room::Stuck {
             let other = move_on(global, thread);
             if !other.is_null() {
@@ -249,7 +261,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
 
 /// Another thread may be changing it for all: look again after the store.
 fn learn_precision(global: &Global, state: &ThreadState) {
-    state.precise.store(global.precise.load(SeqCst) != 0, SeqCst);
+    state
+        .precise
+        .store(global.precise.load(SeqCst) != 0, SeqCst);
     if global.precise.load(SeqCst) != 0 {
         state.precise.store(true, SeqCst);
     }
@@ -263,11 +277,20 @@ unsafe fn say_start(thread: *mut ThreadState) {
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);
     let filtered = global::get().is_none_or(|g| g.filtered.load(Relaxed) != 0);
-    let name = if filtered { [0; 16] } else { sys::thread_name() };
+    let name = if filtered {
+        [0; 16]
+    } else {
+        sys::thread_name()
+    };
     let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
     // SAFETY: by the caller's promise.
     unsafe {
-        blob::Thread { serial: (*thread).serial, tid: (*thread).tid, name }.encode(&mut out);
+        blob::Thread {
+            serial: (*thread).serial,
+            tid: (*thread).tid,
+            name,
+        }
+        .encode(&mut out);
         blob(thread, BlobKind::ThreadStart, out.written());
     }
 }
@@ -290,7 +313,11 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     // SAFETY: acquired: ours alone.
     let state = unsafe { &mut *thread };
     prepare(global, state, late);
-    state.tid = if global.filtered.load(Relaxed) != 0 { 0 } else { sys::gettid() };
+    state.tid = if global.filtered.load(Relaxed) != 0 {
+        0
+    } else {
+        sys::gettid()
+    };
     state.rounds = 0;
     // The ring may still be full of its last owner's events.
     // SAFETY: ours alone.
@@ -357,7 +384,11 @@ unsafe fn read_clock(thread: *mut ThreadState) {
         let now = clock::before();
         // 0 in a child of a raw `clone` that returns into this: its state is wiped.
         let passed = now.wrapping_sub(state.now) / u64::from(state.ticks.max(1));
-        state.ticks = if passed > SLOW { 1 } else { (state.ticks * 2).min(MAX_TICKS) };
+        state.ticks = if passed > SLOW {
+            1
+        } else {
+            (state.ticks * 2).min(MAX_TICKS)
+        };
         state.ticks_left = state.ticks;
         state.now = now;
         let position = state.producer.reserve(8, stack::pointer() as u64);
@@ -390,7 +421,10 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         let (owner, full) = unsafe {
             let state = &*thread;
             let without = is_without_ring(thread);
-            (&state.owner, !without && state.producer.pending(&*state.ring) > state.mask.div_ceil(2))
+            (
+                &state.owner,
+                !without && state.producer.pending(&*state.ring) > state.mask.div_ceil(2),
+            )
         };
         // One that was left full is not for a thread that wants to write.
         if full {
@@ -407,7 +441,12 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
     }
     // After a failure only now and then: each try costs system calls.
     let failed = global.ring_failures.load(Relaxed);
-    if failed != 0 && !global.ring_failures.fetch_add(1, Relaxed).is_multiple_of(RETRY) {
+    if failed != 0
+        && !global
+            .ring_failures
+            .fetch_add(1, Relaxed)
+            .is_multiple_of(RETRY)
+    {
         return core::ptr::null_mut();
     }
     let index = global.state_count.fetch_add(1, AcqRel);
@@ -416,7 +455,14 @@ fn acquire(global: &'static Global) -> *mut ThreadState {
         return core::ptr::null_mut();
     };
     // SAFETY: no fixed place.
-    match unsafe { global.file.extend(ExtentKind::Ring, index as u32, RING + PAGE, core::ptr::null_mut()) } {
+    match unsafe {
+        global.file.extend(
+            ExtentKind::Ring,
+            index as u32,
+            RING + PAGE,
+            core::ptr::null_mut(),
+        )
+    } {
         // SAFETY: a fresh extent of that size.
         Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
         // This thread's events are lost; those of others are not.
@@ -443,14 +489,22 @@ const SMALL_BLOB: usize = 1024;
 /// # Safety
 /// The extent is fresh and mapped; called once, by the thread that starts.
 pub unsafe fn make_first(global: &'static Global, extent: *mut u8) -> bool {
-    let Some(slot) = global.states.first() else { return false };
+    let Some(slot) = global.states.first() else {
+        return false;
+    };
     // SAFETY: by the caller's promise.
     let made = !unsafe { make_state(slot, extent, FIRST_RING, 0, 0) }.is_null();
     global.state_count.store(1, Release);
     made
 }
 
-unsafe fn make_state(slot: &AtomicPtr<ThreadState>, extent: *mut u8, capacity: u64, index: u32, owner: u32) -> *mut ThreadState {
+unsafe fn make_state(
+    slot: &AtomicPtr<ThreadState>,
+    extent: *mut u8,
+    capacity: u64,
+    index: u32,
+    owner: u32,
+) -> *mut ThreadState {
     // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
     unsafe {
         let ring = extent.add(64).cast::<RingHeader>();
@@ -504,7 +558,11 @@ unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
     unsafe {
         let state = &mut *thread;
         let len = state.mask + 1 + PAGE;
-        let Ok(extent) = global.file.extend(ExtentKind::Ring, state.index, len, core::ptr::null_mut()) else {
+        let Ok(extent) =
+            global
+                .file
+                .extend(ExtentKind::Ring, state.index, len, core::ptr::null_mut())
+        else {
             return false;
         };
         let ring = extent.add(64).cast::<RingHeader>();
@@ -525,12 +583,19 @@ const LEVEL: usize = 2 * FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>(
 pub const STATE: usize = size_of::<ThreadState>().next_multiple_of(4096) + 2 * LEVEL + OWN_STACK;
 
 /// Maps a state: itself, for two captures the frames and known steps, the own stack.
-unsafe fn map_state(ring: *const RingHeader, data: *mut u64, capacity: u64, index: u32) -> *mut ThreadState {
+unsafe fn map_state(
+    ring: *const RingHeader,
+    data: *mut u64,
+    capacity: u64,
+    index: u32,
+) -> *mut ThreadState {
     let head = size_of::<ThreadState>().next_multiple_of(4096);
     let array = FRAMES * size_of::<Frame>();
     let known = KNOWN * size_of::<Known>();
     let (level, len) = (LEVEL, STATE);
-    let Some(base) = sys::map_private(len) else { return core::ptr::null_mut() };
+    let Some(base) = sys::map_private(len) else {
+        return core::ptr::null_mut();
+    };
     // SAFETY: the mapping is fresh and large enough for all parts.
     unsafe {
         sys::wipe_on_fork(base, len);
@@ -658,7 +723,9 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
             return false;
         }
-        if payload.len() > SMALL_BLOB && global::get().is_none_or(|g| g.file.reserve_first().is_err()) {
+        if payload.len() > SMALL_BLOB
+            && global::get().is_none_or(|g| g.file.reserve_first().is_err())
+        {
             return false;
         }
         let len = 16 + (payload.len() as u64).next_multiple_of(16);
@@ -691,13 +758,19 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
 ///
 /// # Safety
 /// `thread` is this thread's state.
-pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8), argument: *mut u8) {
+pub unsafe fn deep(
+    thread: *mut ThreadState,
+    path: unsafe extern "C" fn(*mut u8),
+    argument: *mut u8,
+) {
     // SAFETY: by the caller's promise; the own stack is used by one path at a time.
     unsafe {
         let sp = stack::pointer();
         let state = &*thread;
         let known = (sp as u64) < state.stack_top && sp as u64 >= state.stack_low;
-        if known && sp - state.stack_low as usize > DEEP_PATH || state.on_own_stack.swap(1, Relaxed) != 0 {
+        if known && sp - state.stack_low as usize > DEEP_PATH
+            || state.on_own_stack.swap(1, Relaxed) != 0
+        {
             path(argument);
             return;
         }
@@ -710,7 +783,11 @@ pub unsafe fn deep(thread: *mut ThreadState, path: unsafe extern "C" fn(*mut u8)
 pub fn all(global: &Global) -> impl Iterator<Item = &'static ThreadState> + '_ {
     let count = global.state_count.load(Acquire).min(MAX_THREADS);
     // SAFETY: published states stay mapped.
-    global.states.iter().take(count).filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
+    global
+        .states
+        .iter()
+        .take(count)
+        .filter_map(|slot| unsafe { slot.load(Acquire).as_ref() })
 }
 
 /// Whether a thread owns the state now.

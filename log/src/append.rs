@@ -18,10 +18,15 @@ use std::vec::Vec;
 /// If the file is no log, or cannot be written to.
 pub fn append(path: &Path, kind: BlockKind, contents: &[Vec<u8>]) -> Result<(), Error> {
     let log = Log::open(path)?;
-    let failed = |source: io::Error| Error::Open { path: path.to_path_buf(), source };
+    let failed = |source: io::Error| Error::Open {
+        path: path.to_path_buf(),
+        source,
+    };
     let mut extent = vec![0u8; EXTENT_HEADER_SIZE as usize];
     for (seq, raw) in (log.next_seq()..).zip(contents) {
-        let packed = zstd::bulk::compress(raw, 3).ok().filter(|packed| packed.len() < raw.len());
+        let packed = zstd::bulk::compress(raw, 3)
+            .ok()
+            .filter(|packed| packed.len() < raw.len());
         let (codec, stored) = match &packed {
             Some(packed) => (Codec::Zstd, packed),
             None => (Codec::Raw, raw),
@@ -35,11 +40,20 @@ pub fn append(path: &Path, kind: BlockKind, contents: &[Vec<u8>]) -> Result<(), 
     const { assert!(BLOCK_HEADER == 32) };
     let used = extent.len() as u64 - EXTENT_HEADER_SIZE;
     extent.resize(extent.len().next_multiple_of(PAGE as usize), 0);
-    let header = [EXTENT_MAGIC, ExtentKind::Data as u64, extent.len() as u64, used];
+    let header = [
+        EXTENT_MAGIC,
+        ExtentKind::Data as u64,
+        extent.len() as u64,
+        used,
+    ];
     for (to, word) in extent.chunks_exact_mut(8).zip(header) {
         to.copy_from_slice(&word.to_le_bytes());
     }
     let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-    let end = file.metadata().map_err(failed)?.len().next_multiple_of(PAGE);
+    let end = file
+        .metadata()
+        .map_err(failed)?
+        .len()
+        .next_multiple_of(PAGE);
     file.write_all_at(&extent, end).map_err(failed)
 }

@@ -222,7 +222,14 @@ impl BadFree {
         for byte in [self.what, self.made_by, self.freed_by] {
             out.byte(byte);
         }
-        for value in [self.ptr, self.size, self.given, self.made.into(), self.freed.into(), self.here.into()] {
+        for value in [
+            self.ptr,
+            self.size,
+            self.given,
+            self.made.into(),
+            self.freed.into(),
+            self.here.into(),
+        ] {
             out.uint(value);
         }
     }

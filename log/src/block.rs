@@ -60,7 +60,13 @@ pub struct BlockHeader {
 
 impl BlockHeader {
     /// The header for stored content.
-    pub fn new(kind: BlockKind, codec: Codec, seq: u64, raw_len: u32, stored: &[u8]) -> BlockHeader {
+    pub fn new(
+        kind: BlockKind,
+        codec: Codec,
+        seq: u64,
+        raw_len: u32,
+        stored: &[u8],
+    ) -> BlockHeader {
         let mut header = BlockHeader {
             kind: kind as u8,
             codec: codec as u8,

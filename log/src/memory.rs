@@ -190,7 +190,11 @@ mod tests {
             mapping.encode(end, &mut list);
             end = mapping.start + mapping.len;
         }
-        let head = Head { resident: 70_000, virtual_size: 1 << 40, at_end: true };
+        let head = Head {
+            resident: 70_000,
+            virtual_size: 1 << 40,
+            at_end: true,
+        };
         let mut out = Out::new(&mut outer);
         let rest = core::array::from_fn(|class| (class as u64, 4096 * class as u64));
         head.encode_listed(5, mappings.len() as u64, list.written(), &rest, &mut out);
@@ -199,11 +203,22 @@ mod tests {
 
     #[test]
     fn a_sample_comes_back_as_it_was() {
-        let mapping = |class, start, resident| Mapping { class, start, len: 8192, resident };
-        let given = [mapping(Class::File, 0x40_0000, 4096), mapping(Class::Stack, 0x7fff_ffff_0000, 8192)];
+        let mapping = |class, start, resident| Mapping {
+            class,
+            start,
+            len: 8192,
+            resident,
+        };
+        let given = [
+            mapping(Class::File, 0x40_0000, 4096),
+            mapping(Class::Stack, 0x7fff_ffff_0000, 8192),
+        ];
         let payload = listed(&given);
         let sample = Sample::decode(&payload).unwrap();
-        assert_eq!((sample.swapped, sample.head.resident, sample.head.at_end), (Some(5), 70_000, true));
+        assert_eq!(
+            (sample.swapped, sample.head.resident, sample.head.at_end),
+            (Some(5), 70_000, true)
+        );
         let mut found = Vec::new();
         let rest = sample.mappings(|mapping| found.push(mapping)).unwrap();
         assert_eq!(found, given);
@@ -218,7 +233,11 @@ mod tests {
     fn a_short_sample_has_no_mappings() {
         let mut buffer = [0u8; 32];
         let mut out = Out::new(&mut buffer);
-        let head = Head { resident: 4096, virtual_size: 8192, at_end: false };
+        let head = Head {
+            resident: 4096,
+            virtual_size: 8192,
+            at_end: false,
+        };
         head.encode(&mut out);
         let sample = Sample::decode(out.written()).unwrap();
         assert_eq!((sample.head, sample.swapped), (head, None));

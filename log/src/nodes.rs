@@ -78,7 +78,11 @@ pub fn decode_nodes(payload: &[u8], table: &mut Vec<Node>) -> Option<()> {
     for id in first..first.checked_add(count)? {
         let kind = input.u32()?;
         let parent = id.checked_sub(input.u32()?)?;
-        nodes.push(Node { parent, kind, payload: 0 });
+        nodes.push(Node {
+            parent,
+            kind,
+            payload: 0,
+        });
     }
     let distinct = input.u32()?;
     if distinct > count {

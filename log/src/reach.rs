@@ -44,7 +44,12 @@ pub enum Class {
 
 impl Class {
     /// All, worst first.
-    pub const ALL: [Class; 4] = [Class::Unreachable, Class::Indirect, Class::Possible, Class::Reachable];
+    pub const ALL: [Class; 4] = [
+        Class::Unreachable,
+        Class::Indirect,
+        Class::Possible,
+        Class::Reachable,
+    ];
 
     /// The class for its stored number.
     pub fn from_raw(raw: u8) -> Option<Class> {
@@ -218,7 +223,13 @@ fn unzigzag(value: u64) -> u64 {
 pub fn encode_summary(summary: &Summary, out: &mut Out<'_>) {
     out.byte(SUMMARY);
     out.byte(summary.outcome as u8);
-    for value in [summary.time, u64::from(summary.threads), u64::from(summary.blind), summary.ns, summary.scanned] {
+    for value in [
+        summary.time,
+        u64::from(summary.threads),
+        u64::from(summary.blind),
+        summary.ns,
+        summary.scanned,
+    ] {
         out.uint(value);
     }
 }
@@ -306,7 +317,9 @@ pub fn decode(raw: &[u8]) -> Option<Part> {
     Some(match input.byte()? {
         SUMMARY => Part::Summary(decode_summary(&mut input)?),
         LIST_OF_ROOTS => {
-            let count = usize::try_from(input.uint()?).ok().filter(|&count| count <= ROOTS)?;
+            let count = usize::try_from(input.uint()?)
+                .ok()
+                .filter(|&count| count <= ROOTS)?;
             let mut roots = std::vec::Vec::with_capacity(count);
             for _ in 0..count {
                 roots.push(Root {
@@ -337,12 +350,20 @@ fn decode_summary(input: &mut In<'_>) -> Option<Summary> {
 
 #[cfg(feature = "std")]
 fn decode_blocks(input: &mut In<'_>) -> Option<std::vec::Vec<Reached>> {
-    let count = usize::try_from(input.uint()?).ok().filter(|&count| count <= PART)?;
+    let count = usize::try_from(input.uint()?)
+        .ok()
+        .filter(|&count| count <= PART)?;
     let mut blocks = std::vec::Vec::with_capacity(count);
     let mut serial = 0u64;
     for _ in 0..count {
         serial = serial.wrapping_add(input.uint()?);
-        blocks.push(Reached { serial, class: Class::Unreachable, parent: Parent::None, table: 0, ring: false });
+        blocks.push(Reached {
+            serial,
+            class: Class::Unreachable,
+            parent: Parent::None,
+            table: 0,
+            ring: false,
+        });
     }
     for block in &mut blocks {
         let byte = input.byte()?;
@@ -353,10 +374,17 @@ fn decode_blocks(input: &mut In<'_>) -> Option<std::vec::Vec<Reached>> {
     for block in blocks.iter_mut().filter(with_parent) {
         let value = input.uint()?;
         block.parent = if value & 1 == 1 {
-            Parent::Root { root: u32::try_from(value >> 1).ok()?, word: 0, code: 0 }
+            Parent::Root {
+                root: u32::try_from(value >> 1).ok()?,
+                word: 0,
+                code: 0,
+            }
         } else {
             last = last.wrapping_add(unzigzag(value >> 1));
-            Parent::Block { serial: last, word: 0 }
+            Parent::Block {
+                serial: last,
+                word: 0,
+            }
         };
     }
     let mut last = 0i64;
@@ -392,15 +420,32 @@ mod tests {
 
     fn reached() -> impl Strategy<Value = Reached> {
         let parent = prop_oneof![
-            (any::<u32>(), any::<u32>(), any::<u64>()).prop_map(|(root, word, code)| Parent::Root { root, word, code }),
+            (any::<u32>(), any::<u32>(), any::<u64>())
+                .prop_map(|(root, word, code)| Parent::Root { root, word, code }),
             (0u64..1 << 40, any::<u32>()).prop_map(|(serial, word)| Parent::Block { serial, word }),
         ];
-        (0u64..1 << 40, 1u8..5, parent, prop_oneof![Just(0u64), any::<u64>()]).prop_map(|(serial, class, parent, table)| {
-            let class = Class::from_raw(class).unwrap_or(Class::Reachable);
-            let parent = if class == Class::Unreachable { Parent::None } else { parent };
-            let ring = class == Class::Unreachable && serial & 1 != 0;
-            Reached { serial, class, parent, table: table >> 2, ring }
-        })
+        (
+            0u64..1 << 40,
+            1u8..5,
+            parent,
+            prop_oneof![Just(0u64), any::<u64>()],
+        )
+            .prop_map(|(serial, class, parent, table)| {
+                let class = Class::from_raw(class).unwrap_or(Class::Reachable);
+                let parent = if class == Class::Unreachable {
+                    Parent::None
+                } else {
+                    parent
+                };
+                let ring = class == Class::Unreachable && serial & 1 != 0;
+                Reached {
+                    serial,
+                    class,
+                    parent,
+                    table: table >> 2,
+                    ring,
+                }
+            })
     }
 
     proptest! {
@@ -424,8 +469,23 @@ mod tests {
 
     #[test]
     fn roots_and_summaries_come_back() {
-        let roots = [Root { kind: RootKind::Stack as u8, tid: 7, start: 0x7000, len: 4096 }, Root::default()];
-        let summary = Summary { outcome: Outcome::Done, time: 5, threads: 64, blind: 1, ns: 9, scanned: 1 << 40 };
+        let roots = [
+            Root {
+                kind: RootKind::Stack as u8,
+                tid: 7,
+                start: 0x7000,
+                len: 4096,
+            },
+            Root::default(),
+        ];
+        let summary = Summary {
+            outcome: Outcome::Done,
+            time: 5,
+            threads: 64,
+            blind: 1,
+            ns: 9,
+            scanned: 1 << 40,
+        };
         let mut buf = [0u8; 128];
         let mut out = Out::new(&mut buf);
         encode_roots(&roots, &mut out);

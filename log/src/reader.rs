@@ -152,7 +152,9 @@ impl Log {
 
     /// The sequence number after that of the last block.
     pub fn next_seq(&self) -> u64 {
-        self.blocks.last().map_or(0, |block| block.seq.saturating_add(1))
+        self.blocks
+            .last()
+            .map_or(0, |block| block.seq.saturating_add(1))
     }
 
     /// What the header page says.
@@ -183,7 +185,12 @@ impl Log {
     /// decompressed by a thread ahead of the caller.
     pub fn stream(&mut self) -> Stream<'_> {
         let wanted = |kind| kind == BlockKind::Meta as u8 || kind == BlockKind::Window as u8;
-        let blocks = self.blocks.iter().filter(|b| wanted(b.kind)).copied().collect();
+        let blocks = self
+            .blocks
+            .iter()
+            .filter(|b| wanted(b.kind))
+            .copied()
+            .collect();
         Stream::new(Arc::clone(&self.source), blocks, &mut self.damage)
     }
 
@@ -193,7 +200,11 @@ impl Log {
         let mut loader = blocks::Loader::new();
         let mut raw = Vec::new();
         let mut parts = Vec::new();
-        for block in self.blocks.iter().filter(|block| block.kind == BlockKind::Reach as u8) {
+        for block in self
+            .blocks
+            .iter()
+            .filter(|block| block.kind == BlockKind::Reach as u8)
+        {
             let loaded = loader.load(&self.source, block, &mut raw);
             match loaded.and_then(|()| crate::reach::decode(&raw).ok_or("cannot be decoded")) {
                 Ok(part) => {

@@ -15,11 +15,11 @@
 
 use crate::record;
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU32, AtomicU64};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Alignment that keeps the two ends of a ring out of each other's cache line.
 #[repr(C, align(64))]
@@ -169,7 +169,6 @@ impl Producer {
         self.writers.store(0, Relaxed);
         header.head.0.store(self.local_head.load(Relaxed), Release);
     }
-
 }
 
 /// `fetch_add` that is atomic towards signal handlers on the same thread only.

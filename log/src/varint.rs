@@ -42,7 +42,10 @@ impl<'a> Out<'a> {
 
     /// Appends bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        match self.buf.get_mut(self.len..self.len.saturating_add(bytes.len())) {
+        match self
+            .buf
+            .get_mut(self.len..self.len.saturating_add(bytes.len()))
+        {
             Some(slot) => {
                 slot.copy_from_slice(bytes);
                 self.len += bytes.len();

@@ -202,7 +202,15 @@ mod tests {
     use std::vec::Vec;
 
     fn event() -> impl Strategy<Value = Event> {
-        (0u8..=10, any::<u32>(), any::<u32>(), 0u64..1 << 40, any::<u64>(), any::<u64>(), any::<u32>())
+        (
+            0u8..=10,
+            any::<u32>(),
+            any::<u32>(),
+            0u64..1 << 40,
+            any::<u64>(),
+            any::<u64>(),
+            any::<u32>(),
+        )
             .prop_map(|(kind, thread, stack, time, ptr, size, serial)| Event {
                 kind: EventKind::from_raw(kind).unwrap(),
                 thread,
@@ -215,16 +223,20 @@ mod tests {
     }
 
     fn sum() -> impl Strategy<Value = Sum> {
-        (any::<u32>(), any::<u64>(), any::<u32>(), any::<[u32; LIFETIMES]>()).prop_map(
-            |(stack, bytes, allocations, lifetimes)| Sum {
+        (
+            any::<u32>(),
+            any::<u64>(),
+            any::<u32>(),
+            any::<[u32; LIFETIMES]>(),
+        )
+            .prop_map(|(stack, bytes, allocations, lifetimes)| Sum {
                 stack,
                 allocations: u64::from(allocations),
                 reallocations: 3,
                 bytes,
                 temporary: 1,
                 lifetimes,
-            },
-        )
+            })
     }
 
     proptest! {

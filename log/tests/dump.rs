@@ -19,7 +19,12 @@ fn sample() -> Vec<u8> {
     let mut file = LogFile::new();
     file.header_u64(offset_of!(Header, log_id), 0x1122_3344_5566_7788);
     file.header_u64(offset_of!(Header, node_count), 3);
-    let thread = blob(BlobKind::ThreadStart, 1000, 1, &support::thread(1, 1234, "main"));
+    let thread = blob(
+        BlobKind::ThreadStart,
+        1000,
+        1,
+        &support::thread(1, 1234, "main"),
+    );
     let meta = file.block(BlockKind::Meta, Codec::Raw, &thread);
     let nodes = support::nodes(1, &[node(0, 0x401136), node(1, 0x4011f0)]);
     let nodes = file.block(BlockKind::Nodes, Codec::Raw, &nodes);
@@ -69,7 +74,15 @@ fn sample() -> Vec<u8> {
     let records = [
         support::record(&Record::Time { time: 6000 }, 0, b""),
         support::short_record(&Record::Free { ptr: 0x5000 }).unwrap(),
-        support::record(&Record::Alloc { ptr: 0x6000, size: 48, stack: 2 }, 6100, b""),
+        support::record(
+            &Record::Alloc {
+                ptr: 0x6000,
+                size: 48,
+                stack: 2,
+            },
+            6100,
+            b"",
+        ),
     ];
     file.ring(0, 4096, 128, &records.concat());
     file.bytes().to_vec()
@@ -109,13 +122,30 @@ impl Dump<'_> {
 
     fn extent(&mut self, at: usize, kind: &str, used: &str) {
         self.title(at, &format!("Extent: {kind}"));
-        self.lines(&[(8, "magic \"leakext\\n\""), (4, kind), (4, "id"), (8, "length, bytes"), (8, used), (32, "reserved")]);
+        self.lines(&[
+            (8, "magic \"leakext\\n\""),
+            (4, kind),
+            (4, "id"),
+            (8, "length, bytes"),
+            (8, used),
+            (32, "reserved"),
+        ]);
     }
 
     fn block(&mut self, kind: &str) {
         self.title(self.at, &format!("Block: {kind}"));
-        self.lines(&[(4, "magic \"LKB1\""), (1, kind), (1, "codec: raw"), (2, "zero"), (8, "sequence number")]);
-        self.lines(&[(4, "stored length"), (4, "decoded length"), (8, "checksum, xxh3-64")]);
+        self.lines(&[
+            (4, "magic \"LKB1\""),
+            (1, kind),
+            (1, "codec: raw"),
+            (2, "zero"),
+            (8, "sequence number"),
+        ]);
+        self.lines(&[
+            (4, "stored length"),
+            (4, "decoded length"),
+            (8, "checksum, xxh3-64"),
+        ]);
     }
 }
 
@@ -220,7 +250,12 @@ fn dump() -> String {
     assert_eq!(&bytes[dump.at..dump.at + 8], [0; 8], "the blocks end here");
     dump.extent(8192, "2 = RING", "unused");
     dump.title(8192 + 64, "Ring header");
-    dump.lines(&[(64, "head 176"), (64, "tail 128"), (8, "capacity 4096"), (4, "ring 0")]);
+    dump.lines(&[
+        (64, "head 176"),
+        (64, "tail 128"),
+        (8, "capacity 4096"),
+        (4, "ring 0"),
+    ]);
     dump.title(8192 + 4096 + 128, "Records, from tail to head");
     dump.lines(&[
         (8, "8 = TIME 6000"),
@@ -237,5 +272,8 @@ fn dump() -> String {
 fn the_worked_dump_in_the_design_page_is_true() {
     let page = include_str!("../../docs/design/log.md");
     let dump = dump();
-    assert!(page.contains(dump.trim_start()), "put this into docs/design/log.md:\n{dump}");
+    assert!(
+        page.contains(dump.trim_start()),
+        "put this into docs/design/log.md:\n{dump}"
+    );
 }

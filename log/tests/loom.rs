@@ -29,7 +29,10 @@ unsafe impl Send for Ring {}
 
 impl Ring {
     fn new() -> Arc<Ring> {
-        Arc::new(Ring { header: RingHeader::default(), words: std::array::from_fn(|_| UnsafeCell::new(0)) })
+        Arc::new(Ring {
+            header: RingHeader::default(),
+            words: std::array::from_fn(|_| UnsafeCell::new(0)),
+        })
     }
 
     fn put(&self, producer: &Producer, value: u64) {
@@ -81,7 +84,10 @@ fn room_given_back_may_be_written_again() {
             let ring = ring.clone();
             thread::spawn(move || {
                 let (tail, head) = ring::readable(&ring.header);
-                let sum: u64 = (tail..head).step_by(8).map(|position| ring.get(position)).sum();
+                let sum: u64 = (tail..head)
+                    .step_by(8)
+                    .map(|position| ring.get(position))
+                    .sum();
                 assert_eq!(sum, 10);
                 ring::release(&ring.header, head);
             })

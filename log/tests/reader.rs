@@ -36,7 +36,8 @@ fn read(log: &mut Log) -> Read {
             Item::Window(window) => {
                 window.events.blobs().for_each(|blob| facts.add(&blob));
                 let events = window.events.clone().collect();
-                read.windows.push((window.seq, window.head, window.sums.to_vec(), events));
+                read.windows
+                    .push((window.seq, window.head, window.sums.to_vec(), events));
                 read.tails = window.tails.to_vec();
             }
             Item::Lost => {}
@@ -47,8 +48,14 @@ fn read(log: &mut Log) -> Read {
         read.tail.push((event.thread, event.time, event.record));
     }
     read.facts = format!("{facts:?}");
-    read.damage = log.damage().lines().iter().map(|line| line.what.clone()).collect();
-    read.damage.extend(tail.damage().lines().iter().map(|line| line.what.clone()));
+    read.damage = log
+        .damage()
+        .lines()
+        .iter()
+        .map(|line| line.what.clone())
+        .collect();
+    read.damage
+        .extend(tail.damage().lines().iter().map(|line| line.what.clone()));
     read
 }
 
@@ -91,17 +98,40 @@ fn window(number: u64, size: u64, codec: Codec, file: &mut LogFile) -> Vec<u8> {
 
 fn meta(file: &mut LogFile) -> Vec<u8> {
     let blobs = [
-        blob(BlobKind::Process, 1, 0, &support::process("/bin/app", &["app", "-x"])),
-        blob(BlobKind::ModuleLoad, 1, 0, &support::module(0x400000, 0x400000, 0x500000, 1, "/bin/app")),
-        blob(BlobKind::ThreadStart, 2, 1, &support::thread(1, 1234, "main")),
+        blob(
+            BlobKind::Process,
+            1,
+            0,
+            &support::process("/bin/app", &["app", "-x"]),
+        ),
+        blob(
+            BlobKind::ModuleLoad,
+            1,
+            0,
+            &support::module(0x400000, 0x400000, 0x500000, 1, "/bin/app"),
+        ),
+        blob(
+            BlobKind::ThreadStart,
+            2,
+            1,
+            &support::thread(1, 1234, "main"),
+        ),
         blob(BlobKind::Note, 3, 1, b"a remark"),
     ];
     file.block(BlockKind::Meta, Codec::Raw, &blobs.concat())
 }
 
 const NODES: [Node; 2] = [
-    Node { parent: 0, kind: 1, payload: 0x400100 },
-    Node { parent: 1, kind: 1, payload: 0x400200 },
+    Node {
+        parent: 0,
+        kind: 1,
+        payload: 0x400100,
+    },
+    Node {
+        parent: 1,
+        kind: 1,
+        payload: 0x400200,
+    },
 ];
 
 /// Meta, two windows, nodes, two more windows in a second extent, then a ring.
@@ -112,11 +142,22 @@ fn sample() -> LogFile {
     blocks.push(window(2, 20, Codec::Zstd, &mut file));
     blocks.push(file.block(BlockKind::Nodes, Codec::Raw, &support::nodes(1, &NODES)));
     file.data(&blocks);
-    let blocks = [window(3, 30, Codec::Zstd, &mut file), window(4, 40, Codec::Raw, &mut file)];
+    let blocks = [
+        window(3, 30, Codec::Zstd, &mut file),
+        window(4, 40, Codec::Raw, &mut file),
+    ];
     file.data(&blocks);
     let records = [
         support::record(&Record::Free { ptr: 0x1000 }, 900, b""),
-        support::record(&Record::Alloc { ptr: 0x7000, size: 70, stack: 2 }, 910, b""),
+        support::record(
+            &Record::Alloc {
+                ptr: 0x7000,
+                size: 70,
+                stack: 2,
+            },
+            910,
+            b"",
+        ),
     ];
     file.ring(0, 4096, 64, &records.concat());
     file
@@ -135,7 +176,8 @@ fn a_whole_log_comes_back() {
     assert_eq!(read.tail[0], (1, 900, Record::Free { ptr: 0x1000 }));
     assert_eq!(read.tail.len(), 2);
     for words in ["/bin/app", "tid: 1234", "a remark"] {
-        let found = read.facts.contains(words) || read.facts.contains(&format!("{:?}", words.as_bytes()));
+        let found =
+            read.facts.contains(words) || read.facts.contains(&format!("{:?}", words.as_bytes()));
         assert!(found, "{words} in {}", read.facts);
     }
 }
@@ -150,7 +192,10 @@ fn the_header_is_told() {
     let saved = file.save();
     let log = Log::open(&saved.path()).unwrap();
     let info = log.info();
-    assert_eq!((info.pid, info.state, info.exit_status, info.events_lost), (1234, State::Exited, 3, 5));
+    assert_eq!(
+        (info.pid, info.state, info.exit_status, info.events_lost),
+        (1234, State::Exited, 3, 5)
+    );
     assert!(info.has(flag::FORK_CHILD) && !info.has(flag::DEEPBIND));
 }
 
@@ -159,7 +204,10 @@ fn a_log_cut_at_any_byte_yields_a_prefix() {
     let whole = read_file(&sample());
     let file = sample();
     let saved = file.save();
-    let handle = std::fs::OpenOptions::new().write(true).open(saved.path()).unwrap();
+    let handle = std::fs::OpenOptions::new()
+        .write(true)
+        .open(saved.path())
+        .unwrap();
     let ring_pages = 2 * 4096;
     for len in (0..file.bytes().len() as u64).rev() {
         handle.set_len(len).unwrap();
@@ -167,7 +215,11 @@ fn a_log_cut_at_any_byte_yields_a_prefix() {
             Err(error) => assert!(len < 4096, "{error}"),
             Ok(mut log) => {
                 let part = read(&mut log);
-                assert_eq!(part.windows, whole.windows[..part.windows.len()], "cut at {len}");
+                assert_eq!(
+                    part.windows,
+                    whole.windows[..part.windows.len()],
+                    "cut at {len}"
+                );
                 if part.windows.len() < 4 {
                     assert!(len < file.bytes().len() as u64 - ring_pages);
                 }
@@ -185,17 +237,29 @@ fn a_flipped_bit_loses_no_more_than_what_it_hits() {
         let mut broken = file.clone();
         broken.bytes_mut()[at] ^= 1 << (at % 8);
         let part = read_file(&broken);
-        let lost = whole.windows.iter().filter(|window| !part.windows.contains(window)).count();
+        let lost = whole
+            .windows
+            .iter()
+            .filter(|window| !part.windows.contains(window))
+            .count();
         assert_eq!(part.windows.len() + lost, 4, "flipped at {at:#x}");
-        assert!(lost <= 1 || at < 2 * 4096 + 64, "{lost} windows lost by a bit at {at:#x}");
-        assert!(lost == 0 || !part.damage.is_empty(), "nothing said of a bit at {at:#x}");
+        assert!(
+            lost <= 1 || at < 2 * 4096 + 64,
+            "{lost} windows lost by a bit at {at:#x}"
+        );
+        assert!(
+            lost == 0 || !part.damage.is_empty(),
+            "nothing said of a bit at {at:#x}"
+        );
     }
 }
 
 #[test]
 fn blocks_after_a_damaged_one_are_found() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=4).map(|n| window(n, n * 10, Codec::Raw, &mut file)).collect();
+    let blocks: Vec<_> = (1..=4)
+        .map(|n| window(n, n * 10, Codec::Raw, &mut file))
+        .collect();
     let offset = file.data(&blocks) as usize;
     file.bytes_mut()[offset + 64 + blocks[0].len() + 40] ^= 1;
     let read = read_file(&file);
@@ -223,13 +287,19 @@ fn an_extent_behind_a_damaged_header_is_found() {
     file.bytes_mut()[hit + 17] ^= 0x01; // its length is no longer whole pages
     let read = read_file(&file);
     assert_eq!(sizes(&read), [10, 30]);
-    assert!(read.damage[0].contains("header is damaged"), "{:?}", read.damage);
+    assert!(
+        read.damage[0].contains("header is damaged"),
+        "{:?}",
+        read.damage
+    );
 }
 
 #[test]
 fn an_extent_jumped_over_by_a_wrong_length_is_found() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=3).map(|n| [window(n, n * 10, Codec::Raw, &mut file)]).collect();
+    let blocks: Vec<_> = (1..=3)
+        .map(|n| [window(n, n * 10, Codec::Raw, &mut file)])
+        .collect();
     let first = file.data(&blocks[0]) as usize;
     file.data(&blocks[1]);
     file.data(&blocks[2]);
@@ -241,7 +311,9 @@ fn an_extent_jumped_over_by_a_wrong_length_is_found() {
 #[test]
 fn extents_may_stand_in_any_order_with_zero_pages_between() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=3).map(|n| [window(n, n * 10, Codec::Zstd, &mut file)]).collect();
+    let blocks: Vec<_> = (1..=3)
+        .map(|n| [window(n, n * 10, Codec::Zstd, &mut file)])
+        .collect();
     file.data(&blocks[2]);
     file.zeros(3);
     file.data(&blocks[0]);
@@ -256,7 +328,9 @@ fn extents_may_stand_in_any_order_with_zero_pages_between() {
 #[test]
 fn a_block_that_stands_twice_counts_once() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=2).map(|n| window(n, n * 10, Codec::Raw, &mut file)).collect();
+    let blocks: Vec<_> = (1..=2)
+        .map(|n| window(n, n * 10, Codec::Raw, &mut file))
+        .collect();
     file.data(&blocks);
     file.data(&blocks[1..]);
     let read = read_file(&file);
@@ -267,18 +341,28 @@ fn a_block_that_stands_twice_counts_once() {
 #[test]
 fn missing_blocks_are_named() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=6).map(|n| window(n, n * 10, Codec::Raw, &mut file)).collect();
+    let blocks: Vec<_> = (1..=6)
+        .map(|n| window(n, n * 10, Codec::Raw, &mut file))
+        .collect();
     file.data(&[blocks[0].clone(), blocks[2].clone(), blocks[5].clone()]);
-    assert_eq!(read_file(&file).damage, ["block 2 is missing", "blocks 4 to 5 are missing"]);
+    assert_eq!(
+        read_file(&file).damage,
+        ["block 2 is missing", "blocks 4 to 5 are missing"]
+    );
 }
 
 #[test]
 fn after_a_clean_end_blocks_missing_at_either_end_are_named_too() {
     let mut file = LogFile::new();
-    let blocks: Vec<_> = (1..=2).map(|n| window(n, n * 10, Codec::Raw, &mut file)).collect();
+    let blocks: Vec<_> = (1..=2)
+        .map(|n| window(n, n * 10, Codec::Raw, &mut file))
+        .collect();
     file.data(&blocks);
     file.header_u64(offset_of!(Header, block_count), 5);
-    assert_eq!(read_file(&file).damage, ["block 0 is missing", "blocks 3 to 4 are missing"]);
+    assert_eq!(
+        read_file(&file).damage,
+        ["block 0 is missing", "blocks 3 to 4 are missing"]
+    );
 }
 
 #[test]
@@ -305,8 +389,13 @@ fn an_impossible_chunk_does_not_fill_the_memory() {
 
 #[test]
 fn errors_say_what_where_and_what_to_do() {
-    let missing = Log::open("/nonexistent/app.log".as_ref()).unwrap_err().to_string();
-    assert!(missing.starts_with("/nonexistent/app.log: cannot be read: No such file"), "{missing}");
+    let missing = Log::open("/nonexistent/app.log".as_ref())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("/nonexistent/app.log: cannot be read: No such file"),
+        "{missing}"
+    );
     let of = |bytes: &[u8]| {
         let saved = support::save(bytes);
         let error = Log::open(&saved.path()).unwrap_err();
@@ -319,7 +408,10 @@ fn errors_say_what_where_and_what_to_do() {
     assert!(matches!(of(&[0; 4096]).0, Error::NotBegun { .. }));
     assert!(matches!(of(&[0x55; 5000]).0, Error::NotALog { .. }));
     let cut = of(&sample().bytes()[..100]).1;
-    assert_eq!(cut, "the file ends after 100 bytes, within the header of 4096; nothing can be read");
+    assert_eq!(
+        cut,
+        "the file ends after 100 bytes, within the header of 4096; nothing can be read"
+    );
     let mut newer = sample();
     newer.header_u32(offset_of!(Header, version), 7);
     assert!(of(newer.bytes()).1.contains("version 7 is newer"));

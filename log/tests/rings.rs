@@ -13,7 +13,11 @@ fn free(ptr: u64, time: u64) -> Vec<u8> {
 }
 
 fn alloc(ptr: u64, time: u64) -> Vec<u8> {
-    let alloc = Record::Alloc { ptr, size: 1, stack: 0 };
+    let alloc = Record::Alloc {
+        ptr,
+        size: 1,
+        stack: 0,
+    };
     record(&alloc, time, b"")
 }
 
@@ -25,13 +29,20 @@ fn read(file: &LogFile, tails: &[Tail]) -> (Vec<RingEvent>, Vec<String>) {
         while let Some(event) = events.next(|_| true) {
             all.push(event);
         }
-        let damage = log.damage().lines().into_iter().chain(events.damage().lines());
+        let damage = log
+            .damage()
+            .lines()
+            .into_iter()
+            .chain(events.damage().lines());
         assert!(!log.has_moved());
         (all, damage.map(|line| line.what).collect())
     };
     let ended = all_of(Log::open(&saved.path()).unwrap());
     let running = all_of(Log::open_running(&saved.path()).unwrap());
-    assert_eq!(ended, running, "a file that rests reads the same either way");
+    assert_eq!(
+        ended, running,
+        "a file that rests reads the same either way"
+    );
     ended
 }
 
@@ -42,7 +53,12 @@ fn times(events: &[RingEvent]) -> Vec<u64> {
 #[test]
 fn rings_are_merged_by_time() {
     let mut file = LogFile::new();
-    file.ring(1, 4096, 0, &[alloc(16, 10), alloc(32, 30), free(16, 50)].concat());
+    file.ring(
+        1,
+        4096,
+        0,
+        &[alloc(16, 10), alloc(32, 30), free(16, 50)].concat(),
+    );
     file.ring(2, 4096, 0, &[alloc(48, 20), free(48, 40)].concat());
     file.ring(3, 4096, 0, b"");
     let (events, damage) = read(&file, &[]);
@@ -56,14 +72,23 @@ fn a_ring_that_wraps_is_read_across_its_end() {
     for tail in [0u64, 16, 4080, 4096 * 5 + 4064] {
         let mut file = LogFile::new();
         file.ring(1, 4096, tail, &records.concat());
-        assert_eq!(times(&read(&file, &[]).0), (0..100).collect::<Vec<_>>(), "from {tail}");
+        assert_eq!(
+            times(&read(&file, &[]).0),
+            (0..100).collect::<Vec<_>>(),
+            "from {tail}"
+        );
     }
 }
 
 #[test]
 fn what_a_window_took_is_not_taken_again() {
     let mut file = LogFile::new();
-    file.ring(1, 4096, 0, &[free(16, 10), free(32, 20), free(48, 30)].concat());
+    file.ring(
+        1,
+        4096,
+        0,
+        &[free(16, 10), free(32, 20), free(48, 30)].concat(),
+    );
     let tail = Tail {
         ring: 1,
         tail: 32,
@@ -91,7 +116,12 @@ fn a_ring_changes_hands() {
 #[test]
 fn records_of_a_handler_that_overtook_the_interrupted_one_are_put_in_order() {
     let mut file = LogFile::new();
-    file.ring(1, 4096, 0, &[free(16, 11), free(32, 12), free(48, 10), free(64, 13)].concat());
+    file.ring(
+        1,
+        4096,
+        0,
+        &[free(16, 11), free(32, 12), free(48, 10), free(64, 13)].concat(),
+    );
     assert_eq!(times(&read(&file, &[]).0), [10, 11, 12, 13]);
 }
 
@@ -106,7 +136,11 @@ fn at_one_instant_the_record_that_fits_comes_first() {
     let mut events = log.tail(&[], 0);
     let first = events.next(|event| event.ring == 2).unwrap();
     assert_eq!(first.ring, 2);
-    assert_eq!(events.next(|_| false).unwrap().ring, 1, "if none fits, the first");
+    assert_eq!(
+        events.next(|_| false).unwrap().ring,
+        1,
+        "if none fits, the first"
+    );
     assert_eq!(events.next(|_| true).unwrap().ring, 3);
     assert!(events.next(|_| true).is_none());
 }
@@ -125,11 +159,19 @@ fn an_impossible_head_is_told_and_what_makes_sense_is_read() {
 #[test]
 fn what_is_no_record_ends_the_ring() {
     let mut file = LogFile::new();
-    let offset = file.ring(1, 4096, 0, &[free(16, 10), free(32, 20), free(48, 30)].concat()) as usize;
+    let offset = file.ring(
+        1,
+        4096,
+        0,
+        &[free(16, 10), free(32, 20), free(48, 30)].concat(),
+    ) as usize;
     file.bytes_mut()[offset + 4096 + 16 + 7] = 99;
     let (events, damage) = read(&file, &[]);
     assert_eq!(times(&events), [10]);
-    assert_eq!(damage, ["ring 1: no record at position 0x10; the last 32 bytes are skipped"]);
+    assert_eq!(
+        damage,
+        ["ring 1: no record at position 0x10; the last 32 bytes are skipped"]
+    );
 }
 
 #[test]
@@ -138,7 +180,10 @@ fn a_window_that_is_missing_is_told_by_the_tail() {
     file.ring(1, 4096, 160, &free(16, 10));
     let (events, damage) = read(&file, &[]);
     assert_eq!(events.len(), 1);
-    assert!(damage[0].contains("the window with them is not in the log"), "{damage:?}");
+    assert!(
+        damage[0].contains("the window with them is not in the log"),
+        "{damage:?}"
+    );
 }
 
 #[test]
@@ -153,7 +198,11 @@ fn short_records_have_the_time_last_told() {
     let short = |record| support::short_record(&record).unwrap();
     let free = |ptr| short(Record::Free { ptr });
     let time = |time| record(&Record::Time { time }, 0, b"");
-    let alloc = short(Record::Alloc { ptr: 48, size: 7, stack: 5 });
+    let alloc = short(Record::Alloc {
+        ptr: 48,
+        size: 7,
+        stack: 5,
+    });
     let records = [free(16), time(50), free(32), alloc, time(60), free(48)];
     // An odd number of words, so that a record of two crosses the end.
     for tail in [0u64, 4096 - 24, 4096 - 32] {
@@ -170,7 +219,14 @@ fn short_records_have_the_time_last_told() {
         let expected = [
             (40, Record::Free { ptr: 16 }),
             (50, Record::Free { ptr: 32 }),
-            (50, Record::Alloc { ptr: 48, size: 7, stack: 5 }),
+            (
+                50,
+                Record::Alloc {
+                    ptr: 48,
+                    size: 7,
+                    stack: 5,
+                },
+            ),
             (55, Record::Free { ptr: 64 }),
             (60, Record::Free { ptr: 48 }),
         ];
@@ -184,7 +240,10 @@ fn a_log_that_is_written_while_it_is_read_is_noticed() {
     let offset = file.ring(1, 4096, 0, &[free(16, 10), free(32, 20)].concat());
     let saved = file.save();
     let change = |at: u64, bytes: &[u8]| {
-        let handle = std::fs::OpenOptions::new().write(true).open(saved.path()).unwrap();
+        let handle = std::fs::OpenOptions::new()
+            .write(true)
+            .open(saved.path())
+            .unwrap();
         std::os::unix::fs::FileExt::write_all_at(&handle, bytes, at).unwrap();
     };
     let log = Log::open(&saved.path()).unwrap();

@@ -12,7 +12,9 @@ impl Memory for Here {
     #[inline(always)]
     fn words(&self, start: u64, end: u64, mut each: impl FnMut(u64, &[u64])) {
         // SAFETY: the heap below; it is not written to during the search.
-        each(start, unsafe { std::slice::from_raw_parts(start as *const u64, ((end - start) / 8) as usize) });
+        each(start, unsafe {
+            std::slice::from_raw_parts(start as *const u64, ((end - start) / 8) as usize)
+        });
     }
 
     fn word(&self, address: u64) -> Option<u64> {
@@ -41,7 +43,10 @@ impl Memory for Here {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let count: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let count: usize = arguments
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1_000_000);
     let far = arguments.next().is_some_and(|word| word == "far");
     let kind = arguments.next().unwrap_or_else(|| "table".into());
     const SIZE: usize = 104;
@@ -51,10 +56,16 @@ fn main() {
     let mut seed = 1u64;
     let mut blocks = Vec::new();
     for n in 0..count {
-        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        seed = seed
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         let at = 2 + n * (SIZE + 8) / 8;
         if n > 0 {
-            heap[at] = address(if far { (seed >> 20) as usize % n } else { n - 1 });
+            heap[at] = address(if far {
+                (seed >> 20) as usize % n
+            } else {
+                n - 1
+            });
         }
         heap[at + 5] = seed;
         heap[at + 6] = n as u64;
@@ -84,8 +95,13 @@ fn main() {
     let mut search = Search::new(arrays).expect("there are blocks");
     let prepared = begin.elapsed();
     let begin = Instant::now();
-    let (start, end) = (table.as_ptr() as u64, table.as_ptr() as u64 + table.len() as u64 * 8);
-    search.root(&Here, 0, start, start, end, RootRule::default()).expect("in time");
+    let (start, end) = (
+        table.as_ptr() as u64,
+        table.as_ptr() as u64 + table.len() as u64 * 8,
+    );
+    search
+        .root(&Here, 0, start, start, end, RootRule::default())
+        .expect("in time");
     search.finish(&Here).expect("in time");
     let marked = begin.elapsed();
     let mut classes = [0usize; 5];

@@ -12,7 +12,10 @@ impl Block {
     /// A block at `address` (48 bits) of `size` bytes (45 bits); of the serial 35 bits
     /// are kept.
     pub fn new(address: u64, size: u64, serial: u64) -> Block {
-        Block(address << 16 | (serial >> 19 & 0xffff), size.min((1 << 45) - 1) << 19 | (serial & 0x7_ffff))
+        Block(
+            address << 16 | (serial >> 19 & 0xffff),
+            size.min((1 << 45) - 1) << 19 | (serial & 0x7_ffff),
+        )
     }
 
     /// First address.
@@ -46,7 +49,10 @@ mod tests {
     #[test]
     fn what_is_put_in_comes_out() {
         let block = Block::new(0x7fff_ffff_fff0, (1 << 45) - 1, (1 << 35) - 2);
-        assert_eq!((block.address(), block.size(), block.serial()), (0x7fff_ffff_fff0, (1 << 45) - 1, (1 << 35) - 2));
+        assert_eq!(
+            (block.address(), block.size(), block.serial()),
+            (0x7fff_ffff_fff0, (1 << 45) - 1, (1 << 35) - 2)
+        );
         assert!(Block::new(16, 9, 9) < Block::new(32, 1, 1));
     }
 }

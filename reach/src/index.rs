@@ -41,7 +41,11 @@ impl<'m> Index<'m> {
     }
 
     /// Builds the table. `blocks` are sorted by address and do not overlap.
-    pub fn new(blocks: &[Block], regions: &'m mut [Region], table: &'m mut [u32]) -> Option<Index<'m>> {
+    pub fn new(
+        blocks: &[Block],
+        regions: &'m mut [Region],
+        table: &'m mut [u32],
+    ) -> Option<Index<'m>> {
         let mut gap = GAP;
         let count = loop {
             match find_regions(blocks, gap, regions) {
@@ -53,7 +57,9 @@ impl<'m> Index<'m> {
         let mut next = 0u32;
         let mut at = 0usize;
         for region in regions.iter_mut() {
-            let inside = blocks.get(at..)?.partition_point(|block| block.address() < region.end);
+            let inside = blocks
+                .get(at..)?
+                .partition_point(|block| block.address() < region.end);
             let len = region.end - region.start;
             let mut shift = MIN_SHIFT;
             while (len >> shift) + 1 > inside as u64 * 2 {
@@ -75,7 +81,12 @@ impl<'m> Index<'m> {
         }
         let low = blocks.first().map_or(0, |block| block.address());
         let high = blocks.last().map_or(0, |block| block.end());
-        Some(Index { regions, table, low, span: high - low })
+        Some(Index {
+            regions,
+            table,
+            low,
+            span: high - low,
+        })
     }
 
     /// Whether a word can point to a block at all.
@@ -111,7 +122,9 @@ impl<'m> Index<'m> {
     /// The table's entry.
     #[inline(always)]
     pub fn entry(&self, granule: u32) -> usize {
-        self.table.get(granule as usize).map_or(0, |&block| block as usize)
+        self.table
+            .get(granule as usize)
+            .map_or(0, |&block| block as usize)
     }
 
     /// Asks for the table's entry.
@@ -124,12 +137,20 @@ impl<'m> Index<'m> {
     #[inline(always)]
     pub fn block(&self, blocks: &[Block], granule: u32, word: u64) -> Option<usize> {
         let mut at = self.entry(granule);
-        let next = self.table.get(granule as usize + 1).map_or(blocks.len() - 1, |&block| block as usize);
+        let next = self
+            .table
+            .get(granule as usize + 1)
+            .map_or(blocks.len() - 1, |&block| block as usize);
         if next > at + 8 {
             let inside = blocks.get(at..=next)?;
-            at += inside.partition_point(|block| block.address() <= word).saturating_sub(1);
+            at += inside
+                .partition_point(|block| block.address() <= word)
+                .saturating_sub(1);
         } else {
-            while blocks.get(at + 1).is_some_and(|block| block.address() <= word) {
+            while blocks
+                .get(at + 1)
+                .is_some_and(|block| block.address() <= word)
+            {
                 at += 1;
             }
         }
@@ -151,7 +172,12 @@ fn find_regions(blocks: &[Block], gap: u64, regions: &mut [Region]) -> Option<us
                     *regions.get_mut(count)? = region;
                     count += 1;
                 }
-                open = Some(Region { start: block.address(), end: block.end(), table: 0, shift: 0 });
+                open = Some(Region {
+                    start: block.address(),
+                    end: block.end(),
+                    table: 0,
+                    shift: 0,
+                });
             }
         }
     }

@@ -23,15 +23,24 @@ pub fn holds(memory: &impl Memory, block: Block, word: u64) -> bool {
 /// A length or a count of elements in the first word: behind it the rest of the block,
 /// in bytes or as equal elements (`new T[n]` with destructors).
 fn after_length(memory: &impl Memory, block: Block) -> bool {
-    let Some(rest) = block.size().checked_sub(8).filter(|&rest| rest > 0) else { return false };
-    let Some(first) = memory.word(block.address()) else { return false };
+    let Some(rest) = block.size().checked_sub(8).filter(|&rest| rest > 0) else {
+        return false;
+    };
+    let Some(first) = memory.word(block.address()) else {
+        return false;
+    };
     first != 0 && first <= rest && rest % first == 0 || base_class(memory, block.address() + 8, 8)
 }
 
 /// libstdc++'s shared `std::string`: length, capacity, owners, text, NUL.
 fn string(memory: &impl Memory, block: Block) -> bool {
-    let Some(room) = block.size().checked_sub(25) else { return false };
-    match (memory.word(block.address()), memory.word(block.address() + 8)) {
+    let Some(room) = block.size().checked_sub(25) else {
+        return false;
+    };
+    match (
+        memory.word(block.address()),
+        memory.word(block.address() + 8),
+    ) {
         (Some(length), Some(capacity)) => capacity == room && length <= capacity,
         _ => false,
     }
@@ -48,7 +57,11 @@ fn base_class(memory: &impl Memory, word: u64, offset: u64) -> bool {
 /// far it is from there to the whole object.
 fn table(memory: &impl Memory, address: u64) -> Option<(u64, u64)> {
     let table = memory.word(address)?;
-    if table % 8 != 0 || table < 4096 || !memory.is_constant(table) || !memory.is_constant(table - 16) {
+    if table % 8 != 0
+        || table < 4096
+        || !memory.is_constant(table)
+        || !memory.is_constant(table - 16)
+    {
         return None;
     }
     Some((table, memory.word(table - 16)?))

@@ -145,17 +145,45 @@ impl<'m> Search<'m> {
     /// Sorts the blocks and builds the index; `None` if there are no blocks, too many
     /// (2^29), or the arrays' lengths do not fit.
     pub fn new(arrays: Arrays<'m>) -> Option<Search<'m>> {
-        let Arrays { blocks, links, marks, queue, order, regions, table } = arrays;
+        let Arrays {
+            blocks,
+            links,
+            marks,
+            queue,
+            order,
+            regions,
+            table,
+        } = arrays;
         let count = blocks.len();
-        let fits = [links.len(), marks.len(), queue.len(), order.len()].iter().all(|&len| len == count);
+        let fits = [links.len(), marks.len(), queue.len(), order.len()]
+            .iter()
+            .all(|&len| len == count);
         if !fits || count == 0 || count >= 1 << PLACE_BITS {
             return None;
         }
         blocks.sort_unstable_by_key(|block| block.address());
         let blocks: &[Block] = blocks;
         let index = Index::new(blocks, regions, table)?;
-        let waiting = Waiting { items: [Candidate::default(); RING], pushed: 0, looked: 0, done: 0 };
-        Some(Search { blocks, links, marks, queue, order, waiting, index, head: 0, tail: 0, scanned: 0, asked: 0, direct: usize::MAX })
+        let waiting = Waiting {
+            items: [Candidate::default(); RING],
+            pushed: 0,
+            looked: 0,
+            done: 0,
+        };
+        Some(Search {
+            blocks,
+            links,
+            marks,
+            queue,
+            order,
+            waiting,
+            index,
+            head: 0,
+            tail: 0,
+            scanned: 0,
+            asked: 0,
+            direct: usize::MAX,
+        })
     }
 
     /// Bytes searched so far.
@@ -178,7 +206,13 @@ impl<'m> Search<'m> {
         if self.index.can_hold(value)
             && let Some(granule) = self.index.granule(value, &mut 0)
         {
-            let candidate = Candidate { value, address: 0, parent: ROOT | root, word, granule };
+            let candidate = Candidate {
+                value,
+                address: 0,
+                parent: ROOT | root,
+                word,
+                granule,
+            };
             self.push_candidate(memory, candidate, Pass::Reach, RootRule::default());
             self.settle(memory, Pass::Reach, RootRule::default());
         }
@@ -188,7 +222,13 @@ impl<'m> Search<'m> {
     /// `origin`. Blocks that lie in it are left out: they are searched if something
     /// leads to them.
     pub fn root<M: Memory>(
-        &mut self, memory: &M, root: u32, origin: u64, start: u64, end: u64, rule: RootRule,
+        &mut self,
+        memory: &M,
+        root: u32,
+        origin: u64,
+        start: u64,
+        end: u64,
+        rule: RootRule,
     ) -> Result<(), Stop> {
         let mut at = start.next_multiple_of(8);
         let end = end & !7;
@@ -216,8 +256,23 @@ impl<'m> Search<'m> {
 
     /// As [`Search::root`] for a range inside of a block: the live part of a stack that
     /// the program made there.
-    pub fn root_inside<M: Memory>(&mut self, memory: &M, root: u32, origin: u64, start: u64, end: u64) {
-        self.range(memory, ROOT | root, origin, start.next_multiple_of(8), end & !7, Pass::Reach, RootRule::default());
+    pub fn root_inside<M: Memory>(
+        &mut self,
+        memory: &M,
+        root: u32,
+        origin: u64,
+        start: u64,
+        end: u64,
+    ) {
+        self.range(
+            memory,
+            ROOT | root,
+            origin,
+            start.next_multiple_of(8),
+            end & !7,
+            Pass::Reach,
+            RootRule::default(),
+        );
         self.settle(memory, Pass::Reach, RootRule::default());
     }
 
@@ -225,7 +280,11 @@ impl<'m> Search<'m> {
     pub fn finish<M: Memory>(&mut self, memory: &M) -> Result<(), Stop> {
         self.drain(memory, Pass::Reach)?;
         for at in 0..self.blocks.len() {
-            if self.marks.get(at).is_some_and(|mark| mark & CLASS == 0 && mark & INSIDE != 0) {
+            if self
+                .marks
+                .get(at)
+                .is_some_and(|mark| mark & CLASS == 0 && mark & INSIDE != 0)
+            {
                 self.enter(at, Class::Possible as u8);
             }
         }
@@ -256,7 +315,11 @@ impl<'m> Search<'m> {
         }
         for turn in (0..self.order.len()).rev() {
             let at = self.in_order(turn);
-            if self.marks.get(at).is_some_and(|mark| mark & CLASS == 0 && mark & FIRST != 0) {
+            if self
+                .marks
+                .get(at)
+                .is_some_and(|mark| mark & CLASS == 0 && mark & FIRST != 0)
+            {
                 self.enter(at, Class::Unreachable as u8);
                 self.direct = at;
                 self.drain(memory, Pass::Leaks)?;
@@ -273,14 +336,23 @@ impl<'m> Search<'m> {
     /// [`Search::finish`].
     pub fn found(&self, turn: usize) -> Option<Found> {
         let at = place(*self.order.get(turn)?);
-        let (block, mark, link) = (*self.blocks.get(at)?, *self.marks.get(at)?, *self.links.get(at)?);
+        let (block, mark, link) = (
+            *self.blocks.get(at)?,
+            *self.marks.get(at)?,
+            *self.links.get(at)?,
+        );
         let class = Class::from_raw(mark & CLASS)?;
         let from = match link {
             _ if class == Class::Unreachable => From::Nothing,
             (parent, word) if parent & ROOT != 0 => From::Root(parent & !ROOT, word),
             (parent, word) => From::Block(parent as usize, word),
         };
-        Some(Found { block, class, from, ring: mark & LED_BACK != 0 })
+        Some(Found {
+            block,
+            class,
+            from,
+            ring: mark & LED_BACK != 0,
+        })
     }
 
     /// Blocks there are.
@@ -328,11 +400,22 @@ impl<'m> Search<'m> {
             }
             self.head += 1;
             if let Some(block) = self.blocks.get(at).copied() {
-                let (start, end) = (block.address().next_multiple_of(8), (block.address() + block.size()) & !7);
+                let (start, end) = (
+                    block.address().next_multiple_of(8),
+                    (block.address() + block.size()) & !7,
+                );
                 let mut from = start;
                 while from < end {
                     let to = end.min(from + PATIENCE);
-                    self.range(memory, at as u32, block.address(), from, to, pass, RootRule::default());
+                    self.range(
+                        memory,
+                        at as u32,
+                        block.address(),
+                        from,
+                        to,
+                        pass,
+                        RootRule::default(),
+                    );
                     from = to;
                     self.patience(memory)?;
                 }
@@ -351,7 +434,16 @@ impl<'m> Search<'m> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn range<M: Memory>(&mut self, memory: &M, parent: u32, origin: u64, start: u64, end: u64, pass: Pass, rule: RootRule) {
+    fn range<M: Memory>(
+        &mut self,
+        memory: &M,
+        parent: u32,
+        origin: u64,
+        start: u64,
+        end: u64,
+        pass: Pass,
+        rule: RootRule,
+    ) {
         if start >= end {
             return;
         }
@@ -366,14 +458,31 @@ impl<'m> Search<'m> {
                 {
                     let address = first + number * 8;
                     let word = ((address - origin) / 8) as u32;
-                    this.push_candidate(memory, Candidate { value, address, parent, word, granule }, pass, rule);
+                    this.push_candidate(
+                        memory,
+                        Candidate {
+                            value,
+                            address,
+                            parent,
+                            word,
+                            granule,
+                        },
+                        pass,
+                        rule,
+                    );
                 }
             }
         });
     }
 
     #[inline(always)]
-    fn push_candidate<M: Memory>(&mut self, memory: &M, candidate: Candidate, pass: Pass, rule: RootRule) {
+    fn push_candidate<M: Memory>(
+        &mut self,
+        memory: &M,
+        candidate: Candidate,
+        pass: Pass,
+        rule: RootRule,
+    ) {
         self.index.prefetch(candidate.granule);
         if let Some(slot) = self.waiting.items.get_mut(self.waiting.pushed % RING) {
             *slot = candidate;
@@ -400,9 +509,17 @@ impl<'m> Search<'m> {
 
     #[inline(always)]
     fn lead<M: Memory>(&mut self, memory: &M, pass: Pass, rule: RootRule) {
-        let candidate = self.waiting.items.get(self.waiting.done % RING).copied().unwrap_or_default();
+        let candidate = self
+            .waiting
+            .items
+            .get(self.waiting.done % RING)
+            .copied()
+            .unwrap_or_default();
         self.waiting.done += 1;
-        if let Some(at) = self.index.block(self.blocks, candidate.granule, candidate.value) {
+        if let Some(at) = self
+            .index
+            .block(self.blocks, candidate.granule, candidate.value)
+        {
             self.led(memory, candidate, at, pass, rule);
         }
     }
@@ -419,9 +536,18 @@ impl<'m> Search<'m> {
 
     /// A pointer to block `at` was found.
     #[inline(always)]
-    fn led<M: Memory>(&mut self, memory: &M, edge: Candidate, at: usize, pass: Pass, rule: RootRule) {
+    fn led<M: Memory>(
+        &mut self,
+        memory: &M,
+        edge: Candidate,
+        at: usize,
+        pass: Pass,
+        rule: RootRule,
+    ) {
         let value = edge.value;
-        let Some(&mark) = self.marks.get(at) else { return };
+        let Some(&mark) = self.marks.get(at) else {
+            return;
+        };
         if mark & CLASS != 0 {
             // A pointer of its own to itself makes no ring: empty lists have one.
             if at == self.direct
@@ -434,7 +560,9 @@ impl<'m> Search<'m> {
         }
         match pass {
             Pass::Reach => {
-                let Some(&block) = self.blocks.get(at) else { return };
+                let Some(&block) = self.blocks.get(at) else {
+                    return;
+                };
                 if value == block.address()
                     || interior::holds(memory, block, value)
                     || is_thread_vector(memory, edge, block)
@@ -485,7 +613,11 @@ fn place(entry: u64) -> usize {
 fn is_thread_vector(memory: &impl Memory, edge: Candidate, block: Block) -> bool {
     let descriptor = edge.address.wrapping_sub(8);
     let is_own = |address: u64| memory.word(address) == Some(descriptor);
-    edge.parent & ROOT != 0 && edge.address != 0 && edge.value - block.address() == 16 && is_own(descriptor) && is_own(descriptor + 16)
+    edge.parent & ROOT != 0
+        && edge.address != 0
+        && edge.value - block.address() == 16
+        && is_own(descriptor)
+        && is_own(descriptor + 16)
 }
 
 #[inline(always)]

@@ -41,7 +41,10 @@ fn address(block: usize) -> u64 {
 
 /// Runs a search; the class and parent of each block, blocks by their serial − 1.
 fn classes(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class, From)> {
-    classes_and_rings(heap, blocks, roots).into_iter().map(|(class, from, _)| (class, from)).collect()
+    classes_and_rings(heap, blocks, roots)
+        .into_iter()
+        .map(|(class, from, _)| (class, from))
+        .collect()
 }
 
 /// The same, and whether other leaks lead back to it.
@@ -63,13 +66,18 @@ fn classes_and_rings(heap: &Heap, blocks: &[Block], roots: usize) -> Vec<(Class,
     })
     .expect("it fits");
     let rule = RootRule::default();
-    search.root(heap, 0, ROOTS, ROOTS, ROOTS + roots as u64 * 8, rule).expect("in time");
+    search
+        .root(heap, 0, ROOTS, ROOTS, ROOTS + roots as u64 * 8, rule)
+        .expect("in time");
     search.finish(heap).expect("in time");
     (0..count)
         .map(|turn| {
             let found = search.found(turn).expect("every block has a class");
             let from = match found.from {
-                From::Block(at, word) => From::Block(search.block(at).expect("a block").serial() as usize - 1, word),
+                From::Block(at, word) => From::Block(
+                    search.block(at).expect("a block").serial() as usize - 1,
+                    word,
+                ),
                 other => other,
             };
             (found.class, from, found.ring)
@@ -184,7 +192,9 @@ fn the_chain_of_parents_is_a_shortest_one() {
     for n in 0..4 {
         words.insert(address(n), address(n + 1));
     }
-    let blocks: Vec<Block> = (0..5).map(|n| Block::new(address(n), 32, n as u64 + 1)).collect();
+    let blocks: Vec<Block> = (0..5)
+        .map(|n| Block::new(address(n), 32, n as u64 + 1))
+        .collect();
     let got = classes(&Heap { words }, &blocks, 1);
     assert_eq!(got[4], (Class::Reachable, From::Block(0, 1)));
     assert_eq!(got[3], (Class::Reachable, From::Block(2, 0)));
@@ -200,15 +210,47 @@ fn held_at(offset: u64, size: u64, content: &[(u64, u64)]) -> Class {
 
 #[test]
 fn pointers_behind_a_count_or_to_a_string_or_a_base_hold_the_block() {
-    assert_eq!(held_at(8, 48, &[(0, 40)]), Class::Reachable, "a length in bytes");
-    assert_eq!(held_at(8, 48, &[(0, 5)]), Class::Reachable, "five elements of new[]");
-    assert_eq!(held_at(8, 48, &[(0, 7)]), Class::Possible, "seven do not divide 40 bytes");
+    assert_eq!(
+        held_at(8, 48, &[(0, 40)]),
+        Class::Reachable,
+        "a length in bytes"
+    );
+    assert_eq!(
+        held_at(8, 48, &[(0, 5)]),
+        Class::Reachable,
+        "five elements of new[]"
+    );
+    assert_eq!(
+        held_at(8, 48, &[(0, 7)]),
+        Class::Possible,
+        "seven do not divide 40 bytes"
+    );
     assert_eq!(held_at(8, 48, &[(0, 0)]), Class::Possible, "no elements");
-    assert_eq!(held_at(24, 35, &[(0, 6), (8, 10)]), Class::Reachable, "a shared std::string");
-    assert_eq!(held_at(24, 35, &[(0, 11), (8, 10)]), Class::Possible, "longer than its capacity");
-    assert_eq!(held_at(24, 48, &[(24, TABLES + 64)]), Class::Reachable, "a second base class");
-    assert_eq!(held_at(16, 48, &[(16, TABLES + 64)]), Class::Possible, "another place than the table says");
+    assert_eq!(
+        held_at(24, 35, &[(0, 6), (8, 10)]),
+        Class::Reachable,
+        "a shared std::string"
+    );
+    assert_eq!(
+        held_at(24, 35, &[(0, 11), (8, 10)]),
+        Class::Possible,
+        "longer than its capacity"
+    );
+    assert_eq!(
+        held_at(24, 48, &[(24, TABLES + 64)]),
+        Class::Reachable,
+        "a second base class"
+    );
+    assert_eq!(
+        held_at(16, 48, &[(16, TABLES + 64)]),
+        Class::Possible,
+        "another place than the table says"
+    );
     assert_eq!(held_at(16, 48, &[]), Class::Possible);
-    assert_eq!(held_at(48, 48, &[]), Class::Unreachable, "one behind the end");
+    assert_eq!(
+        held_at(48, 48, &[]),
+        Class::Unreachable,
+        "one behind the end"
+    );
     assert_eq!(held_at(0, 0, &[]), Class::Reachable, "a block of no bytes");
 }

@@ -35,7 +35,11 @@ pub struct Variable {
 /// The variables at ELF virtual addresses of a module, in the order of the addresses; `None`
 /// where the symbol tables have none. What is wrong with the module's files is no error here:
 /// its variables then have no names.
-pub fn variables(module: &Module, addresses: &[u64], files: &dyn FileSource) -> Vec<Option<Variable>> {
+pub fn variables(
+    module: &Module,
+    addresses: &[u64],
+    files: &dyn FileSource,
+) -> Vec<Option<Variable>> {
     let store = Store::default();
     let opened = Opened::new(module, files, &store);
     let mut found: Vec<Option<Found>> = vec![None; addresses.len()];
@@ -75,7 +79,12 @@ struct Found {
 
 /// Takes the symbols of a table that cover an address. `order` are the addresses' places by
 /// address.
-fn take(symbols: &Symbols<'_, '_>, addresses: &[u64], order: &[usize], found: &mut [Option<Found>]) {
+fn take(
+    symbols: &Symbols<'_, '_>,
+    addresses: &[u64],
+    order: &[usize],
+    found: &mut [Option<Found>],
+) {
     let endian = LittleEndian;
     let strings = symbols.table.strings();
     for symbol in symbols.table.iter() {
@@ -148,7 +157,10 @@ fn of_unit(
                 }
                 (gimli::DW_AT_decl_file, AttributeValue::FileIndex(index)) => file = Some(index),
                 (gimli::DW_AT_decl_line, value) => line = value.udata_value(),
-                (gimli::DW_AT_specification | gimli::DW_AT_abstract_origin, AttributeValue::UnitRef(at)) => {
+                (
+                    gimli::DW_AT_specification | gimli::DW_AT_abstract_origin,
+                    AttributeValue::UnitRef(at),
+                ) => {
                     origin = Some(at);
                 }
                 _ => {}
@@ -161,11 +173,14 @@ fn of_unit(
         if let Some(origin) = origin {
             let entry = unit.entry(origin)?;
             if file.is_none()
-                && let Some(AttributeValue::FileIndex(index)) = entry.attr_value(gimli::DW_AT_decl_file)
+                && let Some(AttributeValue::FileIndex(index)) =
+                    entry.attr_value(gimli::DW_AT_decl_file)
             {
                 file = Some(index);
             }
-            line = line.or(entry.attr_value(gimli::DW_AT_decl_line).and_then(|value| value.udata_value()));
+            line = line.or(entry
+                .attr_value(gimli::DW_AT_decl_line)
+                .and_then(|value| value.udata_value()));
         }
         if let (Some(file), Some(line)) = (file.and_then(|index| path(unit, index)), line)
             && let Ok(line) = u32::try_from(line)

@@ -41,7 +41,11 @@ fn function(text: &str, script: bool) -> Frame {
         None => (text, ""),
     };
     // A script's name is its file's: there is no other.
-    let (name, place) = if script && place.is_empty() { ("", name) } else { (name, place) };
+    let (name, place) = if script && place.is_empty() {
+        ("", name)
+    } else {
+        (name, place)
+    };
     let name = match name {
         "" if script => "(top level)",
         "" => "(anonymous)",
@@ -82,22 +86,46 @@ mod tests {
     }
 
     fn is(name: &str, function: &str, file: &str, line: u32) {
-        assert_eq!(parts(name), (function.to_owned(), file.to_owned(), line), "{name}");
+        assert_eq!(
+            parts(name),
+            (function.to_owned(), file.to_owned(), line),
+            "{name}"
+        );
     }
 
     #[test]
     fn functions_of_all_compilers_have_name_file_and_line() {
         for mark in ["~", "^", "+", "*", "+'", "~'"] {
-            is(&format!("JS:{mark}leak /app/a.js:3:14"), "leak", "/app/a.js", 3);
+            is(
+                &format!("JS:{mark}leak /app/a.js:3:14"),
+                "leak",
+                "/app/a.js",
+                3,
+            );
         }
         is("JS:~leak file:///app/a.mjs:3:14", "leak", "/app/a.mjs", 3);
-        is("JS:~ /app/my dir/a.js:1:1", "(anonymous)", "/app/my dir/a.js", 1);
-        is("JS:*get size node:internal/x:7:2", "get size", "node:internal/x", 7);
+        is(
+            "JS:~ /app/my dir/a.js:1:1",
+            "(anonymous)",
+            "/app/my dir/a.js",
+            1,
+        );
+        is(
+            "JS:*get size node:internal/x:7:2",
+            "get size",
+            "node:internal/x",
+            7,
+        );
         is("JS:~open /app/a.js:3:14", "open", "/app/a.js", 3);
         is("JS:open /app/a.js:3:14", "open", "/app/a.js", 3);
         is("Script:~ /app/a.js:1:1", "(top level)", "/app/a.js", 1);
         is("JS:~run [eval]:1:5", "run", "[eval]", 1);
-        is("LazyCompile:~kill node:internal/process/per_thread:209", "kill", "node:internal/process/per_thread", 209);
+        is(
+            "LazyCompile:~kill node:internal/process/per_thread:209",
+            "kill",
+            "node:internal/process/per_thread",
+            209,
+        );
     }
 
     #[test]

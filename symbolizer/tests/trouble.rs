@@ -325,7 +325,11 @@ impl FileSource for Panicking {
     }
 
     fn open(&self, place: &Path) -> io::Result<FileData> {
-        assert!(place != self.0, "index out of bounds in {}", place.display());
+        assert!(
+            place != self.0,
+            "index out of bounds in {}",
+            place.display()
+        );
         LocalFiles::new(&Options::default()).open(place)
     }
 }
@@ -343,7 +347,12 @@ fn a_module_on_which_a_library_panics_costs_its_own_names_only() {
         },
         addresses: vec![address],
     });
-    let answers = symbolize(&requests, &Options::default(), &Panicking(bad.clone()), &|_| {});
+    let answers = symbolize(
+        &requests,
+        &Options::default(),
+        &Panicking(bad.clone()),
+        &|_| {},
+    );
     expect_program_frames(&answers[1].frames[0]);
     for answer in [&answers[0], &answers[2]] {
         assert_eq!(answer.frames, [[]]);

@@ -17,11 +17,17 @@ pub fn versions() -> Vec<Node> {
     let fetched = crate::tools::target().join("heap-oracle/node_modules");
     let mut found: Vec<Node> = [18, 20, 22, 24, 26]
         .into_iter()
-        .map(|version| Node { path: fetched.join(format!("node{version}/bin/node")), version })
+        .map(|version| Node {
+            path: fetched.join(format!("node{version}/bin/node")),
+            version,
+        })
         .filter(|node| {
             let there = node.path.is_file();
             if !there {
-                eprintln!("skipped: Node {} is not there (scripts/heap-oracle fetches it)", node.version);
+                eprintln!(
+                    "skipped: Node {} is not there (scripts/heap-oracle fetches it)",
+                    node.version
+                );
             }
             there
         })
@@ -36,13 +42,23 @@ pub fn versions() -> Vec<Node> {
 
 /// The machine's Node.
 fn own(path: PathBuf) -> Option<Node> {
-    let said = std::process::Command::new(&path).arg("--version").output().ok()?;
+    let said = std::process::Command::new(&path)
+        .arg("--version")
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    let version = text.trim_start_matches('v').split('.').next()?.parse().ok()?;
+    let version = text
+        .trim_start_matches('v')
+        .split('.')
+        .next()?
+        .parse()
+        .ok()?;
     Some(Node { path, version })
 }
 
 /// A program of `tests/programs/node/`.
 pub fn program(name: &str) -> PathBuf {
-    crate::compile::sources().join("node").join(format!("{name}.js"))
+    crate::compile::sources()
+        .join("node")
+        .join(format!("{name}.js"))
 }

@@ -42,7 +42,9 @@ fn a_site_that_keeps_a_block_now_and_then_leaks_steadily() {
     assert!(growth["confidence"].as_f64() > Some(0.99), "{growth}");
     assert!(growth["bytes_per_second"].as_f64() > Some(0.0), "{growth}");
     // 100 bytes in every 2000 rounds of one allocation each.
-    let per_1000 = growth["bytes_per_1000_allocations"].as_f64().expect("a number");
+    let per_1000 = growth["bytes_per_1000_allocations"]
+        .as_f64()
+        .expect("a number");
     assert!((30.0..=70.0).contains(&per_1000), "{growth}");
     assert_eq!(growth["reachable"], false, "{growth}");
 }
@@ -90,9 +92,13 @@ fn grown(seed: u32, leaks: &str) -> (u64, usize) {
         .args([&seed.to_string(), leaks, "1000000"])
         .checked();
     let report = growing(outcome.log());
-    let all = report.0["totals"]["verdicts"]["steady leak"].as_u64().expect("a count");
+    let all = report.0["totals"]["verdicts"]["steady leak"]
+        .as_u64()
+        .expect("a count");
     let forgotten = growths(&report, "forget");
-    let leaking = forgotten.iter().filter(|growth| growth["verdict"] == "steady leak");
+    let leaking = forgotten
+        .iter()
+        .filter(|growth| growth["verdict"] == "steady leak");
     (all, leaking.count())
 }
 
@@ -135,7 +141,9 @@ fn growth_before_the_given_warm_up_does_not_count() {
 
 #[test]
 fn a_leak_is_seen_in_the_log_of_a_killed_program_too() {
-    let outcome = Run::program("growth_kinds").args(["leak", "killed"]).under_leak();
+    let outcome = Run::program("growth_kinds")
+        .args(["leak", "killed"])
+        .under_leak();
     let found = growths(&growing(outcome.log()), "site");
     assert_eq!(found[0]["verdict"], "steady leak", "{found:?}");
     assert_eq!(found[0]["reachable"], Value::Null, "{found:?}");

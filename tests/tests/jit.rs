@@ -24,7 +24,11 @@ impl Drop for Map {
 fn names_the_script(log: &Path) -> bool {
     let report = Report::of(log);
     let sites = report.sites().iter();
-    let inside = sites.filter(|site| functions(site).iter().any(|name| name.contains("keepsBuffers")));
+    let inside = sites.filter(|site| {
+        functions(site)
+            .iter()
+            .any(|name| name.contains("keepsBuffers"))
+    });
     let allocations = inside.filter_map(|site| site["allocations"].as_u64());
     allocations.sum::<u64>() >= 300
 }
@@ -35,7 +39,11 @@ fn functions_of_node_have_the_names_of_its_perf_map() {
         return;
     };
     let outcome = Run::executable(node)
-        .args(["--perf-basic-prof", "--interpreted-frames-native-stack", "script.js"])
+        .args([
+            "--perf-basic-prof",
+            "--interpreted-frames-native-stack",
+            "script.js",
+        ])
         .file("script.js", SCRIPT)
         // Else the recorder has the names itself.
         .env("LEAK_JS", "0")
@@ -47,12 +55,19 @@ fn functions_of_node_have_the_names_of_its_perf_map() {
     if !map.0.exists() {
         return eprintln!("skipped: this node writes no {}", map.0.display());
     }
-    assert!(names_the_script(outcome.log()), "no names from {}", map.0.display());
+    assert!(
+        names_the_script(outcome.log()),
+        "no names from {}",
+        map.0.display()
+    );
 
     let saved = outcome.folder.path().join(&name);
     std::fs::copy(&map.0, &saved).expect("a copy");
     drop(map);
-    assert!(names_the_script(outcome.log()), "no names from the copy beside the log");
+    assert!(
+        names_the_script(outcome.log()),
+        "no names from the copy beside the log"
+    );
 
     std::fs::remove_file(&saved).expect("removed");
     assert!(!names_the_script(outcome.log()), "names from nowhere");
@@ -64,7 +79,11 @@ fn a_perf_map_that_is_older_than_the_process_is_not_used() {
         return;
     };
     let outcome = Run::executable(node)
-        .args(["--perf-basic-prof", "--interpreted-frames-native-stack", "script.js"])
+        .args([
+            "--perf-basic-prof",
+            "--interpreted-frames-native-stack",
+            "script.js",
+        ])
         .file("script.js", SCRIPT)
         // Else the recorder has the names itself.
         .env("LEAK_JS", "0")

@@ -101,14 +101,21 @@ fn the_summary_is_about_this_run_alone() {
     let other = Run::program("leak_some").arg("3").checked();
     let log = std::fs::read(other.log()).expect("a log");
     let outcome = Run::executable("/bin/sh")
-        .args(["-c", "cp saved other.1.leak; cp damaged other.2.leak; echo junk > junk.3.leak"])
+        .args([
+            "-c",
+            "cp saved other.1.leak; cp damaged other.2.leak; echo junk > junk.3.leak",
+        ])
         .file("saved", log.clone())
         .file("damaged", &log[..log.len() - 100])
         .by_leak_run(&[]);
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("/bin/sh -c"), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("leak_some"), "{}", outcome.stderr);
-    let said: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("leak: ")).collect();
+    let said: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("leak: "))
+        .collect();
     assert!(
         matches!(said[..], [line] if line.starts_with("leak: the whole report:") && !line.contains("other")),
         "{said:?}"

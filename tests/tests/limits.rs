@@ -186,7 +186,8 @@ impl UidAndGid for Command {
 /// Copies that every user may read, of the program and of libleak.
 fn readable_copies() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().expect("a directory");
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("rights");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
+        .expect("rights");
     let copy = |from: &Path| {
         let to = folder.path().join(from.file_name().expect("a name"));
         std::fs::copy(from, &to).expect("a copy");

@@ -1,7 +1,7 @@
 //! Where a log lies, who may read it, and the environment's other switches.
 
-use leak_tests::bytes::contains as bytes_contain;
 use leak_tests::Run;
+use leak_tests::bytes::contains as bytes_contain;
 use std::os::unix::fs::PermissionsExt;
 
 fn some(count: &str) -> Run {
@@ -49,7 +49,12 @@ fn a_log_may_lie_at_an_absolute_path() {
 
 #[test]
 fn a_directory_as_leak_log_means_the_default_names_in_it() {
-    for (given, made_before) in [("logs/", true), ("logs", true), ("logs/", false), ("%e.d/", false)] {
+    for (given, made_before) in [
+        ("logs/", true),
+        ("logs", true),
+        ("logs/", false),
+        ("%e.d/", false),
+    ] {
         let run = some("3");
         let folder = tempfile::tempdir().expect("a directory");
         let expected = folder.path().join(given.replace("%e", "leak_some"));
@@ -59,13 +64,23 @@ fn a_directory_as_leak_log_means_the_default_names_in_it() {
         let outcome = run.env("LEAK_LOG", folder.path().join(given)).undisturbed();
         let logs = leak_tests::run::logs_in(&expected);
         let names: Vec<_> = logs.iter().filter_map(|log| log.file_name()).collect();
-        assert_eq!(names, [format!("leak_some.{}.leak", outcome.pid).as_str()], "{given}");
+        assert_eq!(
+            names,
+            [format!("leak_some.{}.leak", outcome.pid).as_str()],
+            "{given}"
+        );
     }
     // Relative to the program's directory, and by leak run.
     let outcome = some("3").env("LEAK_LOG", "here/").under_leak();
-    assert_eq!(leak_tests::run::logs_in(&outcome.folder.path().join("here")).len(), 1);
+    assert_eq!(
+        leak_tests::run::logs_in(&outcome.folder.path().join("here")).len(),
+        1
+    );
     let outcome = some("3").env("LEAK_LOG", "there/").by_leak_run(&["-q"]);
-    assert_eq!(leak_tests::run::logs_in(&outcome.folder.path().join("there")).len(), 1);
+    assert_eq!(
+        leak_tests::run::logs_in(&outcome.folder.path().join("there")).len(),
+        1
+    );
 }
 
 #[test]

@@ -11,14 +11,22 @@ fn split(run: &Run) -> Value {
     let report = outcome.report();
     let memory = &report.0["process"]["memory"];
     let split = memory["split"].clone();
-    let figure = |name: &str| split[name].as_u64().unwrap_or_else(|| panic!("{name}: {memory}"));
+    let figure = |name: &str| {
+        split[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{name}: {memory}"))
+    };
     let parts = [
-        "live", "overhead", "pinned", "kept", "mapped", "stacks", "files", "shared", "recorder", "other",
+        "live", "overhead", "pinned", "kept", "mapped", "stacks", "files", "shared", "recorder",
+        "other",
     ];
     let sum: u64 = parts.map(figure).iter().sum();
     assert_eq!(sum, figure("rss"), "{memory}");
     assert_eq!(split["at_end"], true, "{memory}");
-    assert!(memory["rss_first"].as_u64() < memory["rss_last"].as_u64(), "{memory}");
+    assert!(
+        memory["rss_first"].as_u64() < memory["rss_last"].as_u64(),
+        "{memory}"
+    );
     split
 }
 
@@ -42,7 +50,10 @@ fn small_blocks_that_keep_empty_pages_are_named() {
     is_about(&split, "pinned", 80);
     assert!(split["live"].as_u64() < Some(2_000_000), "{split}");
     let culprit = &split["pinning"][0];
-    assert!(culprit["site"].as_str().expect("a name").contains("anchor"), "{split}");
+    assert!(
+        culprit["site"].as_str().expect("a name").contains("anchor"),
+        "{split}"
+    );
     assert_eq!(culprit["blocks"], 20000, "{split}");
 }
 
@@ -51,7 +62,11 @@ fn memory_that_is_freed_and_not_given_back_is_the_allocators() {
     let split = of("kept");
     is_about(&split, "kept", 80);
     assert!(split["pinned"].as_u64() < Some(1_000_000), "{split}");
-    assert_eq!(split["pinning"].as_array().map(Vec::len), Some(0), "{split}");
+    assert_eq!(
+        split["pinning"].as_array().map(Vec::len),
+        Some(0),
+        "{split}"
+    );
 }
 
 #[test]
@@ -75,7 +90,11 @@ fn stacks_of_threads_are_stacks() {
 
 #[test]
 fn other_allocators_keep_what_is_freed_too() {
-    for names in [&["libjemalloc.so.2"][..], &["libmimalloc.so.2", "libmimalloc.so.2.0"], &["libtcmalloc.so.4"]] {
+    for names in [
+        &["libjemalloc.so.2"][..],
+        &["libmimalloc.so.2", "libmimalloc.so.2.0"],
+        &["libtcmalloc.so.4"],
+    ] {
         if let Some(library) = leak_tests::library_or_skip(names) {
             let split = split(&Run::program("memory").arg("kept").behind(library));
             is_about(&split, "kept", 84);
@@ -92,9 +111,15 @@ fn the_report_begins_with_a_sentence_on_the_memory() {
         .output()
         .expect("leak report");
     let text = String::from_utf8_lossy(&run.stdout);
-    let line = text.lines().find(|line| line.starts_with("memory")).unwrap_or_else(|| panic!("{text}"));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("memory"))
+        .unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains("RSS grew by"), "{line}");
-    assert!(line.contains("freed but pinned by 20,000 small blocks of anchor (memory.c:"), "{line}");
+    assert!(
+        line.contains("freed but pinned by 20,000 small blocks of anchor (memory.c:"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -109,7 +134,13 @@ fn a_program_without_proc_is_recorded_all_the_same() {
                 return Err(std::io::Error::last_os_error());
             }
             let none = std::ptr::null();
-            libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast());
+            libc::mount(
+                none,
+                c"/".as_ptr(),
+                none,
+                libc::MS_REC | libc::MS_PRIVATE,
+                none.cast(),
+            );
             libc::umount2(c"/proc".as_ptr(), libc::MNT_DETACH);
         }
         Ok(())

@@ -379,7 +379,10 @@ fn noise_in_a_modules_debug_information_does_not_spoil_the_names_of_others() {
     let good = std::fs::read(&library).expect("the library");
     let outcome = Run::program("uses_library").arg(&library).checked();
     // Behind the loaded part, which has the build-id: debug sections, symbols, section headers.
-    let begin = good.windows(4).rposition(|bytes| bytes == b"GCC:").expect("its .comment");
+    let begin = good
+        .windows(4)
+        .rposition(|bytes| bytes == b"GCC:")
+        .expect("its .comment");
     let mut random = Random::new(11);
     for round in 0..40 {
         let mut bad = good.clone();
@@ -392,7 +395,11 @@ fn noise_in_a_modules_debug_information_does_not_spoil_the_names_of_others() {
         }
         std::fs::write(&library, bad).expect("damage");
         let report = outcome.report();
-        assert_eq!(report.within_but("main", "dlopen").blocks, 20 + 20, "round {round}");
+        assert_eq!(
+            report.within_but("main", "dlopen").blocks,
+            20 + 20,
+            "round {round}"
+        );
         assert_eq!(report.within("bound_keeps").blocks, 20, "round {round}");
     }
 }

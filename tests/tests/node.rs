@@ -7,7 +7,9 @@ use leak_tests::{Outcome, Report, Run};
 
 /// The larger sites of all logs: Node has thousands of small ones.
 fn reports(outcome: &Outcome) -> Vec<Report> {
-    let read = |log: &std::path::PathBuf| Report::with_options(log, &["--min-bytes", "2000", "--top", "0"]);
+    let read = |log: &std::path::PathBuf| {
+        Report::with_options(log, &["--min-bytes", "2000", "--top", "0"])
+    };
     assert!(!outcome.logs.is_empty(), "no log; {}", outcome.stderr);
     outcome.logs.iter().map(read).collect()
 }
@@ -31,10 +33,15 @@ fn kept_at(report: &Report, function: &str, file: &str, line: u64) -> (u64, u64)
     for site in report.sites().iter().filter(|site| has_frame(site, named)) {
         let here = |frame: &serde_json::Value| {
             named(frame)
-                && frame["file"].as_str().is_some_and(|path| path.ends_with(file))
+                && frame["file"]
+                    .as_str()
+                    .is_some_and(|path| path.ends_with(file))
                 && frame["line"].as_u64() == Some(line)
         };
-        assert!(has_frame(site, here), "{function} is not at {file}:{line} in {site}");
+        assert!(
+            has_frame(site, here),
+            "{function} is not at {file}:{line} in {site}"
+        );
         sum.0 += site["blocks"].as_u64().unwrap_or(0);
         sum.1 += site["bytes"].as_u64().unwrap_or(0);
     }
@@ -54,17 +61,28 @@ fn buffers_streams_zlib_and_crypto_show_the_javascript_that_asked() {
     for node in versions() {
         let outcome = Run::executable(&node.path).arg(&script).under_leak();
         let report = report(&outcome);
-        let kept = |function: &str, begin: &str| kept_at(&report, function, "kinds.js", line_of(&script, begin));
+        let kept = |function: &str, begin: &str| {
+            kept_at(&report, function, "kinds.js", line_of(&script, begin))
+        };
         let version = node.version;
         let (blocks, bytes) = kept("keepBuffers", "function keepBuffers");
-        assert!(blocks >= 200 && bytes >= 200 * 20_000, "{version}: {blocks} blocks, {bytes} bytes of buffers");
+        assert!(
+            blocks >= 200 && bytes >= 200 * 20_000,
+            "{version}: {blocks} blocks, {bytes} bytes of buffers"
+        );
         // The compressor's own memory is taken later, by a thread that runs no JavaScript.
         let (blocks, bytes) = kept("keepCompressors", "function keepCompressors");
-        assert!(blocks >= 5 && bytes >= 5 * 10_000, "{version}: {blocks} blocks, {bytes} bytes of compressors");
+        assert!(
+            blocks >= 5 && bytes >= 5 * 10_000,
+            "{version}: {blocks} blocks, {bytes} bytes of compressors"
+        );
         let (blocks, _) = kept("keepHashes", "function keepHashes");
         assert!(blocks >= 50, "{version}: {blocks} blocks of hashes");
         let (blocks, bytes) = kept("fill", "fill(count)");
-        assert!(blocks >= 40 && bytes >= 40 * 30_000, "{version}: {blocks} blocks, {bytes} bytes of streams");
+        assert!(
+            blocks >= 40 && bytes >= 40 * 30_000,
+            "{version}: {blocks} blocks, {bytes} bytes of streams"
+        );
     }
 }
 
@@ -74,10 +92,18 @@ fn every_thread_has_javascript_frames_also_a_worker_without_environment() {
     for node in versions() {
         let outcome = Run::executable(&node.path).arg(&script).under_leak();
         let report = report(&outcome);
-        for (function, size) in [("keepInMain", 10_000), ("keepInWorker", 11_000), ("keepInBareWorker", 12_000)] {
+        for (function, size) in [
+            ("keepInMain", 10_000),
+            ("keepInWorker", 11_000),
+            ("keepInBareWorker", 12_000),
+        ] {
             let line = line_of(&script, &format!("function {function}"));
             let (_, bytes) = kept_at(&report, function, "threads.js", line);
-            assert!(bytes >= 100 * size, "{}: {bytes} bytes in {function}", node.version);
+            assert!(
+                bytes >= 100 * size,
+                "{}: {bytes} bytes in {function}",
+                node.version
+            );
         }
     }
 }
@@ -94,7 +120,13 @@ fn the_children_of_a_cluster_have_javascript_frames() {
             .map(|report| kept_at(report, "keepInChild", "children.js", line).1)
             .filter(|&bytes| bytes >= 100 * 13_000)
             .collect();
-        assert_eq!(kept.len(), 2, "{}: {kept:?} in {} logs", node.version, reports.len());
+        assert_eq!(
+            kept.len(),
+            2,
+            "{}: {kept:?} in {} logs",
+            node.version,
+            reports.len()
+        );
     }
 }
 
@@ -112,9 +144,17 @@ fn code_at_an_address_used_before_has_its_own_name() {
         for round in 0..ROUNDS {
             let name = format!("allocate_{round}");
             let named = |frame: &serde_json::Value| frame["function"].as_str() == Some(&name);
-            let large = report.sites().iter().filter(|site| site["bytes"].as_u64() >= Some(10_000));
+            let large = report
+                .sites()
+                .iter()
+                .filter(|site| site["bytes"].as_u64() >= Some(10_000));
             for site in large.filter(|site| has_frame(site, named)) {
-                assert_eq!(site["bytes"].as_u64(), Some(10_000 + round), "{}: {name}: {site}", node.version);
+                assert_eq!(
+                    site["bytes"].as_u64(),
+                    Some(10_000 + round),
+                    "{}: {name}: {site}",
+                    node.version
+                );
                 seen += 1;
             }
         }
@@ -128,7 +168,11 @@ fn functions_that_are_compiled_again_while_they_run_keep_their_names() {
         let outcome = Run::executable(&node.path).arg(program("hot")).under_leak();
         let mut bytes = 0;
         for site in report(&outcome).sites() {
-            if has_frame(site, |frame| frame["file"].as_str().is_some_and(|file| file.ends_with("hot.js"))) {
+            if has_frame(site, |frame| {
+                frame["file"]
+                    .as_str()
+                    .is_some_and(|file| file.ends_with("hot.js"))
+            }) {
                 bytes += site["bytes"].as_u64().unwrap_or(0);
             }
         }
@@ -137,42 +181,72 @@ fn functions_that_are_compiled_again_while_they_run_keep_their_names() {
         let run = Run::executable(&node.path).arg(program("hot"));
         let exact = report(&run.by_leak_run(&["--js-exact", "-q"]));
         let sums = exact.within_all(&["inner", "outer"]);
-        assert!(sums.bytes >= 400 * 14_000, "{} with --js-exact: {sums:?}", node.version);
+        assert!(
+            sums.bytes >= 400 * 14_000,
+            "{} with --js-exact: {sums:?}",
+            node.version
+        );
     }
 }
 
 #[test]
 fn a_program_sees_nothing_of_it() {
     for node in versions() {
-        Run::executable(&node.path).arg(program("says")).undisturbed();
+        Run::executable(&node.path)
+            .arg(program("says"))
+            .undisturbed();
     }
 }
 
 #[test]
 fn without_javascript_names_the_native_record_is_whole() {
     for node in versions() {
-        let outcome = Run::executable(&node.path).env("LEAK_JS", "0").arg(program("kinds")).under_leak();
+        let outcome = Run::executable(&node.path)
+            .env("LEAK_JS", "0")
+            .arg(program("kinds"))
+            .under_leak();
         let report = report(&outcome);
         assert_eq!(report.within("keepBuffers").sites, 0, "{}", node.version);
-        assert!(report.everywhere().bytes >= 200 * 20_000, "{}", node.version);
+        assert!(
+            report.everywhere().bytes >= 200 * 20_000,
+            "{}",
+            node.version
+        );
         report.assert_lossless();
     }
 }
 
 #[test]
 fn a_startup_snapshot_that_wants_equal_flags_still_starts() {
-    let script = "require('v8').startupSnapshot.setDeserializeMainFunction(() => console.log('started'))";
+    let script =
+        "require('v8').startupSnapshot.setDeserializeMainFunction(() => console.log('started'))";
     for node in versions().into_iter().filter(|node| node.version >= 20) {
         let made = Run::executable(&node.path)
             .file("entry.js", script)
-            .args(["--snapshot-blob", "made.blob", "--build-snapshot", "entry.js"])
+            .args([
+                "--snapshot-blob",
+                "made.blob",
+                "--build-snapshot",
+                "entry.js",
+            ])
             .plain();
         assert!(made.status.success(), "{}: {}", node.version, made.stderr);
-        let run = Run::executable(&node.path).args(["--snapshot-blob", "made.blob"]).inside(made.folder.path());
+        let run = Run::executable(&node.path)
+            .args(["--snapshot-blob", "made.blob"])
+            .inside(made.folder.path());
         let outcome = run.under_leak();
-        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("started\n", ""), "{}", node.version);
+        assert_eq!(
+            (outcome.stdout.as_str(), outcome.stderr.as_str()),
+            ("started\n", ""),
+            "{}",
+            node.version
+        );
         let notes = report(&outcome).0["loss"]["notes"].to_string();
-        assert!(notes.contains("startup snapshot"), "{}: {notes}", node.version);
+        assert!(
+            notes.contains("startup snapshot"),
+            "{}: {notes}",
+            node.version
+        );
     }
 }
 
@@ -180,7 +254,11 @@ fn a_startup_snapshot_that_wants_equal_flags_still_starts() {
 fn the_permission_model_is_no_hindrance() {
     let script = program("kinds");
     for node in versions().into_iter().filter(|node| node.version >= 20) {
-        let flag = if node.version >= 24 { "--permission" } else { "--experimental-permission" };
+        let flag = if node.version >= 24 {
+            "--permission"
+        } else {
+            "--experimental-permission"
+        };
         let outcome = Run::executable(&node.path)
             .args([flag, "--allow-fs-read=*"])
             .arg(&script)
@@ -188,6 +266,11 @@ fn the_permission_model_is_no_hindrance() {
         let report = report(&outcome);
         let line = line_of(&script, "function keepBuffers");
         let (_, bytes) = kept_at(&report, "keepBuffers", "kinds.js", line);
-        assert!(bytes >= 200 * 20_000, "{}: {bytes} bytes; {}", node.version, outcome.stderr);
+        assert!(
+            bytes >= 200 * 20_000,
+            "{}: {bytes} bytes; {}",
+            node.version,
+            outcome.stderr
+        );
     }
 }

@@ -5,17 +5,27 @@ use serde_json::Value;
 
 /// The sites with blocks left that were made by the program's own functions.
 fn sites(arguments: &[&str]) -> Vec<Value> {
-    let report = Run::program("patterns").args(arguments).under_leak().report();
+    let report = Run::program("patterns")
+        .args(arguments)
+        .under_leak()
+        .report();
     let sites = report.0["sites"].as_array().expect("sites").iter();
-    sites.filter(|site| site["blocks"].as_u64() > Some(0)).cloned().collect()
+    sites
+        .filter(|site| site["blocks"].as_u64() > Some(0))
+        .cloned()
+        .collect()
 }
 
 /// Kinds and sentences of the patterns that are told.
 fn patterns(arguments: &[&str]) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let sites = sites(arguments);
-    let told = sites.iter().map(|site| &site["pattern"]).filter(|pattern| !pattern.is_null());
-    told.map(|pattern| (text(&pattern["kind"]), text(&pattern["description"]))).collect()
+    let told = sites
+        .iter()
+        .map(|site| &site["pattern"])
+        .filter(|pattern| !pattern.is_null());
+    told.map(|pattern| (text(&pattern["kind"]), text(&pattern["description"])))
+        .collect()
 }
 
 fn one(mode: &str, kind: &str, words: &str) {
@@ -31,12 +41,20 @@ fn one(mode: &str, kind: &str, words: &str) {
 
 #[test]
 fn shared_pointers_that_hold_each_other_are_a_cycle() {
-    one("cycle", "reference_cycle", "a cycle of reference-counted objects");
+    one(
+        "cycle",
+        "reference_cycle",
+        "a cycle of reference-counted objects",
+    );
 }
 
 #[test]
 fn a_lost_list_whose_nodes_point_back_is_no_cycle_of_references() {
-    assert!(sites(&["list"]).iter().any(|site| site["class"] == "unreachable"));
+    assert!(
+        sites(&["list"])
+            .iter()
+            .any(|site| site["class"] == "unreachable")
+    );
     assert_eq!(patterns(&["list"]), []);
 }
 

@@ -24,8 +24,13 @@ fn told(outcome: &Outcome) -> Vec<(&'static str, i64)> {
         .iter()
         .map(|&class| {
             let at = words.iter().position(|&word| word == class);
-            let count = at.and_then(|at| words.get(at + 1)).and_then(|n| n.parse().ok());
-            (class, count.unwrap_or_else(|| panic!("the program said {:?}", outcome.stdout)))
+            let count = at
+                .and_then(|at| words.get(at + 1))
+                .and_then(|n| n.parse().ok());
+            (
+                class,
+                count.unwrap_or_else(|| panic!("the program said {:?}", outcome.stdout)),
+            )
         })
         .collect()
 }
@@ -34,13 +39,20 @@ fn told(outcome: &Outcome) -> Vec<(&'static str, i64)> {
 fn wrong(outcome: &Outcome, report: &Report) -> Vec<String> {
     let mut wrong = Vec::new();
     let leaks = &report.0["leaks"];
-    if leaks["processes"] != 1 || leaks["remarks"].as_array().is_some_and(|all| !all.is_empty()) {
+    if leaks["processes"] != 1
+        || leaks["remarks"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+    {
         wrong.push(format!("leaks: {leaks}"));
     }
     let mut found = [0i64; 4];
     for site in report.0["sites"].as_array().into_iter().flatten() {
         let frames = site["frames"].as_array().into_iter().flatten();
-        let Some(class) = frames.filter_map(|f| class_of_function(f["function"].as_str()?)).next() else {
+        let Some(class) = frames
+            .filter_map(|f| class_of_function(f["function"].as_str()?))
+            .next()
+        else {
             continue;
         };
         for (count, other) in found.iter_mut().zip(CLASSES) {
@@ -48,7 +60,10 @@ fn wrong(outcome: &Outcome, report: &Report) -> Vec<String> {
             if other == class {
                 *count += blocks;
             } else if blocks > 0 {
-                wrong.push(format!("{blocks} of {class} are {other}, path {}", site["path"]));
+                wrong.push(format!(
+                    "{blocks} of {class} are {other}, path {}",
+                    site["path"]
+                ));
             }
         }
     }
@@ -70,7 +85,9 @@ fn cases(program: &Path) -> Vec<String> {
 fn all_cases(programs: &[PathBuf], behind: Option<&Path>, skip: &[&str]) {
     let mut jobs: Vec<(PathBuf, String)> = Vec::new();
     for program in programs {
-        let wanted = cases(program).into_iter().filter(|case| !skip.contains(&case.as_str()));
+        let wanted = cases(program)
+            .into_iter()
+            .filter(|case| !skip.contains(&case.as_str()));
         jobs.extend(wanted.map(|case| (program.clone(), case)));
     }
     assert!(!jobs.is_empty(), "no cases");
@@ -92,14 +109,23 @@ fn all_cases(programs: &[PathBuf], behind: Option<&Path>, skip: &[&str]) {
                     if !wrong.is_empty() {
                         let name = program.file_name().unwrap_or_default().display();
                         wrong.insert(0, format!("{name} {case}:"));
-                        problems.lock().expect("no panic").push(wrong.join("\n    "));
+                        problems
+                            .lock()
+                            .expect("no panic")
+                            .push(wrong.join("\n    "));
                     }
                 }
             });
         }
     });
     let problems = problems.into_inner().expect("no panic");
-    assert!(problems.is_empty(), "{} of {} cases:\n{}", problems.len(), jobs.len(), problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} of {} cases:\n{}",
+        problems.len(),
+        jobs.len(),
+        problems.join("\n")
+    );
 }
 
 fn built(name: &str) -> [PathBuf; 2] {
@@ -146,7 +172,10 @@ fn with_allocator(library: Option<PathBuf>, skip: &[&str]) {
 fn the_classes_are_the_same_with_jemalloc() {
     // jemalloc keeps the gigabyte that an address lies in among its thread-local variables, and
     // that may be inside of a very large block.
-    with_allocator(library_or_skip(&["libjemalloc.so.2"]), &["very_large_and_lost"]);
+    with_allocator(
+        library_or_skip(&["libjemalloc.so.2"]),
+        &["very_large_and_lost"],
+    );
 }
 
 #[test]
@@ -156,50 +185,98 @@ fn the_classes_are_the_same_with_tcmalloc() {
 
 #[test]
 fn the_classes_are_the_same_with_mimalloc() {
-    with_allocator(library_or_skip(&["libmimalloc.so.2", "libmimalloc.so.2.0"]), &[]);
+    with_allocator(
+        library_or_skip(&["libmimalloc.so.2", "libmimalloc.so.2.0"]),
+        &[],
+    );
 }
 
 /// The value of a site's field, of the site that a function made.
 fn site<'r>(report: &'r Report, function: &str) -> &'r Value {
     let sites = report.0["sites"].as_array().expect("sites");
     let made_by = |site: &&Value| site["frames"][0]["function"] == function;
-    sites.iter().find(made_by).unwrap_or_else(|| panic!("no site of {function}"))
+    sites
+        .iter()
+        .find(made_by)
+        .unwrap_or_else(|| panic!("no site of {function}"))
 }
 
 #[test]
 fn a_direct_leak_drags_along_what_only_it_leads_to() {
     let program = Program::new("reach_c").build();
-    let report = Run::executable(program).arg("a_list_lost_at_the_head").under_leak().report();
+    let report = Run::executable(program)
+        .arg("a_list_lost_at_the_head")
+        .under_leak()
+        .report();
     let direct = site(&report, "unreachable");
-    assert_eq!((&direct["class"], &direct["bytes"]), (&"unreachable".into(), &32.into()));
-    assert_eq!((&direct["retained_blocks"], &direct["retained_bytes"]), (&10.into(), &320.into()));
+    assert_eq!(
+        (&direct["class"], &direct["bytes"]),
+        (&"unreachable".into(), &32.into())
+    );
+    assert_eq!(
+        (&direct["retained_blocks"], &direct["retained_bytes"]),
+        (&10.into(), &320.into())
+    );
     let indirect = site(&report, "indirect");
-    assert_eq!((&indirect["class"], &indirect["retained_bytes"]), (&"indirect".into(), &0.into()));
+    assert_eq!(
+        (&indirect["class"], &indirect["retained_bytes"]),
+        (&"indirect".into(), &0.into())
+    );
     let path = indirect["path"].as_array().expect("a path");
-    let names: Vec<&str> = path.iter().filter_map(|step| step["name"].as_str()).collect();
-    assert_eq!(names, ["unreachable", "indirect"], "from the direct leak to a block that it owns");
-    assert_eq!((&path[0]["kind"], &path[0]["offset"]), (&"block".into(), &0.into()));
+    let names: Vec<&str> = path
+        .iter()
+        .filter_map(|step| step["name"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["unreachable", "indirect"],
+        "from the direct leak to a block that it owns"
+    );
+    assert_eq!(
+        (&path[0]["kind"], &path[0]["offset"]),
+        (&"block".into(), &0.into())
+    );
 }
 
 #[test]
 fn the_path_names_the_variable_and_its_line_and_the_offset_in_each_block() {
     let program = Program::new("reach_c").build();
-    let source = std::fs::read_to_string(leak_tests::sources().join("reach_c.c")).expect("the source");
-    let line = 1 + source.lines().position(|line| line == "void *global;").expect("the variable");
+    let source =
+        std::fs::read_to_string(leak_tests::sources().join("reach_c.c")).expect("the source");
+    let line = 1 + source
+        .lines()
+        .position(|line| line == "void *global;")
+        .expect("the variable");
     let run = Run::executable(program).arg("a_branch_cut_off");
     let report = run.under_leak().report();
     let path = site(&report, "reachable")["path"].clone();
-    assert_eq!((&path[0]["kind"], &path[0]["name"]), (&"global".into(), &"global".into()));
+    assert_eq!(
+        (&path[0]["kind"], &path[0]["name"]),
+        (&"global".into(), &"global".into())
+    );
     assert_eq!(path[0]["line"], line);
-    assert!(path[0]["file"].as_str().is_some_and(|file| file.ends_with("reach_c.c")));
+    assert!(
+        path[0]["file"]
+            .as_str()
+            .is_some_and(|file| file.ends_with("reach_c.c"))
+    );
     let report = Run::executable(Program::new("reach_threads").build()).arg("a_thread_that_waits");
     let report = report.under_leak().report();
     let sites = report.0["sites"].as_array().expect("sites");
-    let of_size = |bytes: u64| sites.iter().find(|site| site["bytes"] == bytes).expect("a site")["path"][0].clone();
+    let of_size = |bytes: u64| {
+        sites
+            .iter()
+            .find(|site| site["bytes"] == bytes)
+            .expect("a site")["path"][0]
+            .clone()
+    };
     assert_eq!(of_size(20)["kind"], "stack");
     assert_eq!(of_size(20)["name"], "blocked");
     assert_eq!(of_size(30)["kind"], "thread_local");
-    assert_eq!((&of_size(60)["kind"], &of_size(60)["offset"]), (&"registers".into(), &3.into()));
+    assert_eq!(
+        (&of_size(60)["kind"], &of_size(60)["offset"]),
+        (&"registers".into(), &3.into())
+    );
 }
 
 #[test]
@@ -207,30 +284,49 @@ fn an_object_in_a_path_has_its_class() {
     let report = Run::executable(Program::new("reach_cxx").build()).arg("held_by_the_second_base");
     let report = report.under_leak().report();
     let sites = report.0["sites"].as_array().expect("sites");
-    let objects = sites.iter().flat_map(|site| site["path"].as_array().into_iter().flatten());
+    let objects = sites
+        .iter()
+        .flat_map(|site| site["path"].as_array().into_iter().flatten());
     let names: Vec<&str> = objects.filter_map(|step| step["object"].as_str()).collect();
     assert!(names.contains(&"Both"), "{names:?}");
 }
 
 #[test]
 fn only_the_kinds_that_are_asked_for_are_shown() {
-    let outcome = Run::executable(Program::new("reach_c").build()).arg("a_list_kept_from_its_middle").under_leak();
+    let outcome = Run::executable(Program::new("reach_c").build())
+        .arg("a_list_kept_from_its_middle")
+        .under_leak();
     let report = Report::with_options(outcome.log(), &["--kind", "unreachable,indirect"]);
     let sites = report.0["sites"].as_array().expect("sites");
-    let sum: i64 = sites.iter().filter_map(|site| site["blocks"].as_i64()).sum();
+    let sum: i64 = sites
+        .iter()
+        .filter_map(|site| site["blocks"].as_i64())
+        .sum();
     assert_eq!(sum, 3);
-    assert!(sites.iter().all(|site| site["class"] == "unreachable" || site["class"] == "indirect"));
+    assert!(
+        sites
+            .iter()
+            .all(|site| site["class"] == "unreachable" || site["class"] == "indirect")
+    );
 }
 
 /// `LEAK_TEST_RUNS` is how often; `LEAK_TEST_RUNS=100 cargo test --release --test reach sixty_four`.
 #[test]
 fn sixty_four_waiting_threads_one_spinning_one_in_a_handler_every_time() {
-    let runs = std::env::var("LEAK_TEST_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(5);
+    let runs = std::env::var("LEAK_TEST_RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .unwrap_or(5);
     let [_, program] = built("reach_threads");
     for number in 0..runs {
-        let run = Run::executable(&program).arg("sixty_four_that_wait_one_that_spins_one_in_a_handler");
+        let run =
+            Run::executable(&program).arg("sixty_four_that_wait_one_that_spins_one_in_a_handler");
         let outcome = run.under_leak();
-        assert_eq!(wrong(&outcome, &outcome.report_of_first()), Vec::<String>::new(), "run {number}");
+        assert_eq!(
+            wrong(&outcome, &outcome.report_of_first()),
+            Vec::<String>::new(),
+            "run {number}"
+        );
     }
 }
 
@@ -244,7 +340,13 @@ fn it_can_be_turned_off() {
 
 #[test]
 fn the_program_runs_as_without_it() {
-    for case in ["a_thread_that_waits", "another_thread_ends_the_process", "fork_without_exec"] {
-        Run::executable(Program::new("reach_threads").build()).arg(case).undisturbed();
+    for case in [
+        "a_thread_that_waits",
+        "another_thread_ends_the_process",
+        "fork_without_exec",
+    ] {
+        Run::executable(Program::new("reach_threads").build())
+            .arg(case)
+            .undisturbed();
     }
 }

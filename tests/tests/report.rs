@@ -234,11 +234,22 @@ fn help_names_every_variable_of_the_environment() {
 
 #[test]
 fn a_library_that_is_loaded_again_makes_no_new_sites() {
-    let (first, second) = (Program::new("plugin_a").build(), Program::new("plugin_b").build());
-    let outcome = Run::program("plugins").arg(first).arg(second).arg("50").checked();
+    let (first, second) = (
+        Program::new("plugin_a").build(),
+        Program::new("plugin_b").build(),
+    );
+    let outcome = Run::program("plugins")
+        .arg(first)
+        .arg(second)
+        .arg("50")
+        .checked();
     let report = outcome.report();
     for (function, bytes) in [("plugin_a_keep", 24), ("plugin_b_keep", 40)] {
-        let sites: Vec<_> = report.sites().iter().filter(|site| contains(site, function)).collect();
+        let sites: Vec<_> = report
+            .sites()
+            .iter()
+            .filter(|site| contains(site, function))
+            .collect();
         assert_eq!(sites.len(), 1, "{function}");
         assert_eq!(sites[0]["blocks"], 50);
         assert_eq!(sites[0]["bytes"], 50 * bytes);

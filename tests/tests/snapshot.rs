@@ -7,7 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 /// The program, running with libleak, when it has said that it is ready.
 fn start(folder: &std::path::Path, preload: bool) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut command = Command::new(Program::new("snapshot_me").build());
-    command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     if preload {
         command.env("LD_PRELOAD", tools::library());
     }
@@ -27,10 +30,18 @@ fn snapshot(folder: &std::path::Path, arguments: &[&str]) -> Output {
 
 /// Ends the program; it must end as it does without all this.
 fn finish(mut child: Child, mut out: BufReader<std::process::ChildStdout>) {
-    child.stdin.take().expect("a pipe").write_all(b"x").expect("it reads");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(b"x")
+        .expect("it reads");
     let mut rest = String::new();
     out.read_to_string(&mut rest).expect("it ends");
-    assert_eq!((rest.as_str(), child.wait().expect("it ends").code()), ("read 1\n", Some(7)));
+    assert_eq!(
+        (rest.as_str(), child.wait().expect("it ends").code()),
+        ("read 1\n", Some(7))
+    );
 }
 
 #[test]
@@ -52,9 +63,14 @@ fn a_running_process_is_searched_and_runs_on() {
         let blocks = |function: &str, class: &str| -> i64 {
             let sites = report.0["sites"].as_array().expect("sites").iter();
             let made = sites.filter(|site| site["frames"][0]["function"] == function);
-            made.filter_map(|site| site["classes"][class]["blocks"].as_i64()).sum()
+            made.filter_map(|site| site["classes"][class]["blocks"].as_i64())
+                .sum()
         };
-        for (function, class, count) in [("lose", "unreachable", 5), ("main", "reachable", 100), ("hold", "reachable", 3)] {
+        for (function, class, count) in [
+            ("lose", "unreachable", 5),
+            ("main", "reachable", 100),
+            ("hold", "reachable", 3),
+        ] {
             assert_eq!(blocks(function, class), count, "{class} of {function}");
         }
     }
@@ -68,7 +84,11 @@ fn what_cannot_be_looked_at_is_told_in_one_line() {
     let told = |pid: &str, what: &str| {
         let run = snapshot(folder.path(), &[pid]);
         let words = String::from_utf8_lossy(&run.stderr).into_owned();
-        assert_eq!((run.status.code(), words.lines().count()), (Some(2), 1), "{words}");
+        assert_eq!(
+            (run.status.code(), words.lines().count()),
+            (Some(2), 1),
+            "{words}"
+        );
         assert!(words.contains(what), "{words}");
     };
     told(&child.id().to_string(), "it runs without libleak");

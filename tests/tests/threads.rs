@@ -189,7 +189,10 @@ fn stacks_that_threads_add_to_the_table_at_once_are_whole() {
         let mut blocks = 0;
         for site in report.sites_within("down") {
             let number = |field: &str| site[field].as_u64().expect("a count");
-            let frames = leak_tests::report::functions(site).iter().filter(|name| **name == "down").count();
+            let frames = leak_tests::report::functions(site)
+                .iter()
+                .filter(|name| **name == "down")
+                .count();
             let asked = number("allocated_bytes") / number("allocations") / 16;
             assert_eq!(frames as u64, asked, "round {round}: {site}");
             blocks += number("allocations");

@@ -10,7 +10,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use heap::gate::{
-    Amount, Baseline, GateError, Grammar, LsanOptions, Policy, Source, Status, Suppressions, Verdict, generate, judge,
+    Amount, Baseline, GateError, Grammar, LsanOptions, Policy, Source, Status, Suppressions,
+    Verdict, generate, judge,
 };
 use heap::{Ending, Profile};
 use symbolizer::LocalFiles;
@@ -68,7 +69,11 @@ impl From<&CheckFlags> for Options {
             format: flags.format,
             top: Some(flags.top).filter(|&top| top > 0),
             symbols,
-            ..Options::of_run(&flags.gate, flags.top, Paint::new(flags.color, &io::stdout()))
+            ..Options::of_run(
+                &flags.gate,
+                flags.top,
+                Paint::new(flags.color, &io::stdout()),
+            )
         }
     }
 }
@@ -103,10 +108,18 @@ pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
         eprintln!("leak: {problem}");
     }
     if loaded.profiles.is_empty() {
-        return if loaded.problems.is_empty() { Err(Error::NoLog) } else { Ok(crate::BAD_INPUT) };
+        return if loaded.problems.is_empty() {
+            Err(Error::NoLog)
+        } else {
+            Ok(crate::BAD_INPUT)
+        };
     }
     let failure = gate.judge(&mut io::stdout().lock(), loaded.profiles)?;
-    Ok(failure.unwrap_or(if loaded.problems.is_empty() { 0 } else { crate::BAD_INPUT }))
+    Ok(failure.unwrap_or(if loaded.problems.is_empty() {
+        0
+    } else {
+        crate::BAD_INPUT
+    }))
 }
 
 /// What logs are judged by, read and found good.
@@ -130,7 +143,11 @@ impl Gate {
         for path in options.suppressions.iter().chain(&lsan.suppressions) {
             suppressions.add_file(path, &symbolizer::demangle)?;
         }
-        let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
+        let baseline = options
+            .baseline
+            .as_deref()
+            .map(Baseline::read)
+            .transpose()?;
         let exit_code = options.exit_code.or(lsan.exit_code);
         Ok(Gate {
             options,
@@ -148,7 +165,11 @@ impl Gate {
 
     /// Judges the processes of a run (there is one at least), and writes what was asked for. Returns the exit
     /// status of a run that fails.
-    pub fn judge(mut self, out: &mut dyn Write, mut profiles: Vec<Profile>) -> Result<Option<u8>, Error> {
+    pub fn judge(
+        mut self,
+        out: &mut dyn Write,
+        mut profiles: Vec<Profile>,
+    ) -> Result<Option<u8>, Error> {
         let program = program(&profiles);
         if let (Some(baseline), Some(path)) = (&self.baseline, &self.options.baseline) {
             baseline.is_of(&program, path)?;
@@ -160,7 +181,10 @@ impl Gate {
                 return false;
             }
             if profile.checks.off {
-                notes.push(format!("process {} is not checked, as it asked", profile.process.pid));
+                notes.push(format!(
+                    "process {} is not checked, as it asked",
+                    profile.process.pid
+                ));
             }
             if profile.checks.unanswered > 0 {
                 notes.push(format!(
@@ -181,7 +205,12 @@ impl Gate {
         let sites = named.sites();
         let leaks = named.leaks(&sites);
         let policy = &self.options.policy;
-        let verdict = judge(leaks, &mut self.suppressions, self.baseline.as_ref(), policy);
+        let verdict = judge(
+            leaks,
+            &mut self.suppressions,
+            self.baseline.as_ref(),
+            policy,
+        );
         let page = verdict::Page {
             program: &program,
             profiles,
@@ -204,14 +233,20 @@ impl Gate {
             None => verdict::print(out, self.options.format, &page, self.options.paint),
         };
         match printed.and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Output(error)),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(Error::Output(error));
+            }
             _ => {}
         }
         if let Some(path) = &self.options.write_baseline {
             new_baseline(&program, &verdict).write(path)?;
             return Ok(None);
         }
-        let exit_code = || self.exit_code.or(self.exit_code_of_program).unwrap_or(DEFAULT_EXIT_CODE);
+        let exit_code = || {
+            self.exit_code
+                .or(self.exit_code_of_program)
+                .unwrap_or(DEFAULT_EXIT_CODE)
+        };
         // A status of 0 asks for a verdict without consequences.
         Ok(verdict.failed.then(exit_code))
     }
@@ -221,8 +256,13 @@ impl Gate {
         if !self.options.policy.needs_classes() {
             return Ok(());
         }
-        let without = |profile: &&Profile| profile.totals.live_blocks > 0 && !profile.reach.is_known();
-        for (number, profile) in profiles.iter().enumerate().filter(|(_, profile)| without(profile)) {
+        let without =
+            |profile: &&Profile| profile.totals.live_blocks > 0 && !profile.reach.is_known();
+        for (number, profile) in profiles
+            .iter()
+            .enumerate()
+            .filter(|(_, profile)| without(profile))
+        {
             if number == 0 {
                 return Err(Error::NotClassified {
                     log: profile.path.clone(),
@@ -237,18 +277,26 @@ impl Gate {
     }
 
     /// What the programs say themselves. A file that they name may be on another machine.
-    fn take_suppressions_of(&mut self, profiles: &[Profile], notes: &mut Vec<String>) -> Result<(), Error> {
+    fn take_suppressions_of(
+        &mut self,
+        profiles: &[Profile],
+        notes: &mut Vec<String>,
+    ) -> Result<(), Error> {
         let mut seen: Vec<String> = Vec::new();
         let mut files: Vec<PathBuf> = Vec::new();
         for profile in profiles {
             let (text, options) = said(profile, &self.options.symbols);
             let options = LsanOptions::parse(&options);
             self.exit_code_of_program = self.exit_code_of_program.or(options.exit_code);
-            if let Some(path) = options.suppressions.map(|path| profile.process.cwd.join(path))
+            if let Some(path) = options
+                .suppressions
+                .map(|path| profile.process.cwd.join(path))
                 && !files.contains(&path)
             {
                 match self.suppressions.add_file(&path, &symbolizer::demangle) {
-                    Err(error @ GateError::Read { .. }) => notes.push(format!("suppressions that the program names: {error}")),
+                    Err(error @ GateError::Read { .. }) => {
+                        notes.push(format!("suppressions that the program names: {error}"))
+                    }
                     other => other?,
                 }
                 files.push(path);
@@ -257,7 +305,8 @@ impl Gate {
                 continue;
             }
             let source = Source::Program(profile.process.exe.clone());
-            self.suppressions.add_text(&source, &text, &symbolizer::demangle)?;
+            self.suppressions
+                .add_text(&source, &text, &symbolizer::demangle)?;
             seen.push(text);
         }
         Ok(())
@@ -272,19 +321,30 @@ fn said(profile: &Profile, symbols: &symbolizer::Options) -> (String, String) {
     }
     let exe = &profile.process.exe;
     // The loader knows the program itself first, and sometimes by another path.
-    let known = profile.modules.iter().find(|module| &module.path == exe).or(profile.modules.first());
+    let known = profile
+        .modules
+        .iter()
+        .find(|module| &module.path == exe)
+        .or(profile.modules.first());
     let module = symbolizer::Module {
         path: exe.clone(),
-        build_id: known.map(|module| module.build_id.clone()).filter(|id| !id.is_empty()),
+        build_id: known
+            .map(|module| module.build_id.clone())
+            .filter(|id| !id.is_empty()),
     };
     let files = LocalFiles::new(symbols);
     let text = |name| embedded::text(&module, &files, name).unwrap_or_default();
-    (text("__lsan_default_suppressions"), text("__lsan_default_options"))
+    (
+        text("__lsan_default_suppressions"),
+        text("__lsan_default_options"),
+    )
 }
 
 /// The name of the program: that of the process that began first.
 fn program(profiles: &[Profile]) -> String {
-    let exe = profiles.first().and_then(|profile| profile.process.exe.file_name());
+    let exe = profiles
+        .first()
+        .and_then(|profile| profile.process.exe.file_name());
     exe.unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -324,9 +384,17 @@ fn new_baseline(program: &str, verdict: &Verdict<'_>) -> Baseline {
     baseline
 }
 
-fn print_suppressions(out: &mut dyn Write, verdict: &Verdict<'_>, grammar: Grammar) -> io::Result<()> {
+fn print_suppressions(
+    out: &mut dyn Write,
+    verdict: &Verdict<'_>,
+    grammar: Grammar,
+) -> io::Result<()> {
     let mut seen = Vec::new();
-    for finding in verdict.findings.iter().filter(|finding| finding.status == Status::Counts) {
+    for finding in verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.status == Status::Counts)
+    {
         if let Some(text) = generate(&finding.leak, grammar)
             && !seen.contains(&text)
         {

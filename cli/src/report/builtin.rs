@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn a_program_without_an_allocator_of_its_own_has_none() {
         let files = LocalFiles::new(&symbolizer::Options::default());
-        assert_eq!(find(&module(&std::env::current_exe().unwrap()), &files), None);
+        assert_eq!(
+            find(&module(&std::env::current_exe().unwrap()), &files),
+            None
+        );
     }
 
     #[test]

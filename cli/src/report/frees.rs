@@ -37,8 +37,9 @@ pub fn print(
     paint: Paint,
 ) -> io::Result<()> {
     let numbered = view.profiles.iter().enumerate();
-    let all: Vec<(usize, &BadFree)> =
-        numbered.flat_map(|(number, profile)| profile.bad_frees.iter().map(move |free| (number, free))).collect();
+    let all: Vec<(usize, &BadFree)> = numbered
+        .flat_map(|(number, profile)| profile.bad_frees.iter().map(move |free| (number, free)))
+        .collect();
     if all.is_empty() {
         return Ok(());
     }
@@ -48,7 +49,11 @@ pub fn print(
         writeln!(out)?;
         writeln!(out, "{:>3}. {}", place + 1, paint.warning(free))?;
         writeln!(out, "     {}", free.advice())?;
-        for (what, stack) in [("freed here:", free.here), ("freed before:", free.freed), ("made here:", free.made)] {
+        for (what, stack) in [
+            ("freed here:", free.here),
+            ("freed before:", free.freed),
+            ("made here:", free.made),
+        ] {
             if stack != StackId(0) {
                 writeln!(out, "   {}", paint.faint(what))?;
                 let (frames, cut) = view.stack(number, stack, names);
@@ -69,7 +74,11 @@ pub fn print(
         }
     }
     if all.len() > MOST {
-        writeln!(out, "\n{} more (JSON has them all).", counted((all.len() - MOST) as u64, "wrong free"))?;
+        writeln!(
+            out,
+            "\n{} more (JSON has them all).",
+            counted((all.len() - MOST) as u64, "wrong free")
+        )?;
     }
     Ok(())
 }

@@ -23,12 +23,21 @@ pub fn others(verdicts: &Verdicts) -> Option<String> {
         .filter(|&(verdict, &n)| !verdict.grows() && n > 0)
         .map(|(verdict, &n)| format!("{} {}", count(n), verdict.name()))
         .collect();
-    (!words.is_empty()).then(|| format!("Sites with blocks left that do not grow: {}.", words.join(", ")))
+    (!words.is_empty()).then(|| {
+        format!(
+            "Sites with blocks left that do not grow: {}.",
+            words.join(", ")
+        )
+    })
 }
 
 /// The verdict and its confidence.
 pub fn heading(growth: &Growth) -> String {
-    format!("{} (confidence {})", growth.verdict.name(), confidence(growth.confidence))
+    format!(
+        "{} (confidence {})",
+        growth.verdict.name(),
+        confidence(growth.confidence)
+    )
 }
 
 /// Never rounded up to certainty.
@@ -41,7 +50,13 @@ fn confidence(value: f64) -> String {
 
 /// Live bytes over the run, a bar for each part.
 pub fn bars(growth: &Growth) -> String {
-    let most = growth.points.iter().map(|(_, level)| level.0).max().unwrap_or(0).max(1);
+    let most = growth
+        .points
+        .iter()
+        .map(|(_, level)| level.0)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let bars = growth.points.iter().skip(1).map(|(_, level)| {
         let height = (level.0 as f64 / most as f64 * (BARS.len() - 1) as f64).round() as usize;
         BARS[height.min(BARS.len() - 1)]
@@ -81,7 +96,10 @@ pub fn sentence(growth: &Growth) -> String {
             )
         }
         Verdict::WarmUp => format!("its {blocks} were born {between}; since then it has not grown"),
-        Verdict::OneOff => format!("its {blocks} were made at about one time, {} after the start", duration(growth.births.0.0)),
+        Verdict::OneOff => format!(
+            "its {blocks} were made at about one time, {} after the start",
+            duration(growth.births.0.0)
+        ),
         Verdict::Cache => format!(
             "{} freed for {} that are left: it turns over, and its level has no trend ({} of {} steps go up)",
             counted(freed, "block"),
@@ -107,7 +125,11 @@ fn rate(value: f64) -> String {
 }
 
 fn probability(value: f64) -> String {
-    if value < 0.001 { format!("{value:.0e}") } else { format!("{value:.3}") }
+    if value < 0.001 {
+        format!("{value:.0e}")
+    } else {
+        format!("{value:.3}")
+    }
 }
 
 /// `growth` of a site in JSON.
@@ -155,7 +177,11 @@ impl From<&Growth> for JsonGrowth {
             last_birth_ns: growth.births.1.0,
             survivor_ages: growth.ages,
             warm_up_ns: growth.warm_up.0,
-            live_bytes: growth.points.iter().map(|(time, level)| [time.0, level.0]).collect(),
+            live_bytes: growth
+                .points
+                .iter()
+                .map(|(time, level)| [time.0, level.0])
+                .collect(),
         }
     }
 }
@@ -163,5 +189,7 @@ impl From<&Growth> for JsonGrowth {
 /// How many sites have which verdict, in JSON.
 pub fn counts(verdicts: &Verdicts) -> serde_json::Map<String, serde_json::Value> {
     let named = Verdict::ALL.into_iter().zip(verdicts);
-    named.map(|(verdict, &n)| (verdict.name().to_owned(), n.into())).collect()
+    named
+        .map(|(verdict, &n)| (verdict.name().to_owned(), n.into()))
+        .collect()
 }

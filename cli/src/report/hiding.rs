@@ -151,7 +151,9 @@ fn names_allocator(function: &str) -> bool {
         return true;
     }
     let family = |prefixes: &[&str], names: &[&[&str]]| {
-        let stripped = prefixes.iter().filter_map(|prefix| function.strip_prefix(prefix));
+        let stripped = prefixes
+            .iter()
+            .filter_map(|prefix| function.strip_prefix(prefix));
         stripped
             .into_iter()
             .any(|rest| names.iter().any(|names| names.contains(&rest)))
@@ -247,7 +249,9 @@ mod tests {
         assert!(is_allocator(&module(
             "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
         )));
-        assert!(!is_allocator(&module("/usr/lib/x86_64-linux-gnu/libc.so.6")));
+        assert!(!is_allocator(&module(
+            "/usr/lib/x86_64-linux-gnu/libc.so.6"
+        )));
         assert!(is_own(&module("/opt/lib/libleak.so")));
     }
 
@@ -263,7 +267,13 @@ mod tests {
         assert_eq!(inside_runtime(&c), 2);
         let thread = frames(&["work", "start_thread", "clone3"]);
         assert_eq!(inside_runtime(&thread), 1);
-        let mut stripped = frames(&["", "", "__libc_start_call_main", "__libc_start_main_impl", ""]);
+        let mut stripped = frames(&[
+            "",
+            "",
+            "__libc_start_call_main",
+            "__libc_start_main_impl",
+            "",
+        ]);
         stripped
             .iter_mut()
             .filter(|frame| frame.function == Some(""))

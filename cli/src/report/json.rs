@@ -292,7 +292,12 @@ impl Formatter for Lines {
     }
 }
 
-fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Options) -> Report<'a> {
+fn report<'a>(
+    view: &'a View<'a>,
+    loss: &'a Loss,
+    names: &'a Names,
+    options: &Options,
+) -> Report<'a> {
     let mut processes: Vec<Process<'a>> = view.profiles.iter().map(Process::from).collect();
     for (number, process) in processes.iter_mut().enumerate() {
         process.memory = JsonMemory::of(view, number, names);
@@ -325,7 +330,10 @@ fn report<'a>(view: &'a View<'a>, loss: &'a Loss, names: &'a Names, options: &Op
         },
         process: first,
         processes,
-        totals: totals(view, (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts))),
+        totals: totals(
+            view,
+            (options.subject == Subject::Growing).then(|| growth::counts(&view.verdicts)),
+        ),
         leaks: leaks(view),
         loss: account(view.profiles, loss),
         modules: modules(view, names),
@@ -350,7 +358,11 @@ fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::
         peak_bytes: sums.peak_bytes,
         peak_time_ns: only.map(|profile| profile.totals.peak_time.0),
         temporary: sums.temporary,
-        mappings: view.profiles.iter().map(|profile| profile.totals.mappings).sum(),
+        mappings: view
+            .profiles
+            .iter()
+            .map(|profile| profile.totals.mappings)
+            .sum(),
         mapped_bytes: view
             .profiles
             .iter()
@@ -364,7 +376,9 @@ fn totals(view: &View<'_>, verdicts: Option<serde_json::Map<String, serde_json::
 }
 
 fn account<'a>(profiles: &'a [Profile], loss: &'a Loss) -> LossAccount<'a> {
-    let disagreements = profiles.iter().flat_map(|profile| &profile.loss.disagreements);
+    let disagreements = profiles
+        .iter()
+        .flat_map(|profile| &profile.loss.disagreements);
     LossAccount {
         events_lost: loss.events_lost,
         unwinds_truncated: loss.unwinds_truncated,
@@ -483,11 +497,24 @@ fn stop(reason: StopReason) -> &'static str {
 }
 
 fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
-    let all = view.profiles.iter().enumerate().flat_map(|(number, profile)| {
-        profile.bad_frees.iter().map(move |free| (number, profile.process.pid, free))
-    });
+    let all = view
+        .profiles
+        .iter()
+        .enumerate()
+        .flat_map(|(number, profile)| {
+            profile
+                .bad_frees
+                .iter()
+                .map(move |free| (number, profile.process.pid, free))
+        });
     all.map(|(number, pid, free)| {
-        let frames = |stack| view.stack(number, stack, names).0.iter().map(JsonFrame::from).collect();
+        let frames = |stack| {
+            view.stack(number, stack, names)
+                .0
+                .iter()
+                .map(JsonFrame::from)
+                .collect()
+        };
         let known = free.wrong != Wrong::Unmatched;
         BadFree {
             kind: free.wrong.name(),
@@ -530,7 +557,10 @@ impl<'a> From<page::Site<'a>> for Site<'a> {
             stacks: site.stacks,
             processes: site.processes,
             growth: site.growth.map(JsonGrowth::from),
-            class: site.reach.and_then(|reach| reach.classes.worst()).map(class_name),
+            class: site
+                .reach
+                .and_then(|reach| reach.classes.worst())
+                .map(class_name),
             classes: site.reach.map(|reach| by_class(&reach.classes)),
             retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
             retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),

@@ -20,7 +20,12 @@ pub struct Loaded {
 
 /// Reads logs and directories of logs; with what growth needs, if a warm-up is given. Sites that
 /// `keep` refuses are forgotten at once.
-pub fn logs(given: &[PathBuf], growth: Option<WarmUp>, keep: heap::KeepSite<'_>, progress: &Progress) -> Loaded {
+pub fn logs(
+    given: &[PathBuf],
+    growth: Option<WarmUp>,
+    keep: heap::KeepSite<'_>,
+    progress: &Progress,
+) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = Vec::new();
     for path in given {

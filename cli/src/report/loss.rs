@@ -60,7 +60,8 @@ impl Loss {
             all.head_mismatches += loss.head_mismatches;
             all.unknown_blocks += loss.unknown_blocks;
             all.peak_is_exact &= loss.peak_is_exact;
-            all.damage.extend(loss.damage.iter().map(ToString::to_string));
+            all.damage
+                .extend(loss.damage.iter().map(ToString::to_string));
             all.captures += profile.totals.allocations + profile.totals.reallocations;
             if let Ending::Stopped { reason } = profile.process.ending {
                 all.stopped
@@ -74,7 +75,12 @@ impl Loss {
             }
             // A program with an allocator of its own is named already.
             let exe = profile.process.exe.display().to_string();
-            if loss.other_malloc_first && all.unseen_allocators.iter().all(|(program, _)| *program != exe) {
+            if loss.other_malloc_first
+                && all
+                    .unseen_allocators
+                    .iter()
+                    .all(|(program, _)| *program != exe)
+            {
                 all.note(format!(
                     "process {}: another malloc stands before libleak.so (a library that was preloaded before it?): \
                      what that hands out by itself is NOT in this report; put libleak.so first in LD_PRELOAD",
@@ -140,7 +146,10 @@ impl Loss {
                     count(all),
                     percent(self.unwinds_truncated, all)
                 ),
-                _ => format!("{} cut short", counted(self.unwinds_truncated, "captured stack")),
+                _ => format!(
+                    "{} cut short",
+                    counted(self.unwinds_truncated, "captured stack")
+                ),
             },
         );
         say(
@@ -194,7 +203,9 @@ fn stop(reason: StopReason) -> &'static str {
         StopReason::Filtered => "recording stopped: a system-call filter was in force",
         StopReason::Stacks => "recording stopped: the table of stacks is full",
         StopReason::Stuck => "recording stopped: a thread held the recorder up for too long",
-        StopReason::AddressSpace => "nothing recorded: the limit of the address space (ulimit -v) is below 320 MiB",
+        StopReason::AddressSpace => {
+            "nothing recorded: the limit of the address space (ulimit -v) is below 320 MiB"
+        }
         StopReason::None => "recording stopped",
     }
 }

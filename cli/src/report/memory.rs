@@ -15,18 +15,26 @@ const LEAST_PINNED: u64 = 64 << 10;
 
 /// The sites of a process that pin pages worth naming, most first.
 pub fn culprits(profile: &Profile) -> impl Iterator<Item = &Pinning> {
-    let split = profile.memory.as_ref().and_then(|memory| memory.split.as_ref());
+    let split = profile
+        .memory
+        .as_ref()
+        .and_then(|memory| memory.split.as_ref());
     let all = split.into_iter().flat_map(|split| &split.pinning);
     all.filter(|site| site.bytes.0 >= LEAST_PINNED)
 }
 
 /// The sentence; `None` if memory was not sampled, or if there are several processes.
 pub fn sentence(view: &View<'_>, names: &Names) -> Option<String> {
-    let [profile] = view.profiles else { return None };
+    let [profile] = view.profiles else {
+        return None;
+    };
     let memory = profile.memory.as_ref()?;
     let (_, first) = memory.resident.first()?;
     let (_, last) = memory.resident.last()?;
-    let now = memory.split.as_ref().map_or(last.0, |split| split.resident.0);
+    let now = memory
+        .split
+        .as_ref()
+        .map_or(last.0, |split| split.resident.0);
     let change = match now.checked_sub(first.0) {
         Some(more) => format!("grew by {} to {}", bytes(more), bytes(now)),
         None => format!("shrank by {} to {}", bytes(first.0 - now), bytes(now)),
@@ -46,7 +54,12 @@ fn parts(split: &Split, profile: &Profile, view: &View<'_>, names: &Names) -> Ve
     let growing = view.growing();
     let live = match growing {
         (0, _) => "in live blocks".to_owned(),
-        (sites, sum) => format!("in live blocks ({} of that at {} that {})", bytes(sum), counted(sites, "site"), if sites == 1 { "grows" } else { "grow" }),
+        (sites, sum) => format!(
+            "in live blocks ({} of that at {} that {})",
+            bytes(sum),
+            counted(sites, "site"),
+            if sites == 1 { "grows" } else { "grow" }
+        ),
     };
     let pinned = match culprits(profile).next() {
         Some(site) => {
@@ -55,7 +68,10 @@ fn parts(split: &Split, profile: &Profile, view: &View<'_>, names: &Names) -> Ve
                 part => format!(", {part} of that"),
             };
             let blocks = counted(site.blocks, "small block");
-            format!("freed but pinned{part} by {blocks} of {}", name(view.blame(0, site.stack, names)))
+            format!(
+                "freed but pinned{part} by {blocks} of {}",
+                name(view.blame(0, site.stack, names))
+            )
         }
         None => "free beside live blocks".to_owned(),
     };
@@ -72,9 +88,16 @@ fn parts(split: &Split, profile: &Profile, view: &View<'_>, names: &Names) -> Ve
         (split.other.0, "elsewhere".to_owned()),
     ];
     all.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-    let named = all.iter().take_while(|(size, _)| *size > split.resident.0 / SMALL).count().max(1);
+    let named = all
+        .iter()
+        .take_while(|(size, _)| *size > split.resident.0 / SMALL)
+        .count()
+        .max(1);
     let rest: u64 = all[named..].iter().map(|(size, _)| size).sum();
-    let mut words: Vec<String> = all[..named].iter().map(|(size, what)| format!("{} {what}", bytes(*size))).collect();
+    let mut words: Vec<String> = all[..named]
+        .iter()
+        .map(|(size, what)| format!("{} {what}", bytes(*size)))
+        .collect();
     if rest > 0 {
         words.push(format!("{} of other kinds", bytes(rest)));
     }
@@ -88,7 +111,10 @@ fn name(frame: Option<Frame<'_>>) -> String {
     let module = frame.module_name().unwrap_or("?");
     match (frame.function, frame.file, frame.line) {
         (Some(function), Some(file), Some(line)) => {
-            format!("{function} ({}:{line})", file.rsplit('/').next().unwrap_or(file))
+            format!(
+                "{function} ({}:{line})",
+                file.rsplit('/').next().unwrap_or(file)
+            )
         }
         (Some(function), ..) => format!("{function} ({module})"),
         _ => format!("{module}+{:#x}", frame.offset),
@@ -165,7 +191,11 @@ impl JsonMemory {
             rss_first: memory.resident.first()?.1.0,
             rss_last: memory.resident.last()?.1.0,
             rss_most: memory.resident.iter().map(|(_, size)| size.0).max()?,
-            rss: memory.resident.iter().map(|(time, size)| [time.0, size.0]).collect(),
+            rss: memory
+                .resident
+                .iter()
+                .map(|(time, size)| [time.0, size.0])
+                .collect(),
             split,
         })
     }

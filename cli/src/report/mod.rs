@@ -109,14 +109,17 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
-            kinds: (!flags.kind.is_empty()).then(|| flags.kind.iter().copied().map(Into::into).collect()),
+            kinds: (!flags.kind.is_empty())
+                .then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
                 Subject::End | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
                 Subject::Temporary => Sort::Temporary,
             }),
             warm_up: flags.growing.then(|| {
-                flags.warm_up.map_or(WarmUp::Detected, |span| WarmUp::Given(Nanos(span)))
+                flags
+                    .warm_up
+                    .map_or(WarmUp::Detected, |span| WarmUp::Given(Nanos(span)))
             }),
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
@@ -143,7 +146,9 @@ impl Options {
             (Subject::End, Sort::Allocations | Sort::Allocated) => {
                 figures.allocations + figures.reallocations > 0
             }
-            (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => figures.blocks > 0,
+            (Subject::End, Sort::Bytes | Sort::Blocks) | (Subject::Growing, _) => {
+                figures.blocks > 0
+            }
         }
     }
 
@@ -188,9 +193,15 @@ impl Options {
 /// was well.
 pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     let progress = Progress::new();
-    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(
+        logs,
+        options.warm_up,
+        &|site| options.shows(&site.figures),
+        &progress,
+    );
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let written = write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
+    let written =
+        write_with(&mut out, &loaded.profiles, options, &progress).and_then(|()| out.flush());
     progress.clear();
     match written {
         // Who reads no further wants no more.
@@ -200,7 +211,10 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
     }
-    let unknown = loaded.profiles.iter().filter(|profile| !profile.reach.is_known());
+    let unknown = loaded
+        .profiles
+        .iter()
+        .filter(|profile| !profile.reach.is_known());
     let mut well = loaded.problems.is_empty();
     for profile in unknown.filter(|_| options.kinds.is_some()) {
         eprintln!(
@@ -215,7 +229,12 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
 /// Reads logs for a report; the bar appears only if that takes long.
 pub fn load(logs: &[PathBuf], options: &Options) -> Loaded {
     let progress = Progress::new();
-    let loaded = load::logs(logs, options.warm_up, &|site| options.shows(&site.figures), &progress);
+    let loaded = load::logs(
+        logs,
+        options.warm_up,
+        &|site| options.shows(&site.figures),
+        &progress,
+    );
     progress.clear();
     loaded
 }
@@ -283,7 +302,9 @@ fn unseen(view: &View<'_>, names: &Names, options: &Options) -> Vec<(String, &'s
     programs.sort_unstable();
     programs.dedup();
     let files = LocalFiles::new(&options.symbols);
-    let modules = programs.into_iter().filter_map(|number| names.module(number));
+    let modules = programs
+        .into_iter()
+        .filter_map(|number| names.module(number));
     modules
         .filter_map(|known| {
             let allocator = builtin::find(&known.module, &files)?;
@@ -385,7 +406,10 @@ fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
 
     let mut hints = Vec::new();
     let mut plain = Vec::new();
-    for known in without_lines.iter().filter_map(|(path, _)| names.by_path(path)) {
+    for known in without_lines
+        .iter()
+        .filter_map(|(path, _)| names.by_path(path))
+    {
         if let Some(problem) = &known.problem {
             hints.push(problem.to_string());
         } else if known.detail.is_some_and(|detail| detail < Detail::Lines)

@@ -56,7 +56,9 @@ impl<'p> Named<'p> {
     pub fn leaks<'n>(&'n self, sites: &[Site<'_>]) -> Vec<Leak<'n>> {
         let mut leaks = Vec::new();
         for ((number, site), group) in sites.iter().enumerate().zip(&self.view.groups) {
-            let Some(&(profile, stack)) = group.sites.first() else { continue };
+            let Some(&(profile, stack)) = group.sites.first() else {
+                continue;
+            };
             let (frames, _) = self.view.whole_stack(profile, stack, &self.names);
             let mut rest = Amount {
                 blocks: site.figures.blocks,
@@ -64,7 +66,9 @@ impl<'p> Named<'p> {
             };
             let mut classes = Vec::new();
             for class in Class::ALL {
-                let tally = site.reach.map_or_else(Tally::default, |reach| reach.classes.of(class));
+                let tally = site
+                    .reach
+                    .map_or_else(Tally::default, |reach| reach.classes.of(class));
                 let (blocks, bytes) = (tally.blocks, tally.bytes.0);
                 rest.blocks = rest.blocks.saturating_sub(blocks);
                 rest.bytes = rest.bytes.saturating_sub(bytes);
@@ -89,14 +93,20 @@ impl<'p> Named<'p> {
 
     /// What the record lacks, in lines.
     pub fn loss(&self) -> Vec<String> {
-        Loss::of(self.view.profiles, unseen(&self.view, &self.names, &self.options)).lines()
+        Loss::of(
+            self.view.profiles,
+            unseen(&self.view, &self.names, &self.options),
+        )
+        .lines()
     }
 }
 
 fn named<'a>(frame: &Frame<'a>) -> NamedFrame<'a> {
     NamedFrame {
         // glibc's own aliases depend on how its symbols were stripped.
-        function: frame.function.map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
+        function: frame
+            .function
+            .map(|name| name.strip_prefix("__GI_").unwrap_or(name)),
         module: frame.module,
         file: frame.file,
         line: frame.line,

@@ -88,7 +88,11 @@ impl Names {
                 .collect(),
             biases: modules.iter().map(|module| module.bias).collect(),
             jit: self.jit(profile),
-            codes: profile.codes.iter().map(|code| self.function(&code.name)).collect(),
+            codes: profile
+                .codes
+                .iter()
+                .map(|code| self.function(&code.name))
+                .collect(),
         }
     }
 
@@ -97,7 +101,10 @@ impl Names {
         let frame = symbolizer::v8_code(name);
         let next = self.functions.len() as u64;
         let at = *self.functions.entry(frame.clone()).or_insert(next);
-        let place = Place { module: Place::FUNCTIONS, at };
+        let place = Place {
+            module: Place::FUNCTIONS,
+            at,
+        };
         if at == next {
             self.found.insert(place, vec![frame]);
         }
@@ -107,7 +114,11 @@ impl Names {
     fn intern(&mut self, module: &heap::Module, program: &Path) -> u32 {
         // The loader has no name for the program itself.
         let unnamed = module.path.as_os_str().is_empty();
-        let path = if unnamed { program } else { module.path.as_path() };
+        let path = if unnamed {
+            program
+        } else {
+            module.path.as_path()
+        };
         let identity = match module.build_id.as_slice() {
             [] => Identity::Path(path.to_owned()),
             id => Identity::BuildId(id.to_vec()),
@@ -138,15 +149,21 @@ impl Names {
             written.is_ok_and(|time| time >= profile.process.started)
         };
         let places = [saved, Path::new("/tmp").join(&name)];
-        let found = places.into_iter().filter(|path| fresh(path)).find_map(|path| {
-            let map = PerfMap::load(&path).ok().filter(|map| !map.is_empty())?;
-            Some((path, map))
-        });
+        let found = places
+            .into_iter()
+            .filter(|path| fresh(path))
+            .find_map(|path| {
+                let map = PerfMap::load(&path).ok().filter(|map| !map.is_empty())?;
+                Some((path, map))
+            });
         let Some((path, map)) = found else {
             return Place::NOWHERE;
         };
         self.modules.push(Known {
-            module: symbolizer::Module { path, build_id: None },
+            module: symbolizer::Module {
+                path,
+                build_id: None,
+            },
             detail: None,
             problem: None,
             jit: Some(map),
@@ -155,7 +172,11 @@ impl Names {
     }
 
     /// Looks up what is not known yet. `progress` is told how many addresses are done.
-    pub fn look_up(&mut self, places: impl Iterator<Item = Place>, progress: &(dyn Fn(usize) + Sync)) {
+    pub fn look_up(
+        &mut self,
+        places: impl Iterator<Item = Place>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) {
         let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
         for place in places {
             if place.module != Place::NOWHERE && !self.found.contains_key(&place) {
@@ -200,7 +221,9 @@ impl Names {
     /// The variables at places in a module.
     pub fn variables(&self, module: u32, at: &[u64]) -> Vec<Option<symbolizer::Variable>> {
         match self.module(module) {
-            Some(known) if known.jit.is_none() => symbolizer::variables(&known.module, at, &self.files),
+            Some(known) if known.jit.is_none() => {
+                symbolizer::variables(&known.module, at, &self.files)
+            }
             _ => vec![None; at.len()],
         }
     }
@@ -239,7 +262,10 @@ impl Mapped {
         // The call is before the address to return to.
         let call = frame.address.wrapping_sub(1);
         let inside = frame.module.and_then(|id| {
-            let (module, bias) = (self.modules.get(id.0 as usize)?, self.biases.get(id.0 as usize)?);
+            let (module, bias) = (
+                self.modules.get(id.0 as usize)?,
+                self.biases.get(id.0 as usize)?,
+            );
             Some(Place {
                 module: *module,
                 at: call.wrapping_sub(*bias),

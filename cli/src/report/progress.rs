@@ -20,7 +20,9 @@ impl Progress {
     /// Nothing is shown yet.
     pub fn new() -> Progress {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{msg:>16} [{bar:30}] {percent:>3} %  {elapsed}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg:>16} [{bar:30}] {percent:>3} %  {elapsed}")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
         Progress {

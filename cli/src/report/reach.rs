@@ -89,7 +89,11 @@ impl Named {
         };
         match self.kind {
             Kind::Global => {
-                let inside = if self.offset == Some(0) { "" } else { offset.as_str() };
+                let inside = if self.offset == Some(0) {
+                    ""
+                } else {
+                    offset.as_str()
+                };
                 match (name, &self.module) {
                     (Some(name), _) => format!("{name}{place}{inside}"),
                     (None, Some(module)) => format!("data of {module}{offset}"),
@@ -170,9 +174,10 @@ impl Sums {
 /// What is to be said of a process's search, if anything.
 fn remark(search: Search, profile: &Profile) -> Option<String> {
     match search {
-        Search::None if profile.process.ending == heap::Ending::Killed => {
-            Some("what was still reachable is not known: the process was killed or still runs".to_owned())
-        }
+        Search::None if profile.process.ending == heap::Ending::Killed => Some(
+            "what was still reachable is not known: the process was killed or still runs"
+                .to_owned(),
+        ),
         Search::None => None,
         Search::Made(summary) => of_summary(&summary),
     }
@@ -225,10 +230,15 @@ pub struct Chains {
 
 impl Chains {
     /// The chain of one block of each of the given sites.
-    pub fn new(profiles: &[Profile], sites: impl Iterator<Item = Option<(usize, StackId)>>) -> Chains {
+    pub fn new(
+        profiles: &[Profile],
+        sites: impl Iterator<Item = Option<(usize, StackId)>>,
+    ) -> Chains {
         let chain = |site: Option<(usize, StackId)>| match site {
             Some((number, stack)) => {
-                let steps = profiles.get(number).map(|profile| profile.reach.path(stack));
+                let steps = profiles
+                    .get(number)
+                    .map(|profile| profile.reach.path(stack));
                 (number, steps.unwrap_or_default())
             }
             None => (0, Vec::new()),
@@ -250,17 +260,27 @@ impl Chains {
 
     /// The functions in whose frames chains begin.
     pub fn codes(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.steps.iter().filter_map(|(number, steps)| match steps.first() {
-            Some(Step::Root { code, kind: Some(RootKind::Stack), .. }) if *code != 0 => Some((*number, *code)),
-            _ => None,
-        })
+        self.steps
+            .iter()
+            .filter_map(|(number, steps)| match steps.first() {
+                Some(Step::Root {
+                    code,
+                    kind: Some(RootKind::Stack),
+                    ..
+                }) if *code != 0 => Some((*number, *code)),
+                _ => None,
+            })
     }
 
     /// Addresses of variables and virtual tables.
     fn data(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         self.steps.iter().flat_map(|(number, steps)| {
             steps.iter().filter_map(move |step| match step {
-                Step::Root { address, kind: Some(RootKind::Data), .. } => Some((*number, *address)),
+                Step::Root {
+                    address,
+                    kind: Some(RootKind::Data),
+                    ..
+                } => Some((*number, *address)),
                 Step::Block { table, .. } if *table != 0 => Some((*number, *table)),
                 _ => None,
             })
@@ -274,7 +294,10 @@ impl Chains {
         profiles: &[Profile],
         names: &Names,
         place: impl Fn(usize, u64) -> Option<Place>,
-        blamed: impl Fn(usize, Result<StackId, u64>) -> Option<(Option<String>, Option<String>, Option<u32>)>,
+        blamed: impl Fn(
+            usize,
+            Result<StackId, u64>,
+        ) -> Option<(Option<String>, Option<String>, Option<u32>)>,
     ) -> Vec<Vec<Named>> {
         let mut wanted: HashMap<u32, Vec<u64>> = HashMap::new();
         for (number, address) in self.data() {
@@ -304,7 +327,9 @@ impl Chains {
 
 /// The class whose virtual table a variable is, by either way to write that.
 fn class_of_table(name: &str) -> Option<&str> {
-    let braced = name.strip_prefix("{vtable(").and_then(|rest| rest.strip_suffix(")}"));
+    let braced = name
+        .strip_prefix("{vtable(")
+        .and_then(|rest| rest.strip_suffix(")}"));
     braced.or_else(|| name.strip_prefix("vtable for "))
 }
 
@@ -332,13 +357,27 @@ fn named<'v>(
     };
     match *step {
         Step::Skipped(blocks) => named.size = blocks,
-        Step::Block { stack, ptr, size, table, offset } => {
-            (named.kind, named.address, named.size, named.offset) = (Kind::Block, ptr, size.0, offset);
+        Step::Block {
+            stack,
+            ptr,
+            size,
+            table,
+            offset,
+        } => {
+            (named.kind, named.address, named.size, named.offset) =
+                (Kind::Block, ptr, size.0, offset);
             (named.name, named.file, named.line) = blamed(number, Ok(stack)).unwrap_or_default();
             let table = variable(number, table).and_then(|(_, found)| found);
-            named.object = table.and_then(|found| class_of_table(&found.name)).map(str::to_owned);
+            named.object = table
+                .and_then(|found| class_of_table(&found.name))
+                .map(str::to_owned);
         }
-        Step::Root { kind, tid, address, code } => {
+        Step::Root {
+            kind,
+            tid,
+            address,
+            code,
+        } => {
             named.address = address;
             named.kind = match kind {
                 Some(RootKind::Data) => Kind::Global,
@@ -349,9 +388,14 @@ fn named<'v>(
                 Some(RootKind::Mapping) | None => Kind::Mapping,
             };
             if tid != 0 {
-                let threads = profiles.get(number).map_or(&[][..], |profile| &profile.threads);
+                let threads = profiles
+                    .get(number)
+                    .map_or(&[][..], |profile| &profile.threads);
                 let known = threads.iter().rev().find(|thread| thread.tid == tid);
-                named.thread = Some((tid, known.map_or_else(String::new, |thread| thread.name.clone())));
+                named.thread = Some((
+                    tid,
+                    known.map_or_else(String::new, |thread| thread.name.clone()),
+                ));
             }
             match named.kind {
                 Kind::Global => {
@@ -366,7 +410,8 @@ fn named<'v>(
                     }
                 }
                 Kind::Stack if code != 0 => {
-                    (named.name, named.file, named.line) = blamed(number, Err(code)).unwrap_or_default();
+                    (named.name, named.file, named.line) =
+                        blamed(number, Err(code)).unwrap_or_default();
                 }
                 Kind::Registers => named.offset = Some(address),
                 _ => {}

@@ -30,8 +30,9 @@ fn without_arguments(name: &str) -> String {
     let mut depth = 0usize;
     let mut before = ' ';
     for c in name.chars() {
-        let opens =
-            c == '<' && (before.is_alphanumeric() || "_:}".contains(before)) && !short.ends_with("operator");
+        let opens = c == '<'
+            && (before.is_alphanumeric() || "_:}".contains(before))
+            && !short.ends_with("operator");
         match c {
             '<' if depth > 0 => depth += 1,
             '<' if opens => {
@@ -89,7 +90,10 @@ pub fn file<'a>(path: &'a str, here: &Path) -> Cow<'a, str> {
     {
         return Cow::Borrowed(inside);
     }
-    match path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+    match path
+        .strip_prefix("/rustc/")
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some((_, inside)) => Cow::Owned(format!("rust:{inside}")),
         None => Cow::Borrowed(path),
     }
@@ -101,13 +105,17 @@ mod tests {
 
     #[test]
     fn a_package_of_cargo_is_shown_by_its_name_and_version() {
-        let path = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/rayon-1.12.0/src/lib.rs";
+        let path =
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/rayon-1.12.0/src/lib.rs";
         assert_eq!(file(path, Path::new("/x")), "rayon-1.12.0/src/lib.rs");
     }
 
     #[test]
     fn short_names_stay_whole() {
-        for name in ["main", "std::vector<int, std::allocator<int> >::push_back(int&&)"] {
+        for name in [
+            "main",
+            "std::vector<int, std::allocator<int> >::push_back(int&&)",
+        ] {
             assert_eq!(function(name), name);
         }
     }

@@ -52,7 +52,10 @@ pub fn print(
             writeln!(
                 out,
                 "     {}",
-                paint.faint(format_args!("(... {} more; --all-frames shows them)", count(left_out as u64)))
+                paint.faint(format_args!(
+                    "(... {} more; --all-frames shows them)",
+                    count(left_out as u64)
+                ))
             )?;
             left_out = 0;
         }
@@ -209,7 +212,11 @@ fn frame_line(
         && !hiding::is_standard(frame)
         && let Some(source) = sources.line(file, line)
     {
-        writeln!(out, "         {}", paint.faint(format_args!("{line}: {source}")))?;
+        writeln!(
+            out,
+            "         {}",
+            paint.faint(format_args!("{line}: {source}"))
+        )?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use super::Subject;
 use super::growth::{self, Verdicts};
 use super::page::{Site, Sums};
 use super::reach::{self, class_meaning, class_name};
-use super::source::Sources;
 use super::shorten;
+use super::source::Sources;
 use super::stack;
 use super::view::Hidden;
 use crate::figures::{bytes, count, counted, duration, percent};
@@ -99,12 +99,21 @@ pub fn print<'a>(
         writeln!(out)?;
         site_heading(out, number, &site, page, paint)?;
         if let Some(growth) = site.growth {
-            writeln!(out, "     {}: {}", paint.strong(growth::heading(growth)), growth::sentence(growth))?;
+            writeln!(
+                out,
+                "     {}: {}",
+                paint.strong(growth::heading(growth)),
+                growth::sentence(growth)
+            )?;
             writeln!(out, "     {}", paint.faint(growth::bars(growth)))?;
         }
         reached(out, &site, page, paint)?;
         if let Some(pattern) = site.pattern {
-            writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+            writeln!(
+                out,
+                "     {}",
+                paint.strong(format_args!("{pattern}: {}", pattern.advice()))
+            )?;
         }
         stack::print(out, &site, page, sources, paint)?;
     }
@@ -171,7 +180,11 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         if page.reach.known > 0 && sums.live_blocks > 0 {
             for class in Class::ALL {
                 let tally = page.reach.classes.of(class);
-                let text = format!("{} in {}", bytes(tally.bytes.0), counted(tally.blocks, "block"));
+                let text = format!(
+                    "{} in {}",
+                    bytes(tally.bytes.0),
+                    counted(tally.blocks, "block")
+                );
                 let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
                 line(out, class_name(class), &text)?;
             }
@@ -186,14 +199,20 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             line(
                 out,
                 "ignored",
-                &format_args!("{amount} in {blocks}: not freed, and the program asked not to count them"),
+                &format_args!(
+                    "{amount} in {blocks}: not freed, and the program asked not to count them"
+                ),
             )?;
         }
         let when = match page.peak_time {
             Some(time) => format!(", {} after the start", duration(time.0)),
             None => ", the sum of each process's own".to_owned(),
         };
-        line(out, "peak", &format_args!("{}{when}", bytes(sums.peak_bytes)))?;
+        line(
+            out,
+            "peak",
+            &format_args!("{}{when}", bytes(sums.peak_bytes)),
+        )?;
     }
     let reallocations = match sums.reallocations {
         0 => String::new(),
@@ -203,7 +222,10 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     line(
         out,
         "allocated",
-        &format_args!("{} in {allocations}{reallocations}", bytes(sums.allocated_bytes)),
+        &format_args!(
+            "{} in {allocations}{reallocations}",
+            bytes(sums.allocated_bytes)
+        ),
     )?;
     if anything {
         let part = percent(sums.temporary, sums.allocations);
@@ -265,7 +287,11 @@ fn processes(out: &mut impl Write, many: &[ProcessLine], paint: Paint) -> io::Re
     writeln!(out)?;
     let mut order: Vec<&ProcessLine> = many.iter().collect();
     order.sort_by_key(|process| std::cmp::Reverse(process.live_bytes));
-    writeln!(out, "{}", paint.faint("     pid   not freed        ran  program"))?;
+    writeln!(
+        out,
+        "{}",
+        paint.faint("     pid   not freed        ran  program")
+    )?;
     for process in order.iter().take(MAX_PROCESSES) {
         let command = cut(&process.command, MAX_LISTED_COMMAND);
         writeln!(
@@ -316,7 +342,10 @@ fn site_heading(
                 "{} ({part} of those made here)",
                 paint.amount(counted(figures.temporary, "block"))
             ));
-            text.push(format!("{} allocated in all", bytes(figures.allocated_bytes.0)));
+            text.push(format!(
+                "{} allocated in all",
+                bytes(figures.allocated_bytes.0)
+            ));
         }
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => {
             text.push(format!(
@@ -335,7 +364,9 @@ fn site_heading(
         (Subject::End | Subject::Growing, _) => {
             let part = percent(figures.bytes.0, page.sums.live_bytes);
             let blocks = match figures.blocks {
-                left if left < made => format!("{} of {} made here", count(left), counted(made, "block")),
+                left if left < made => {
+                    format!("{} of {} made here", count(left), counted(made, "block"))
+                }
                 left => counted(left, "block"),
             };
             text.push(format!(
@@ -360,17 +391,28 @@ fn site_heading(
 
 /// The classes of a site's blocks, and what leads to one of them.
 fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> io::Result<()> {
-    let Some((reach, worst)) = site.reach.and_then(|reach| Some((reach, reach.classes.worst()?))) else {
+    let Some((reach, worst)) = site
+        .reach
+        .and_then(|reach| Some((reach, reach.classes.worst()?)))
+    else {
         return Ok(());
     };
     if page.subject != Subject::End {
         return Ok(());
     }
-    let present = Class::ALL.into_iter().filter(|&class| reach.classes.of(class).blocks > 0);
+    let present = Class::ALL
+        .into_iter()
+        .filter(|&class| reach.classes.of(class).blocks > 0);
     let mut text: Vec<String> = match present.clone().count() {
         1 => vec![class_name(worst).to_owned()],
         _ => present
-            .map(|class| format!("{} {}", count(reach.classes.of(class).blocks), class_name(class)))
+            .map(|class| {
+                format!(
+                    "{} {}",
+                    count(reach.classes.of(class).blocks),
+                    class_name(class)
+                )
+            })
             .collect(),
     };
     if reach.retained.blocks > reach.classes.of(Class::Unreachable).blocks {
@@ -382,9 +424,17 @@ fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> 
     }
     writeln!(out, "     {}", text.join(", "))?;
     if !site.path.is_empty() {
-        let by = if worst == Class::Indirect { "owned by" } else { "held by" };
+        let by = if worst == Class::Indirect {
+            "owned by"
+        } else {
+            "held by"
+        };
         let file = |path: &str| shorten::file(path, &page.here).into_owned();
-        writeln!(out, "     {}", paint.faint(format_args!("{by} {}", reach::chain(site.path, &file))))?;
+        writeln!(
+            out,
+            "     {}",
+            paint.faint(format_args!("{by} {}", reach::chain(site.path, &file)))
+        )?;
     }
     Ok(())
 }
@@ -401,7 +451,8 @@ fn empty(page: &Page) -> String {
         );
     }
     if sums.allocations + sums.reallocations == 0 && !page.loss.is_empty() {
-        return "Nothing to report: no allocation was recorded; what was lost is told above.".to_owned();
+        return "Nothing to report: no allocation was recorded; what was lost is told above."
+            .to_owned();
     }
     if sums.allocations + sums.reallocations == 0 {
         return "Nothing to report: the program made no allocation that was recorded. That is so if it ended \

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use heap::{Class, Figures, FrameKind, Group, Growth, Profile, RawFrame, SiteReach, StackId, Truncation};
+use heap::{
+    Class, Figures, FrameKind, Group, Growth, Profile, RawFrame, SiteReach, StackId, Truncation,
+};
 
 use heap::patterns::{Pattern, counts_references};
 
@@ -90,10 +92,17 @@ impl<'p> View<'p> {
             paths: Vec::new(),
         };
         match options.merge {
-            _ if options.subject == Subject::Growing => view.growing_groups(names, options, progress),
+            _ if options.subject == Subject::Growing => {
+                view.growing_groups(names, options, progress)
+            }
             // Each stack is there once: no need to group a million of them to show ten.
-            Merge::Stack if profiles.len() == 1 && options.kinds.is_none() && !view.mapped.iter().any(Mapped::reloaded) => {
-                let mut sites: Vec<&heap::Site> = profiles.iter().flat_map(Profile::sites).collect();
+            Merge::Stack
+                if profiles.len() == 1
+                    && options.kinds.is_none()
+                    && !view.mapped.iter().any(Mapped::reloaded) =>
+            {
+                let mut sites: Vec<&heap::Site> =
+                    profiles.iter().flat_map(Profile::sites).collect();
                 sites.sort_by_key(|site| std::cmp::Reverse(rank(&site.figures, options)));
                 for site in sites {
                     if view.takes(&site.figures, options) {
@@ -130,7 +139,9 @@ impl<'p> View<'p> {
         let pinning = profiles.iter().enumerate().flat_map(|(number, profile)| {
             memory::culprits(profile).map(move |site| (number, site.stack))
         });
-        let pinned: Vec<Place> = pinning.flat_map(|(number, stack)| view.places(number, stack)).collect();
+        let pinned: Vec<Place> = pinning
+            .flat_map(|(number, stack)| view.places(number, stack))
+            .collect();
         names.look_up(wanted.into_iter().chain(pinned), progress);
         if matches!(options.subject, Subject::End | Subject::Growing) {
             view.find_paths(names, progress);
@@ -138,7 +149,11 @@ impl<'p> View<'p> {
         view
     }
 
-    fn all_groups(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+    fn all_groups(
+        &mut self,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<Group<u32>> {
         match self.merge {
             Merge::Stack => self.by_stack(names, progress),
             _ => self.by_label(names, progress),
@@ -146,10 +161,16 @@ impl<'p> View<'p> {
     }
 
     /// Judges all sites; those that grow come first, and in text alone.
-    fn growing_groups(&mut self, names: &mut Names, options: &Options, progress: &(dyn Fn(usize) + Sync)) {
+    fn growing_groups(
+        &mut self,
+        names: &mut Names,
+        options: &Options,
+        progress: &(dyn Fn(usize) + Sync),
+    ) {
         let groups = self.all_groups(names, progress);
         let growths = self.judge(&groups);
-        let mut groups: Vec<(Group<u32>, Option<Growth>)> = groups.into_iter().zip(growths).collect();
+        let mut groups: Vec<(Group<u32>, Option<Growth>)> =
+            groups.into_iter().zip(growths).collect();
         groups.sort_by_cached_key(|(group, growth)| {
             std::cmp::Reverse((growth.as_ref().map(speed), rank(&group.figures, options)))
         });
@@ -162,8 +183,14 @@ impl<'p> View<'p> {
             if grows {
                 self.growing = (self.growing.0 + 1, self.growing.1 + group.figures.bytes.0);
             }
-            let wanted = options.kinds.as_ref().is_none_or(|kinds| self.keep(&mut group, kinds));
-            if wanted && (grows || options.format == Format::Json) && self.takes(&group.figures, options) {
+            let wanted = options
+                .kinds
+                .as_ref()
+                .is_none_or(|kinds| self.keep(&mut group, kinds));
+            if wanted
+                && (grows || options.format == Format::Json)
+                && self.takes(&group.figures, options)
+            {
                 self.groups.push(group);
                 self.growths.push(growth);
             }
@@ -175,7 +202,10 @@ impl<'p> View<'p> {
         heap::judge(self.profiles, groups, |number| {
             let classes = self.reach(&groups[number])?.classes;
             let reachable = classes.of(Class::Reachable).blocks;
-            let all: u64 = Class::ALL.iter().map(|&class| classes.of(class).blocks).sum();
+            let all: u64 = Class::ALL
+                .iter()
+                .map(|&class| classes.of(class).blocks)
+                .sum();
             (all > 0).then_some(reachable * 2 > all)
         })
     }
@@ -187,7 +217,12 @@ impl<'p> View<'p> {
 
     /// What a stack's blocks are to be called after: its innermost frame outside of allocators
     /// and standard libraries, among those that were looked up.
-    pub fn blame<'v>(&'v self, profile: usize, stack: StackId, names: &'v Names) -> Option<Frame<'v>> {
+    pub fn blame<'v>(
+        &'v self,
+        profile: usize,
+        stack: StackId,
+        names: &'v Names,
+    ) -> Option<Frame<'v>> {
         self.blamed(profile, stack, None, names)
     }
 
@@ -195,7 +230,9 @@ impl<'p> View<'p> {
     fn keep(&self, group: &mut Group<u32>, kinds: &[Class]) -> bool {
         let reach = self.reach(group).unwrap_or_default();
         let mut kept = heap::Tally::default();
-        kinds.iter().for_each(|&class| kept.add(reach.classes.of(class)));
+        kinds
+            .iter()
+            .for_each(|&class| kept.add(reach.classes.of(class)));
         (group.figures.blocks, group.figures.bytes) = (kept.blocks, kept.bytes);
         kept.blocks > 0
     }
@@ -226,12 +263,19 @@ impl<'p> View<'p> {
     }
 
     fn find_paths(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) {
-        let chains = Chains::new(self.profiles, self.groups.iter().map(|group| self.sample(group)));
+        let chains = Chains::new(
+            self.profiles,
+            self.groups.iter().map(|group| self.sample(group)),
+        );
         let mut wanted: Vec<Place> = chains
             .stacks()
             .flat_map(|(profile, stack)| self.places(profile, stack))
             .collect();
-        wanted.extend(chains.codes().filter_map(|(profile, code)| self.place(profile, code - 1)));
+        wanted.extend(
+            chains
+                .codes()
+                .filter_map(|(profile, code)| self.place(profile, code - 1)),
+        );
         names.look_up(wanted.into_iter(), progress);
         let names = &*names;
         let blamed = |profile: usize, what: Result<StackId, u64>| {
@@ -243,9 +287,18 @@ impl<'p> View<'p> {
                     *frames.last()?
                 }
             };
-            Some((frame.function.map(Into::into), frame.file.map(Into::into), frame.line))
+            Some((
+                frame.function.map(Into::into),
+                frame.file.map(Into::into),
+                frame.line,
+            ))
         };
-        self.paths = chains.named(self.profiles, names, |profile, address| self.place(profile, address), blamed);
+        self.paths = chains.named(
+            self.profiles,
+            names,
+            |profile, address| self.place(profile, address),
+            blamed,
+        );
     }
 
     /// The place of an address in a process, at its end.
@@ -282,7 +335,8 @@ impl<'p> View<'p> {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
                 _ => (self.label(group.key), None),
             };
-            let processes: HashSet<usize> = group.sites.iter().map(|(profile, _)| *profile).collect();
+            let processes: HashSet<usize> =
+                group.sites.iter().map(|(profile, _)| *profile).collect();
             Site {
                 figures: group.figures,
                 growth: self.growths.get(number).and_then(Option::as_ref),
@@ -304,7 +358,9 @@ impl<'p> View<'p> {
         heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
             stacks.iter().any(|&stack| {
                 let (frames, _) = self.whole_stack(profile, stack, names);
-                frames.iter().any(|frame| frame.function.is_some_and(counts_references))
+                frames
+                    .iter()
+                    .any(|frame| frame.function.is_some_and(counts_references))
             })
         })
     }
@@ -332,7 +388,10 @@ impl<'p> View<'p> {
         let exe = &self.profiles.get(profile)?.process.exe;
         let modules = &self.profiles.get(profile)?.modules;
         // The loader knows the program itself first, and sometimes by another path.
-        let at = modules.iter().position(|module| &module.path == exe).unwrap_or(0);
+        let at = modules
+            .iter()
+            .position(|module| &module.path == exe)
+            .unwrap_or(0);
         self.mapped.get(profile)?.modules().get(at).copied()
     }
 
@@ -466,11 +525,17 @@ impl<'p> View<'p> {
 
     fn all_sites(&self) -> impl Iterator<Item = (usize, StackId)> {
         let numbered = self.profiles.iter().enumerate();
-        numbered.flat_map(|(number, profile)| profile.sites().iter().map(move |site| (number, site.stack)))
+        numbered.flat_map(|(number, profile)| {
+            profile.sites().iter().map(move |site| (number, site.stack))
+        })
     }
 
     /// One key for all stacks of the same allocating function, file or module.
-    fn by_label(&mut self, names: &mut Names, progress: &(dyn Fn(usize) + Sync)) -> Vec<Group<u32>> {
+    fn by_label(
+        &mut self,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<Group<u32>> {
         // Most stacks need few frames until the allocator's end; only the others need all.
         let inner: HashSet<Place> = self
             .all_sites()
@@ -486,14 +551,19 @@ impl<'p> View<'p> {
 
         let mut numbers: HashMap<Label, u32> = HashMap::new();
         let groups = heap::aggregate(self.profiles, |number, _, site| {
-            let frame = self.blamed(number, site.stack, None, names).unwrap_or_default();
+            let frame = self
+                .blamed(number, site.stack, None, names)
+                .unwrap_or_default();
             let label = Label {
                 module: frame.module.map(Into::into),
                 function: frame
                     .function
                     .filter(|_| self.merge == Merge::Function)
                     .map(Into::into),
-                file: frame.file.filter(|_| self.merge != Merge::Module).map(Into::into),
+                file: frame
+                    .file
+                    .filter(|_| self.merge != Merge::Module)
+                    .map(Into::into),
             };
             let next = numbers.len() as u32;
             Some(*numbers.entry(label).or_insert(next))
@@ -528,7 +598,10 @@ impl<'p> View<'p> {
             }
         }
         let library = frames.iter().find(|frame| !hiding::is_allocator(frame));
-        library.or(frames.last()).filter(|_| limit.is_none()).copied()
+        library
+            .or(frames.last())
+            .filter(|_| limit.is_none())
+            .copied()
     }
 
     fn label(&self, key: u32) -> Vec<Frame<'_>> {
@@ -592,7 +665,11 @@ fn identity(place: Place, names: &Names) -> String {
     let _ = write!(text, "{}", module.display());
     let found = names.at(place);
     for frame in found {
-        let _ = write!(text, "\0{:?}\0{:?}\0{:?}", frame.function, frame.file, frame.line);
+        let _ = write!(
+            text,
+            "\0{:?}\0{:?}\0{:?}",
+            frame.function, frame.file, frame.line
+        );
     }
     if found.iter().all(|frame| frame.function.is_none()) {
         let _ = write!(text, "\0{:x}\0{}", place.at, place.module);
@@ -635,7 +712,14 @@ fn rank(figures: &Figures, options: &Options) -> (u64, u64, u64) {
 /// Growing sites first, the fastest one in front.
 fn speed(growth: &Growth) -> (bool, u64) {
     let grows = growth.verdict.grows();
-    (grows, if grows { growth.bytes_per_second.max(0.0) as u64 } else { 0 })
+    (
+        grows,
+        if grows {
+            growth.bytes_per_second.max(0.0) as u64
+        } else {
+            0
+        },
+    )
 }
 
 /// Equal paths get equal keys. Paths share their outer parts, as stacks do.

@@ -79,7 +79,10 @@ pub fn run(
     let mut child = command
         .arg0(name)
         .args(args)
-        .env("LD_PRELOAD", preload(library, std::env::var_os("LD_PRELOAD")))
+        .env(
+            "LD_PRELOAD",
+            preload(library, std::env::var_os("LD_PRELOAD")),
+        )
         .env(crate::environment::LOG, log)
         .spawn()?;
     let pid = child.id();
@@ -161,7 +164,9 @@ fn catch(signal: i32, handler: usize) {
     // only what `signal-safety(7)` allows.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(signal, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN {
+        if libc::sigaction(signal, std::ptr::null(), &mut old) == 0
+            && old.sa_sigaction == libc::SIG_IGN
+        {
             return;
         }
         let mut new: libc::sigaction = std::mem::zeroed();
@@ -201,7 +206,10 @@ mod tests {
         let list = |before: Option<&str>| preload(library, before.map(OsString::from));
         assert_eq!(list(None), "/l/libleak.so");
         assert_eq!(list(Some("")), "/l/libleak.so");
-        assert_eq!(list(Some("/a.so b.so::c.so")), "/l/libleak.so:/a.so:b.so:c.so");
+        assert_eq!(
+            list(Some("/a.so b.so::c.so")),
+            "/l/libleak.so:/a.so:b.so:c.so"
+        );
         assert_eq!(list(Some("/old/libleak.so:x.so")), "/l/libleak.so:x.so");
     }
 }

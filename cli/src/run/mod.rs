@@ -45,7 +45,10 @@ impl From<RunFlags> for Options {
         let mut words = flags.program.into_iter();
         let paint = Paint::new(Color::Auto, &io::stderr());
         Options {
-            gate: flags.gate.is_asked_for().then(|| gate::Options::of_run(&flags.gate, flags.top, paint)),
+            gate: flags
+                .gate
+                .is_asked_for()
+                .then(|| gate::Options::of_run(&flags.gate, flags.top, paint)),
             name: words.next().unwrap_or_default(),
             args: words.collect(),
             output: flags.output,
@@ -79,7 +82,10 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         return Ok(child::end_like(status));
     }
     let growing = gate.as_ref().is_some_and(Gate::needs_growth);
-    let mut shown = report::Options::summary(options.summary.unwrap_or(0), Paint::new(Color::Auto, &io::stderr()));
+    let mut shown = report::Options::summary(
+        options.summary.unwrap_or(0),
+        Paint::new(Color::Auto, &io::stderr()),
+    );
     shown.warm_up = report::Options::judged(growing).warm_up;
     let loaded = summary::load(&pattern, began, pid, &shown);
     if options.summary.is_some() {

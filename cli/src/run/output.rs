@@ -64,7 +64,9 @@ impl fmt::Display for Unwritable {
                 dir.display(),
                 crate::figures::bytes(LEAST_ROOM)
             ),
-            Unwritable::Empty => write!(f, "-o: the name is empty; give a file name or a directory"),
+            Unwritable::Empty => {
+                write!(f, "-o: the name is empty; give a file name or a directory")
+            }
             Unwritable::Taken(path) => write!(
                 f,
                 "{}: exists and is no leak log; choose another name with -o, or a directory (-o DIR/)",
@@ -220,7 +222,10 @@ fn check(dir: &Path) -> Result<(), Unwritable> {
     let name = CString::new(dir.as_os_str().as_bytes()).unwrap_or_default();
     // SAFETY: the name is NUL-terminated and lives over the call.
     if unsafe { libc::access(name.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
-        return Err(Unwritable::Refused(place(), std::io::Error::last_os_error()));
+        return Err(Unwritable::Refused(
+            place(),
+            std::io::Error::last_os_error(),
+        ));
     }
     let mut space = std::mem::MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: both pointers are to live values; it is read only after success.

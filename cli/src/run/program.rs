@@ -72,7 +72,10 @@ impl fmt::Display for Untraceable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path.display())?;
         match &self.why {
-            Why::Missing => write!(f, "no such file; give the path of a program or a name on PATH"),
+            Why::Missing => write!(
+                f,
+                "no such file; give the path of a program or a name on PATH"
+            ),
             Why::NotOnPath => write!(
                 f,
                 "not found on PATH; give its path (./{} for one in this directory)",
@@ -243,7 +246,9 @@ fn linkage(path: &Path, facts: &elf::Facts) -> Result<(), Untraceable> {
         Some(loader) => {
             let loader = Path::new(loader);
             if !loader.exists() {
-                let why = Why::NoInterpreter { of: path.to_owned() };
+                let why = Why::NoInterpreter {
+                    of: path.to_owned(),
+                };
                 return Err(Untraceable {
                     path: loader.to_owned(),
                     why,
@@ -326,7 +331,10 @@ fn has_capabilities(path: &CString) -> bool {
 fn interpreter(file: &File) -> Option<PathBuf> {
     let mut start = Vec::with_capacity(MAX_LINE);
     file.take(MAX_LINE as u64).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = start
+        .strip_prefix(b"#!")?
+        .split(|&byte| byte == b'\n')
+        .next()?;
     let mut words = line
         .split(|&byte| byte == b' ' || byte == b'\t')
         .filter(|word| !word.is_empty());

@@ -15,7 +15,12 @@ const CLOCK_SLACK: Duration = Duration::from_secs(2);
 const MAX_NAMED: usize = 3;
 
 /// The processes that descend from `pid`, with the sites that `options` show.
-pub fn load(pattern: &Pattern, began: SystemTime, pid: u32, options: &report::Options) -> report::Loaded {
+pub fn load(
+    pattern: &Pattern,
+    began: SystemTime,
+    pid: u32,
+    options: &report::Options,
+) -> report::Loaded {
     report::load(&own_logs(new_logs(pattern, began), pattern, pid), options)
 }
 
@@ -67,12 +72,18 @@ fn summarize(
                 many.len(),
                 pattern.directory().display()
             )?;
-            let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
+            let entries = fs::read_dir(pattern.directory())
+                .into_iter()
+                .flatten()
+                .flatten();
             let all = entries
                 .filter(|entry| entry.path().extension().is_some_and(|end| end == "leak"))
                 .count();
             if all > many.len() || pattern.directory() == here {
-                return writeln!(out, "leak: to report on them and no others, run with -o NEWDIR/");
+                return writeln!(
+                    out,
+                    "leak: to report on them and no others, run with -o NEWDIR/"
+                );
             }
             named(pattern.directory())
         }
@@ -97,12 +108,17 @@ fn quoted(path: &Path) -> String {
 /// Files that may be logs of this run.
 fn new_logs(pattern: &Pattern, began: SystemTime) -> Vec<PathBuf> {
     let after = began.checked_sub(CLOCK_SLACK).unwrap_or(began);
-    let entries = fs::read_dir(pattern.directory()).into_iter().flatten().flatten();
+    let entries = fs::read_dir(pattern.directory())
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut logs: Vec<PathBuf> = entries
         .filter(|entry| pattern.matches(&entry.file_name()))
         .filter(|entry| {
             let about = entry.metadata();
-            about.is_ok_and(|about| about.is_file() && about.modified().is_ok_and(|time| time >= after))
+            about.is_ok_and(|about| {
+                about.is_file() && about.modified().is_ok_and(|time| time >= after)
+            })
         })
         .map(|entry| entry.path())
         .collect();
@@ -131,7 +147,8 @@ fn own_logs(logs: Vec<PathBuf>, pattern: &Pattern, pid: u32) -> Vec<PathBuf> {
                 || pids.contains(&origin.ppid)
                 || ids.contains(&origin.parent_log_id)
         };
-        let (found, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, origin)| is_ours(origin));
+        let (found, others): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(_, origin)| is_ours(origin));
         if found.is_empty() {
             break;
         }

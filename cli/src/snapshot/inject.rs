@@ -47,9 +47,13 @@ pub fn encode(threads: &[Stopped]) -> Vec<u8> {
         bytes.extend((thread.tid as u32).to_le_bytes());
         bytes.extend(ALL.to_le_bytes());
         let general = [
-            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15,
         ];
-        let words = [r.rsp, r.fs_base].into_iter().chain(general).chain(thread.vectors);
+        let words = [r.rsp, r.fs_base]
+            .into_iter()
+            .chain(general)
+            .chain(thread.vectors);
         words.for_each(|word| bytes.extend(word.to_le_bytes()));
     }
     debug_assert_eq!(bytes.len(), threads.len() * THREAD);

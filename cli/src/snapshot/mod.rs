@@ -96,17 +96,35 @@ impl fmt::Display for Problem {
                 reason(error)
             ),
             Problem::NotPreloaded => write!(f, "it runs without libleak; start it with leak run"),
-            Problem::OtherVersion => write!(f, "it runs with the libleak of another version of leak"),
-            Problem::NoLog => write!(f, "it records nothing: its recording has ended, or was turned off"),
-            Problem::NotStopping => write!(f, "a thread of it does not stop (it waits for a device?); try again"),
+            Problem::OtherVersion => {
+                write!(f, "it runs with the libleak of another version of leak")
+            }
+            Problem::NoLog => write!(
+                f,
+                "it records nothing: its recording has ended, or was turned off"
+            ),
+            Problem::NotStopping => write!(
+                f,
+                "a thread of it does not stop (it waits for a device?); try again"
+            ),
             Problem::Busy => write!(f, "its recorder was busy each time; try again"),
-            Problem::Refused(-5) => write!(f, "it has a system-call filter, behind which no copy can be made"),
-            Problem::Refused(-4) => write!(f, "the system refuses a copy of it (memory or process limit)"),
+            Problem::Refused(-5) => write!(
+                f,
+                "it has a system-call filter, behind which no copy can be made"
+            ),
+            Problem::Refused(-4) => write!(
+                f,
+                "the system refuses a copy of it (memory or process limit)"
+            ),
             Problem::Refused(-3) => write!(f, "it has no memory for that"),
             Problem::Refused(_) => write!(f, "its recording has ended"),
-            Problem::Crashed(signal) => write!(f, "the call of its recorder ended by signal {signal}"),
+            Problem::Crashed(signal) => {
+                write!(f, "the call of its recorder ended by signal {signal}")
+            }
             Problem::Search(outcome) => write!(f, "the search did not end well ({outcome:?})"),
-            Problem::Write(path, error) => write!(f, "cannot write {}: {}", path.display(), reason(error)),
+            Problem::Write(path, error) => {
+                write!(f, "cannot write {}: {}", path.display(), reason(error))
+            }
             Problem::Log(error) => error.fmt(f),
         }
     }
@@ -150,7 +168,9 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
     )
     .and_then(|()| report::write(&mut out, &loaded.profiles, &options));
     match told {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Output(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Error::Output(error));
+        }
         _ => {}
     }
     for problem in &loaded.problems {
@@ -194,7 +214,8 @@ fn take(target: &Target, output: &PathBuf) -> Result<Moment, Problem> {
             _ => {}
         }
         let copy = Copy(copy as i32);
-        let copied = fs::copy(&target.log, output).map_err(|error| Problem::Write(output.clone(), error));
+        let copied =
+            fs::copy(&target.log, output).map_err(|error| Problem::Write(output.clone(), error));
         drop(threads);
         let pause = begin.elapsed();
         copied?;
@@ -235,7 +256,9 @@ fn result(moment: &Moment, begin: Instant) -> Result<Vec<Vec<u8>>, Problem> {
     let mut rest = bytes.as_slice();
     while let Some((len, after)) = rest.split_first_chunk::<8>() {
         let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
-        let Some(part) = after.get(..len) else { return Err(Problem::Search(Outcome::Died)) };
+        let Some(part) = after.get(..len) else {
+            return Err(Problem::Search(Outcome::Died));
+        };
         parts.push(part.to_vec());
         rest = after.get(len.next_multiple_of(8)..).unwrap_or(&[]);
     }

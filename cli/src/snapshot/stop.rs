@@ -57,13 +57,19 @@ impl Threads {
         let mut seen = HashSet::new();
         let end = Instant::now() + PATIENCE;
         loop {
-            let fresh: Vec<i32> = target.threads().into_iter().filter(|tid| seen.insert(*tid)).collect();
+            let fresh: Vec<i32> = target
+                .threads()
+                .into_iter()
+                .filter(|tid| seen.insert(*tid))
+                .collect();
             if fresh.is_empty() {
                 break;
             }
             let mut seized = Vec::new();
             for tid in fresh {
-                match ptrace(libc::PTRACE_SEIZE, tid, 0, 0).and_then(|()| ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0)) {
+                match ptrace(libc::PTRACE_SEIZE, tid, 0, 0)
+                    .and_then(|()| ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0))
+                {
                     Ok(()) => seized.push(tid),
                     // One that has just ended, or a main thread that has.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
@@ -72,7 +78,9 @@ impl Threads {
                 }
             }
             for tid in seized {
-                let Some(status) = wait(tid, end) else { return Err(Problem::NotStopping) };
+                let Some(status) = wait(tid, end) else {
+                    return Err(Problem::NotStopping);
+                };
                 if libc::WIFSTOPPED(status) {
                     let event = status >> 16 != 0;
                     let signal = if event { 0 } else { libc::WSTOPSIG(status) };
@@ -80,13 +88,21 @@ impl Threads {
                 }
             }
         }
-        if threads.0.is_empty() { Err(Problem::Gone) } else { Ok(threads) }
+        if threads.0.is_empty() {
+            Err(Problem::Gone)
+        } else {
+            Ok(threads)
+        }
     }
 
     /// Lets one thread call `function(argument)`; what it returns.
     pub fn call(&mut self, target: &Target, function: u64, argument: u64) -> Result<i64, Problem> {
-        let outside = |thread: &&mut Stopped| !(target.library.0..target.library.1).contains(&thread.registers.rip);
-        let Some(thread) = self.0.iter_mut().find(outside) else { return Err(Problem::Busy) };
+        let outside = |thread: &&mut Stopped| {
+            !(target.library.0..target.library.1).contains(&thread.registers.rip)
+        };
+        let Some(thread) = self.0.iter_mut().find(outside) else {
+            return Err(Problem::Busy);
+        };
         thread.call(target.pid, function, argument)
     }
 }
@@ -102,7 +118,9 @@ impl Drop for Threads {
 
 fn has_ended(pid: i32, tid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with(['Z', 'X']))
+    stat.rsplit(") ")
+        .next()
+        .is_none_or(|rest| rest.starts_with(['Z', 'X']))
 }
 
 impl Stopped {
@@ -111,9 +129,20 @@ impl Stopped {
         let mut registers: user_regs_struct = unsafe { std::mem::zeroed() };
         let mut vectors = [0u64; 64];
         ptrace(libc::PTRACE_GETREGS, tid, 0, (&raw mut registers) as usize).ok()?;
-        ptrace(libc::PTRACE_GETFPREGS, tid, 0, vectors.as_mut_ptr() as usize).ok()?;
+        ptrace(
+            libc::PTRACE_GETFPREGS,
+            tid,
+            0,
+            vectors.as_mut_ptr() as usize,
+        )
+        .ok()?;
         let vectors = std::array::from_fn(|word| vectors[20 + word]);
-        Some(Stopped { tid, registers, vectors, signal })
+        Some(Stopped {
+            tid,
+            registers,
+            vectors,
+            signal,
+        })
     }
 
     fn call(&mut self, pid: i32, function: u64, argument: u64) -> Result<i64, Problem> {
@@ -126,11 +155,19 @@ impl Stopped {
         (registers.rip, registers.rdi) = (function, argument);
         // No system call is to be begun again now.
         registers.orig_rax = u64::MAX;
-        ptrace(libc::PTRACE_SETREGS, self.tid, 0, (&raw mut registers) as usize).map_err(failed)?;
+        ptrace(
+            libc::PTRACE_SETREGS,
+            self.tid,
+            0,
+            (&raw mut registers) as usize,
+        )
+        .map_err(failed)?;
         let end = Instant::now() + LONGEST;
         let result = loop {
             ptrace(libc::PTRACE_CONT, self.tid, 0, 0).map_err(failed)?;
-            let Some(status) = wait(self.tid, end) else { return Err(Problem::NotStopping) };
+            let Some(status) = wait(self.tid, end) else {
+                return Err(Problem::NotStopping);
+            };
             if !libc::WIFSTOPPED(status) {
                 return Err(Problem::Gone);
             }

@@ -39,22 +39,40 @@ impl Target {
         // Name spaces and removed files: the kernel has the file at hand.
         let file_of = |line: &str| Some(proc.join("map_files").join(line.split(' ').next()?));
         let lines_of = |name: &str| {
-            let named = move |line: &&str| line.split_whitespace().nth(5).is_some_and(|path| path.ends_with(name));
-            maps.lines().filter(move |line| named(line)).collect::<Vec<_>>()
+            let named = move |line: &&str| {
+                line.split_whitespace()
+                    .nth(5)
+                    .is_some_and(|path| path.ends_with(name))
+            };
+            maps.lines()
+                .filter(move |line| named(line))
+                .collect::<Vec<_>>()
         };
         let library = lines_of("/libleak.so");
         let first = library.first().ok_or(Problem::NotPreloaded)?;
-        let bytes = file_of(first).and_then(|path| fs::read(path).ok()).ok_or(Problem::NotPreloaded)?;
+        let bytes = file_of(first)
+            .and_then(|path| fs::read(path).ok())
+            .ok_or(Problem::NotPreloaded)?;
         let elf = object::File::parse(&*bytes).map_err(|_| Problem::NotPreloaded)?;
         let bounds = |line: &str| {
             let (start, end) = line.split(' ').next()?.split_once('-')?;
-            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+            Some((
+                u64::from_str_radix(start, 16).ok()?,
+                u64::from_str_radix(end, 16).ok()?,
+            ))
         };
         let (bias, _) = bounds(first).ok_or(Problem::NotPreloaded)?;
-        let end = library.last().and_then(|line| bounds(line)).map_or(bias, |(_, end)| end);
+        let end = library
+            .last()
+            .and_then(|line| bounds(line))
+            .map_or(bias, |(_, end)| end);
         let function = |name: &str| {
-            let symbol = elf.dynamic_symbols().find(|symbol| symbol.name() == Ok(name));
-            symbol.map(|symbol| bias + symbol.address()).ok_or(Problem::OtherVersion)
+            let symbol = elf
+                .dynamic_symbols()
+                .find(|symbol| symbol.name() == Ok(name));
+            symbol
+                .map(|symbol| bias + symbol.address())
+                .ok_or(Problem::OtherVersion)
         };
         let log = maps
             .lines()
@@ -75,8 +93,13 @@ impl Target {
 
     /// Its threads.
     pub fn threads(&self) -> Vec<i32> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
-        tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid))
+            .into_iter()
+            .flatten()
+            .flatten();
+        tasks
+            .filter_map(|task| task.file_name().to_str()?.parse().ok())
+            .collect()
     }
 }
 
@@ -86,7 +109,8 @@ fn is_log_of(path: &PathBuf, pid: i32) -> bool {
     use std::os::unix::fs::FileExt;
     let mut head = [0u8; 52];
     let read = fs::File::open(path).and_then(|file| file.read_exact_at(&mut head, 0));
-    let same_space = fs::read_link("/proc/self/ns/pid").ok() == fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let same_space = fs::read_link("/proc/self/ns/pid").ok()
+        == fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let id = i32::from_le_bytes([head[48], head[49], head[50], head[51]]);
     read.is_ok() && head.starts_with(b"leaklog\n") && (!same_space || id == pid)
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 use log_format::blob::{Blob, BlobKind, Module, Process, Thread};
 use log_format::block::{BlockHeader, BlockKind, Codec};
 use log_format::layout::{
-    CLOCK_MONOTONIC, EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE, Header, MAGIC,
-    Node, PAGE, State, VERSION, flag, node_kind,
+    CLOCK_MONOTONIC, EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE,
+    Header, MAGIC, Node, PAGE, State, VERSION, flag, node_kind,
 };
-use log_format::varint::Out;
 use log_format::nodes::encode_nodes;
+use log_format::varint::Out;
 use log_format::window::{COLUMNS, Encoder, Event, EventKind, Head, Sum, Totals};
 
 /// Where the program's module begins.

@@ -63,7 +63,8 @@ impl Baseline {
             path: path.to_owned(),
             source,
         })?;
-        let file: File = serde_json::from_slice(&bytes).map_err(|error| bad(format!("no baseline ({error})")))?;
+        let file: File = serde_json::from_slice(&bytes)
+            .map_err(|error| bad(format!("no baseline ({error})")))?;
         if file.leak_baseline != VERSION {
             return Err(bad(format!(
                 "a baseline of version {}, but this leak knows version {VERSION}",
@@ -103,7 +104,9 @@ impl Baseline {
 
     /// What it knows of a leak.
     pub fn knows(&self, identity: &Identity) -> Known {
-        self.sites.get(identity).map_or(Known::No, |&amount| Known::Yes(amount))
+        self.sites
+            .get(identity)
+            .map_or(Known::No, |&amount| Known::Yes(amount))
     }
 
     /// Leaks in it.
@@ -162,14 +165,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("base.json");
         let mut baseline = Baseline::new("app");
-        let amount = Amount { blocks: 2, bytes: 64 };
+        let amount = Amount {
+            blocks: 2,
+            bytes: 64,
+        };
         baseline.add(identity(&["app!f", "app!main"]), amount);
         baseline.add(identity(&["app!f", "app!main"]), amount);
         baseline.add(identity(&["app!a", "app!main"]), amount);
         baseline.write(&path).unwrap();
         let read = Baseline::read(&path).unwrap();
         assert_eq!(read, baseline);
-        assert_eq!(read.knows(&identity(&["app!f", "app!main"])), Known::Yes(amount + amount));
+        assert_eq!(
+            read.knows(&identity(&["app!f", "app!main"])),
+            Known::Yes(amount + amount)
+        );
         assert_eq!(read.knows(&identity(&["app!main"])), Known::No);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -182,11 +191,20 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             let read = Baseline::read(&path).and_then(|baseline| baseline.is_of("app", &path));
             let error = read.unwrap_err().to_string();
-            assert!(error.contains("base.json: ") && error.contains(word), "{error}");
+            assert!(
+                error.contains("base.json: ") && error.contains(word),
+                "{error}"
+            );
             assert_eq!(error.lines().count(), 1);
         };
         refused("{", "no baseline");
-        refused(r#"{"leak_baseline": 9, "program": "app", "sites": []}"#, "version 9");
-        refused(r#"{"leak_baseline": 1, "program": "other", "sites": []}"#, "the baseline of other");
+        refused(
+            r#"{"leak_baseline": 9, "program": "app", "sites": []}"#,
+            "version 9",
+        );
+        refused(
+            r#"{"leak_baseline": 1, "program": "other", "sites": []}"#,
+            "the baseline of other",
+        );
     }
 }

@@ -335,7 +335,11 @@ mod tests {
             assert!(!entries.is_empty(), "{}", kept.reason);
             for (_, entry) in entries {
                 let hidden = entry.name.starts_with(HIDDEN);
-                assert!(hidden || !entry.kinds[valgrind::place(Class::Unreachable)], "{}", entry.name);
+                assert!(
+                    hidden || !entry.kinds[valgrind::place(Class::Unreachable)],
+                    "{}",
+                    entry.name
+                );
             }
         }
     }
@@ -351,7 +355,10 @@ mod tests {
             site: 0,
             class: Some(Class::Reachable),
             growing: false,
-            amount: Amount { blocks: 1, bytes: 72_704 },
+            amount: Amount {
+                blocks: 1,
+                bytes: 72_704,
+            },
             frames: vec![
                 frame("/lib/x86_64-linux-gnu/libstdc++.so.6", None),
                 frame("/lib64/ld-linux-x86-64.so.2", Some("call_init")),

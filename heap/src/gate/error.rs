@@ -55,9 +55,18 @@ impl fmt::Display for GateError {
                 write!(f, "{}: cannot be read ({})", path.display(), reason(source))
             }
             GateError::Write { path, source } => {
-                write!(f, "{}: cannot be written ({}); choose another place", path.display(), reason(source))
+                write!(
+                    f,
+                    "{}: cannot be written ({}); choose another place",
+                    path.display(),
+                    reason(source)
+                )
             }
-            GateError::Line { source, line, problem } => write!(f, "{source}:{line}: {problem}"),
+            GateError::Line {
+                source,
+                line,
+                problem,
+            } => write!(f, "{source}:{line}: {problem}"),
             GateError::Baseline { path, problem } => write!(
                 f,
                 "{}: {problem}; write it anew with --write-baseline",
@@ -77,5 +86,8 @@ impl std::error::Error for GateError {}
 
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
 }

@@ -17,7 +17,11 @@ pub(crate) fn has(pattern: &str, text: &str) -> bool {
         None => (false, pattern),
     };
     let star = |needed: bool| if needed { "*" } else { "" };
-    matches(&format!("{}{pattern}{}", star(!from_start), star(!to_end)), text, false)
+    matches(
+        &format!("{}{pattern}{}", star(!from_start), star(!to_end)),
+        text,
+        false,
+    )
 }
 
 /// Goes back to the last star only: a star before it has nothing to win.
@@ -58,9 +62,9 @@ mod tests {
         match pattern.split_first() {
             None => text.is_empty(),
             Some(('*', rest)) => (0..=text.len()).any(|taken| plainly(rest, &text[taken..])),
-            Some((&c, rest)) => {
-                text.split_first().is_some_and(|(&first, others)| (c == first || c == '?') && plainly(rest, others))
-            }
+            Some((&c, rest)) => text
+                .split_first()
+                .is_some_and(|(&first, others)| (c == first || c == '?') && plainly(rest, others)),
         }
     }
 

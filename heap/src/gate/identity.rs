@@ -50,7 +50,10 @@ impl fmt::Display for Identity {
 }
 
 fn name(frame: &NamedFrame<'_>) -> String {
-    let module = frame.module.and_then(|path| path.file_name()).unwrap_or_default();
+    let module = frame
+        .module
+        .and_then(|path| path.file_name())
+        .unwrap_or_default();
     let inlined = if frame.inlined { " (inlined)" } else { "" };
     let module = module.to_string_lossy();
     match frame.function {
@@ -61,17 +64,31 @@ fn name(frame: &NamedFrame<'_>) -> String {
 
 /// The function that a compiler made a copy of: `f.constprop.0`, `f() [clone .part.1]`.
 fn original(function: &str) -> &str {
-    const COPIES: &[&str] = &[".constprop.", ".isra.", ".part.", ".cold", ".lto_priv.", ".llvm.", ".localalias"];
+    const COPIES: &[&str] = &[
+        ".constprop.",
+        ".isra.",
+        ".part.",
+        ".cold",
+        ".lto_priv.",
+        ".llvm.",
+        ".localalias",
+    ];
     let plain = function.split(" [clone ").next().unwrap_or(function);
     let end = COPIES.iter().filter_map(|copy| plain.find(copy)).min();
-    end.filter(|&at| at > 0).and_then(|at| plain.get(..at)).unwrap_or(plain)
+    end.filter(|&at| at > 0)
+        .and_then(|at| plain.get(..at))
+        .unwrap_or(plain)
 }
 
 /// If the last frames repeat those before them: once is enough.
 fn forget_repetition(frames: &mut Vec<String>) {
     for period in 1..=MAX_PERIOD {
-        let Some(middle) = frames.len().checked_sub(period) else { return };
-        let Some(first) = middle.checked_sub(period) else { return };
+        let Some(middle) = frames.len().checked_sub(period) else {
+            return;
+        };
+        let Some(first) = middle.checked_sub(period) else {
+            return;
+        };
         if frames[first..middle] == frames[middle..] {
             frames.truncate(middle);
             return;
@@ -113,7 +130,10 @@ mod tests {
         other.frames[0].line = Some(9);
         other.frames[1].module = Some(Path::new("/home/me/build/app"));
         assert_eq!(Identity::of(&one), Identity::of(&other));
-        assert_eq!(Identity::of(&one).frames(), ["app!f", "app!g(int)", "app!main"]);
+        assert_eq!(
+            Identity::of(&one).frames(),
+            ["app!f", "app!g(int)", "app!main"]
+        );
     }
 
     #[test]
@@ -142,7 +162,10 @@ mod tests {
     #[test]
     fn recursion_counts_once() {
         let once = Identity::of(&leak(&["f", "a", "b", "main"]));
-        assert_eq!(once, Identity::of(&leak(&["f", "a", "b", "a", "b", "a", "b", "main"])));
+        assert_eq!(
+            once,
+            Identity::of(&leak(&["f", "a", "b", "a", "b", "a", "b", "main"]))
+        );
         let direct = Identity::of(&leak(&["f", "main"]));
         assert_eq!(direct, Identity::of(&leak(&["f", "f", "f", "f", "main"])));
     }
@@ -156,6 +179,9 @@ mod tests {
 
     #[test]
     fn its_number_is_always_the_same() {
-        assert_eq!(Identity::of(&leak(&["f", "main"])).to_string(), "dbc101b1d53428fe");
+        assert_eq!(
+            Identity::of(&leak(&["f", "main"])).to_string(),
+            "dbc101b1d53428fe"
+        );
     }
 }

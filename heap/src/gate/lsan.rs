@@ -17,7 +17,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(usize, String)>, (usize, String)>
         match line.strip_prefix("leak:") {
             Some("") => return Err((number, "nothing after leak:; write leak:pattern".to_owned())),
             Some(pattern) => patterns.push((number, pattern.to_owned())),
-            None => return Err((number, format!("{line:?} is no suppression of leaks; write leak:pattern"))),
+            None => {
+                return Err((
+                    number,
+                    format!("{line:?} is no suppression of leaks; write leak:pattern"),
+                ));
+            }
         }
     }
     Ok(patterns)
@@ -25,9 +30,12 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(usize, String)>, (usize, String)>
 
 /// Whether a pattern suppresses a stack.
 pub(crate) fn matches(pattern: &str, frames: &[NamedFrame<'_>]) -> bool {
-    let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty() && glob::has(pattern, text));
+    let has =
+        |text: Option<&str>| text.is_some_and(|text| !text.is_empty() && glob::has(pattern, text));
     frames.iter().any(|frame| {
-        has(frame.function) || has(frame.file) || has(frame.module.map(|path| path.to_string_lossy()).as_deref())
+        has(frame.function)
+            || has(frame.file)
+            || has(frame.module.map(|path| path.to_string_lossy()).as_deref())
     })
 }
 
@@ -39,7 +47,10 @@ mod tests {
     #[test]
     fn comments_and_blank_lines_say_nothing() {
         let text = "# ours\n\n  leak:foo  \nleak:^bar$\n";
-        assert_eq!(parse(text), Ok(vec![(3, "foo".to_owned()), (4, "^bar$".to_owned())]));
+        assert_eq!(
+            parse(text),
+            Ok(vec![(3, "foo".to_owned()), (4, "^bar$".to_owned())])
+        );
     }
 
     #[test]

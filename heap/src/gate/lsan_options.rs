@@ -19,7 +19,9 @@ impl LsanOptions {
         let mut rest = text;
         while let Some(at) = rest.find(|c: char| !is_separator(c)) {
             rest = &rest[at..];
-            let name_end = rest.find(|c: char| c == '=' || is_separator(c)).unwrap_or(rest.len());
+            let name_end = rest
+                .find(|c: char| c == '=' || is_separator(c))
+                .unwrap_or(rest.len());
             let (name, after) = rest.split_at(name_end);
             let Some(value) = after.strip_prefix('=') else {
                 rest = after;
@@ -31,7 +33,9 @@ impl LsanOptions {
                 None => value.split_at(value.find(is_separator).unwrap_or(value.len())),
             };
             match name {
-                "suppressions" if !value.is_empty() => options.suppressions = Some(PathBuf::from(value)),
+                "suppressions" if !value.is_empty() => {
+                    options.suppressions = Some(PathBuf::from(value))
+                }
                 "exitcode" => options.exit_code = value.parse().ok(),
                 _ => {}
             }
@@ -56,7 +60,13 @@ mod tests {
         assert_eq!(options.exit_code, Some(7));
         let quoted = LsanOptions::parse(" use_stacks=0, suppressions='a b:c' print");
         assert_eq!(quoted.suppressions, Some(PathBuf::from("a b:c")));
-        assert_eq!(LsanOptions::parse("help=1::exitcode=x,"), LsanOptions::default());
-        assert_eq!(LsanOptions::parse("suppressions='open").suppressions, Some(PathBuf::from("open")));
+        assert_eq!(
+            LsanOptions::parse("help=1::exitcode=x,"),
+            LsanOptions::default()
+        );
+        assert_eq!(
+            LsanOptions::parse("suppressions='open").suppressions,
+            Some(PathBuf::from("open"))
+        );
     }
 }

@@ -79,7 +79,9 @@ impl fmt::Display for FailOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.what.fmt(f)?;
         let limits = [("bytes", self.bytes), ("blocks", self.blocks)];
-        let given = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
+        let given = limits
+            .into_iter()
+            .filter_map(|(name, limit)| Some((name, limit?)));
         given.enumerate().try_for_each(|(number, (name, limit))| {
             write!(f, "{}{name}={limit}", if number == 0 { ':' } else { ',' })
         })
@@ -104,7 +106,8 @@ impl FromStr for FailOn {
             blocks: None,
         };
         for limit in limits.split(',').filter(|_| text.contains(':')) {
-            let number = |value: &str| amount(value).ok_or_else(|| format!("{limit}: {value} is no number"));
+            let number =
+                |value: &str| amount(value).ok_or_else(|| format!("{limit}: {value} is no number"));
             match limit.split_once('=') {
                 Some(("bytes", value)) => parsed.bytes = Some(number(value)?),
                 Some(("blocks", value)) => parsed.blocks = Some(number(value)?),
@@ -177,16 +180,28 @@ mod tests {
 
     #[test]
     fn without_a_limit_one_empty_block_is_a_failure() {
-        assert!(policy("any").fails(Amount { blocks: 1, bytes: 0 }));
+        assert!(policy("any").fails(Amount {
+            blocks: 1,
+            bytes: 0
+        }));
         assert!(!policy("any").fails(Amount::default()));
     }
 
     #[test]
     fn up_to_its_limits_a_run_is_well() {
         let policy = policy("any:bytes=2K,blocks=3");
-        assert!(!policy.fails(Amount { blocks: 3, bytes: 2048 }));
-        assert!(policy.fails(Amount { blocks: 4, bytes: 4 }));
-        assert!(policy.fails(Amount { blocks: 1, bytes: 2049 }));
+        assert!(!policy.fails(Amount {
+            blocks: 3,
+            bytes: 2048
+        }));
+        assert!(policy.fails(Amount {
+            blocks: 4,
+            bytes: 4
+        }));
+        assert!(policy.fails(Amount {
+            blocks: 1,
+            bytes: 2049
+        }));
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl Grammar {
     pub fn of(text: &str) -> Grammar {
         let mut lines = text.lines().map(str::trim);
         let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
-        if first.is_some_and(|line| line.starts_with('{')) { Grammar::Valgrind } else { Grammar::Lsan }
+        if first.is_some_and(|line| line.starts_with('{')) {
+            Grammar::Valgrind
+        } else {
+            Grammar::Lsan
+        }
     }
 }
 
@@ -86,14 +90,15 @@ pub struct Suppressions {
 impl Suppressions {
     /// Adds those that are built in: what libc, the loader and language runtimes keep by design.
     pub fn add_builtin(&mut self) {
-        self.all.extend(builtin::entries().map(|(reason, entry)| Suppression {
-            name: entry.name.clone(),
-            source: Source::Builtin,
-            line: 0,
-            reason: Some(reason),
-            hits: Hits::default(),
-            matcher: Matcher::Valgrind(entry),
-        }));
+        self.all
+            .extend(builtin::entries().map(|(reason, entry)| Suppression {
+                name: entry.name.clone(),
+                source: Source::Builtin,
+                line: 0,
+                reason: Some(reason),
+                hits: Hits::default(),
+                matcher: Matcher::Valgrind(entry),
+            }));
     }
 
     /// Adds those of a file, in either grammar.
@@ -105,21 +110,34 @@ impl Suppressions {
             path: path.to_owned(),
             source,
         })?;
-        self.add_text(&Source::File(path.to_owned()), &String::from_utf8_lossy(&bytes), demangle)
+        self.add_text(
+            &Source::File(path.to_owned()),
+            &String::from_utf8_lossy(&bytes),
+            demangle,
+        )
     }
 
     /// Adds those of a text, in either grammar.
     ///
     /// # Errors
     /// If a line is not in its grammar: nothing of the text is added then.
-    pub fn add_text(&mut self, source: &Source, text: &str, demangle: Demangle<'_>) -> Result<(), GateError> {
+    pub fn add_text(
+        &mut self,
+        source: &Source,
+        text: &str,
+        demangle: Demangle<'_>,
+    ) -> Result<(), GateError> {
         let parsed = match Grammar::of(text) {
             Grammar::Lsan => lsan::parse(text).map(|patterns| {
-                let each = |(line, pattern): (usize, String)| (line, pattern.clone(), Matcher::Lsan(pattern));
+                let each = |(line, pattern): (usize, String)| {
+                    (line, pattern.clone(), Matcher::Lsan(pattern))
+                };
                 patterns.into_iter().map(each).collect::<Vec<_>>()
             }),
             Grammar::Valgrind => valgrind::parse(text, demangle).map(|entries| {
-                let each = |(line, entry): (usize, valgrind::Entry)| (line, entry.name.clone(), Matcher::Valgrind(entry));
+                let each = |(line, entry): (usize, valgrind::Entry)| {
+                    (line, entry.name.clone(), Matcher::Valgrind(entry))
+                };
                 entries.into_iter().map(each).collect()
             }),
         };
@@ -128,23 +146,27 @@ impl Suppressions {
             line,
             problem,
         })?;
-        self.all.extend(parsed.into_iter().map(|(line, name, matcher)| Suppression {
-            name,
-            source: source.clone(),
-            line,
-            reason: None,
-            hits: Hits::default(),
-            matcher,
-        }));
+        self.all
+            .extend(parsed.into_iter().map(|(line, name, matcher)| Suppression {
+                name,
+                source: source.clone(),
+                line,
+                reason: None,
+                hits: Hits::default(),
+                matcher,
+            }));
         Ok(())
     }
 
     /// The first suppression that a leak falls under, which counts it; its place in [`Suppressions::all`].
     pub fn suppress(&mut self, leak: &Leak<'_>) -> Option<usize> {
-        let place = self.all.iter().position(|suppression| match &suppression.matcher {
-            Matcher::Lsan(pattern) => lsan::matches(pattern, &leak.frames),
-            Matcher::Valgrind(entry) => entry.matches(leak),
-        })?;
+        let place = self
+            .all
+            .iter()
+            .position(|suppression| match &suppression.matcher {
+                Matcher::Lsan(pattern) => lsan::matches(pattern, &leak.frames),
+                Matcher::Valgrind(entry) => entry.matches(leak),
+            })?;
         let hits = &mut self.all[place].hits;
         hits.leaks += 1;
         hits.amount += leak.amount;
@@ -158,7 +180,9 @@ impl Suppressions {
 
     /// Those that have suppressed nothing, apart from those that are built in.
     pub fn unused(&self) -> impl Iterator<Item = &Suppression> {
-        self.all.iter().filter(|one| one.hits.leaks == 0 && one.source != Source::Builtin)
+        self.all
+            .iter()
+            .filter(|one| one.hits.leaks == 0 && one.source != Source::Builtin)
     }
 }
 
@@ -170,7 +194,10 @@ pub fn generate(leak: &Leak<'_>, grammar: Grammar) -> Option<String> {
         Grammar::Lsan => {
             let name = frames.iter().find_map(|frame| frame.function)?;
             let bytes = kept.bytes;
-            Some(format!("# {} blocks, {bytes} bytes\nleak:^{name}$\n", kept.blocks))
+            Some(format!(
+                "# {} blocks, {bytes} bytes\nleak:^{name}$\n",
+                kept.blocks
+            ))
         }
         Grammar::Valgrind => {
             use fmt::Write;

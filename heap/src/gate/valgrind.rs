@@ -40,7 +40,10 @@ pub type Demangle<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The entries of leaks with their first lines, or the first wrong line and what is wrong with it.
 /// Entries of other tools and kinds of errors are passed over.
-pub(crate) fn parse(text: &str, demangle: Demangle<'_>) -> Result<Vec<(usize, Entry)>, (usize, String)> {
+pub(crate) fn parse(
+    text: &str,
+    demangle: Demangle<'_>,
+) -> Result<Vec<(usize, Entry)>, (usize, String)> {
     let lines = (1..).zip(text.lines().map(str::trim));
     let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let mut entries = Vec::new();
@@ -54,13 +57,21 @@ pub(crate) fn parse(text: &str, demangle: Demangle<'_>) -> Result<Vec<(usize, En
             match lines.next() {
                 Some((_, "}")) => break,
                 Some((number, "{")) => {
-                    return Err((number, format!("an entry begins before that of line {first} ends; write }}")));
+                    return Err((
+                        number,
+                        format!("an entry begins before that of line {first} ends; write }}"),
+                    ));
                 }
                 Some((number, line)) => {
                     last = number;
                     body.push((number, line));
                 }
-                None => return Err((last.max(first), format!("the entry of line {first} does not end; write }}"))),
+                None => {
+                    return Err((
+                        last.max(first),
+                        format!("the entry of line {first} does not end; write }}"),
+                    ));
+                }
             }
         }
         if let Some(entry) = entry(first, &body, demangle)? {
@@ -70,12 +81,22 @@ pub(crate) fn parse(text: &str, demangle: Demangle<'_>) -> Result<Vec<(usize, En
     Ok(entries)
 }
 
-fn entry(first: usize, body: &[(usize, &str)], demangle: Demangle<'_>) -> Result<Option<Entry>, (usize, String)> {
+fn entry(
+    first: usize,
+    body: &[(usize, &str)],
+    demangle: Demangle<'_>,
+) -> Result<Option<Entry>, (usize, String)> {
     let [(_, name), (at, tools), rest @ ..] = body else {
-        return Err((first, "an entry needs a name and a line Memcheck:Leak".to_owned()));
+        return Err((
+            first,
+            "an entry needs a name and a line Memcheck:Leak".to_owned(),
+        ));
     };
     let Some((tools, kind)) = tools.split_once(':') else {
-        return Err((*at, format!("{tools:?} names no tool and kind; write Memcheck:Leak")));
+        return Err((
+            *at,
+            format!("{tools:?} names no tool and kind; write Memcheck:Leak"),
+        ));
     };
     if kind != "Leak" || !tools.split(',').any(|tool| tool.trim() == "Memcheck") {
         return Ok(None);
@@ -90,13 +111,19 @@ fn entry(first: usize, body: &[(usize, &str)], demangle: Demangle<'_>) -> Result
             entry.kinds = kinds(given).map_err(|problem| (number, problem))?;
         } else {
             entry.frames.push(frame(line, demangle).ok_or_else(|| {
-                (number, format!("{line:?} is no frame; write fun:name, obj:path, src:file:line or ..."))
+                (
+                    number,
+                    format!("{line:?} is no frame; write fun:name, obj:path, src:file:line or ..."),
+                )
             })?);
         }
     }
     let named = entry.frames.iter().any(|frame| *frame != Line::Any);
     if !named {
-        return Err((first, "an entry that names no frame would suppress everything".to_owned()));
+        return Err((
+            first,
+            "an entry that names no frame would suppress everything".to_owned(),
+        ));
     }
     Ok(Some(entry))
 }
@@ -117,7 +144,9 @@ fn kinds(given: &str) -> Result<[bool; 4], String> {
             "possible" => kinds[place(Class::Possible)] = true,
             "reachable" => kinds[place(Class::Reachable)] = true,
             _ => {
-                return Err(format!("{kind:?} is no kind; write definite, indirect, possible, reachable, all or none"));
+                return Err(format!(
+                    "{kind:?} is no kind; write definite, indirect, possible, reachable, all or none"
+                ));
             }
         }
     }
@@ -150,7 +179,11 @@ impl Entry {
         if leak.class.is_some_and(|class| !self.kinds[place(class)]) {
             return false;
         }
-        let start = self.frames.iter().take_while(|line| line.is_allocator()).count();
+        let start = self
+            .frames
+            .iter()
+            .take_while(|line| line.is_allocator())
+            .count();
         let frames = self.frames.get(start..).unwrap_or(&[]);
         // Either side may know more of the allocator's own frames than the other.
         fits(frames, leak.called()) || fits(&self.frames, &leak.frames)
@@ -169,13 +202,15 @@ fn fits(lines: &[Line], stack: &[NamedFrame<'_>]) -> bool {
         return false;
     }
     let mut rest = &stack[first.len()..];
-    parts.all(|part| match (0..=rest.len()).find(|&skipped| here(part, &rest[skipped..])) {
-        Some(skipped) => {
-            rest = &rest[skipped + part.len()..];
-            true
-        }
-        None => false,
-    })
+    parts.all(
+        |part| match (0..=rest.len()).find(|&skipped| here(part, &rest[skipped..])) {
+            Some(skipped) => {
+                rest = &rest[skipped + part.len()..];
+                true
+            }
+            None => false,
+        },
+    )
 }
 
 impl Line {
@@ -183,12 +218,15 @@ impl Line {
         match self {
             Line::Any => false,
             Line::Function(pattern) => frame.function.is_some_and(|name| named(pattern, name)),
-            Line::Object(pattern) => {
-                frame.module.is_some_and(|path| glob::fits(pattern, &path.to_string_lossy()))
-            }
+            Line::Object(pattern) => frame
+                .module
+                .is_some_and(|path| glob::fits(pattern, &path.to_string_lossy())),
             Line::Source(pattern, line) => {
-                let base = |file: &str| glob::fits(pattern, file.rsplit('/').next().unwrap_or(file));
-                frame.file.is_some_and(|file| glob::fits(pattern, file) || base(file))
+                let base =
+                    |file: &str| glob::fits(pattern, file.rsplit('/').next().unwrap_or(file));
+                frame
+                    .file
+                    .is_some_and(|file| glob::fits(pattern, file) || base(file))
                     && line.is_none_or(|line| frame.line == Some(line))
             }
         }
@@ -197,12 +235,25 @@ impl Line {
     /// Whether this frame is the allocator's own, which our stacks do not have.
     fn is_allocator(&self) -> bool {
         const NAMES: &[&str] = &[
-            "malloc", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign", "valloc",
-            "pvalloc", "*alloc", "malloc*", "calloc*", "realloc*",
+            "malloc",
+            "calloc",
+            "realloc",
+            "reallocarray",
+            "memalign",
+            "aligned_alloc",
+            "posix_memalign",
+            "valloc",
+            "pvalloc",
+            "*alloc",
+            "malloc*",
+            "calloc*",
+            "realloc*",
         ];
         match self {
             Line::Function(name) => {
-                NAMES.contains(&name.as_str()) || name.starts_with("operator new") || name.starts_with("_Zn")
+                NAMES.contains(&name.as_str())
+                    || name.starts_with("operator new")
+                    || name.starts_with("_Zn")
             }
             _ => false,
         }
@@ -212,7 +263,10 @@ impl Line {
 /// Whether a function has a name: with its parameters, or, if the pattern has none, without them.
 fn named(pattern: &str, name: &str) -> bool {
     glob::fits(pattern, name)
-        || !pattern.contains('(') && name.split_once('(').is_some_and(|(bare, _)| glob::fits(pattern, bare))
+        || !pattern.contains('(')
+            && name
+                .split_once('(')
+                .is_some_and(|(bare, _)| glob::fits(pattern, bare))
 }
 
 #[cfg(test)]
@@ -296,7 +350,11 @@ mod tests {
             ("fun:f\n", 1, "write {"),
             ("# c\n{\n a\n", 3, "does not end"),
             ("{\n a\n Memcheck:Leak\n fnu:f\n}", 4, "no frame"),
-            ("{\n a\n Memcheck:Leak\n match-leak-kinds: lost\n fun:f\n}", 4, "no kind"),
+            (
+                "{\n a\n Memcheck:Leak\n match-leak-kinds: lost\n fun:f\n}",
+                4,
+                "no kind",
+            ),
             ("{\n a\n Leak\n fun:f\n}", 3, "Memcheck:Leak"),
             ("{\n a\n Memcheck:Leak\n ...\n}", 1, "everything"),
             ("{\n a\n}", 1, "needs a name"),
@@ -304,7 +362,10 @@ mod tests {
             ("{\n a\n Memcheck:Leak\n src:a.c:x\n}", 4, "no frame"),
         ] {
             let (at, problem) = parse(text, NONE).unwrap_err();
-            assert!(at == line && problem.contains(word), "{text}: {at}: {problem}");
+            assert!(
+                at == line && problem.contains(word),
+                "{text}: {at}: {problem}"
+            );
         }
     }
 }

@@ -80,18 +80,26 @@ pub fn judge<'a>(
             (Status::Suppressed(place), &mut verdict.suppressed)
         } else if !policy.counts(&leak) {
             (Status::Spared, &mut verdict.spared)
-        } else if let Some(Known::Yes(before)) = baseline.map(|baseline| baseline.knows(&identity)) {
+        } else if let Some(Known::Yes(before)) = baseline.map(|baseline| baseline.knows(&identity))
+        {
             (Status::Known(before), &mut verdict.known)
         } else {
             (Status::Counts, &mut verdict.counted)
         };
         sum.add(leak.amount);
-        verdict.findings.push(Finding { leak, identity, status });
+        verdict.findings.push(Finding {
+            leak,
+            identity,
+            status,
+        });
     }
     verdict.failed = policy.fails(verdict.counted.amount);
     verdict.findings.sort_by_key(|finding| {
         let amount = finding.leak.amount;
-        (finding.status != Status::Counts, std::cmp::Reverse((amount.bytes, amount.blocks)))
+        (
+            finding.status != Status::Counts,
+            std::cmp::Reverse((amount.bytes, amount.blocks)),
+        )
     });
     verdict
 }
@@ -135,17 +143,42 @@ mod tests {
         ];
         let mut suppressions = Suppressions::default();
         let file = Source::File(PathBuf::from("s"));
-        suppressions.add_text(&file, "leak:ours\nleak:never", &|_| None).unwrap();
+        suppressions
+            .add_text(&file, "leak:ours\nleak:never", &|_| None)
+            .unwrap();
         let mut baseline = Baseline::new("app");
-        baseline.add(Identity::of(&leaks[3]), Amount { blocks: 1, bytes: 8 });
-        let verdict = judge(leaks, &mut suppressions, Some(&baseline), &policy("unreachable"));
+        baseline.add(
+            Identity::of(&leaks[3]),
+            Amount {
+                blocks: 1,
+                bytes: 8,
+            },
+        );
+        let verdict = judge(
+            leaks,
+            &mut suppressions,
+            Some(&baseline),
+            &policy("unreachable"),
+        );
         assert!(verdict.failed);
-        let bytes = [verdict.counted, verdict.known, verdict.suppressed, verdict.spared].map(|sum| sum.amount.bytes);
+        let bytes = [
+            verdict.counted,
+            verdict.known,
+            verdict.suppressed,
+            verdict.spared,
+        ]
+        .map(|sum| sum.amount.bytes);
         assert_eq!(bytes, [30, 80, 160, 40]);
         let first = &verdict.findings[0];
-        assert_eq!((first.leak.amount.bytes, first.status), (20, Status::Counts));
+        assert_eq!(
+            (first.leak.amount.bytes, first.status),
+            (20, Status::Counts)
+        );
         assert_eq!(suppressions.all()[0].hits.amount.bytes, 160);
-        let unused: Vec<_> = suppressions.unused().map(|one| (one.name.as_str(), one.line)).collect();
+        let unused: Vec<_> = suppressions
+            .unused()
+            .map(|one| (one.name.as_str(), one.line))
+            .collect();
         assert_eq!(unused, [("never", 2)]);
     }
 

@@ -63,7 +63,10 @@ impl Marks {
             self.every *= 2;
         }
         let time = time.max(self.list.last().map_or(0, |mark| mark.time));
-        self.list.push(Mark { time, made: self.made });
+        self.list.push(Mark {
+            time,
+            made: self.made,
+        });
     }
 }
 
@@ -88,8 +91,16 @@ impl Plan {
         let made = marks.made;
         let last = last.max(warm.saturating_add(1));
         // Progress is linear between marks.
-        let mut knots = vec![Mark { time: warm, made: made_at(marks, warm, last, made) }];
-        knots.extend(marks.list.iter().filter(|mark| (warm + 1..last).contains(&mark.time)));
+        let mut knots = vec![Mark {
+            time: warm,
+            made: made_at(marks, warm, last, made),
+        }];
+        knots.extend(
+            marks
+                .list
+                .iter()
+                .filter(|mark| (warm + 1..last).contains(&mark.time)),
+        );
         knots.push(Mark { time: last, made });
         let exact_from = marks.list.last().map_or(0, |mark| mark.time);
         let mut borders = vec![warm];
@@ -149,7 +160,9 @@ impl Plan {
         let mut sorted = counts;
         sorted.sort_unstable();
         let usual = sorted[PARTS / 2];
-        let warm = counts[..MAX_WARM].iter().take_while(|&&count| count > 2 * usual);
+        let warm = counts[..MAX_WARM]
+            .iter()
+            .take_while(|&&count| count > 2 * usual);
         self.borders[warm.count()]
     }
 }
@@ -157,9 +170,18 @@ impl Plan {
 /// Allocations up to a moment.
 fn made_at(marks: &Marks, time: u64, last: u64, made: u64) -> u64 {
     let next = marks.list.partition_point(|mark| mark.time <= time);
-    let before = next.checked_sub(1).map_or(Mark { time: 0, made: 0 }, |at| marks.list[at]);
-    let after = marks.list.get(next).copied().unwrap_or(Mark { time: last, made });
-    let share = ratio(time.saturating_sub(before.time), after.time.saturating_sub(before.time));
+    let before = next
+        .checked_sub(1)
+        .map_or(Mark { time: 0, made: 0 }, |at| marks.list[at]);
+    let after = marks
+        .list
+        .get(next)
+        .copied()
+        .unwrap_or(Mark { time: last, made });
+    let share = ratio(
+        time.saturating_sub(before.time),
+        after.time.saturating_sub(before.time),
+    );
     before.made + (after.made.saturating_sub(before.made) as f64 * share) as u64
 }
 
@@ -173,15 +195,25 @@ fn at(knots: &[Mark], progress: f64) -> u64 {
             all => (by_time + ratio(mark.made.saturating_sub(first.made), all)) / 2.0,
         }
     };
-    let next = knots.partition_point(|knot| of(knot) < progress).clamp(1, knots.len() - 1);
+    let next = knots
+        .partition_point(|knot| of(knot) < progress)
+        .clamp(1, knots.len() - 1);
     let (before, after) = (knots[next - 1], knots[next]);
     let (low, high) = (of(&before), of(&after));
-    let share = if high > low { ((progress - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+    let share = if high > low {
+        ((progress - low) / (high - low)).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     before.time + ((after.time - before.time) as f64 * share) as u64
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 #[cfg(test)]
@@ -190,19 +222,35 @@ mod tests {
 
     fn marks(list: &[(u64, u64)]) -> Marks {
         let mut marks = Marks::new();
-        list.iter().for_each(|&(time, made)| marks.window(time, made));
+        list.iter()
+            .for_each(|&(time, made)| marks.window(time, made));
         marks
     }
 
     #[test]
     fn borders_ascend_and_cover_the_run() {
-        for list in [&[][..], &[(500, 10)], &[(100, 1), (100, 1), (900, 1_000_000)], &[(999, 7)]] {
+        for list in [
+            &[][..],
+            &[(500, 10)],
+            &[(100, 1), (100, 1), (900, 1_000_000)],
+            &[(999, 7)],
+        ] {
             let marks = marks(list);
             for warm in [0, 300, 2000] {
                 let plan = Plan::new(&marks, 0, warm, 1000);
-                assert_eq!((plan.borders.len(), plan.inside.len()), (PARTS + 1, PARTS + 1));
-                assert!(plan.borders.is_sorted(), "{list:?} {warm}: {:?}", plan.borders);
-                assert_eq!((plan.borders[0], plan.borders[PARTS]), (warm, 1000.max(warm + 1)));
+                assert_eq!(
+                    (plan.borders.len(), plan.inside.len()),
+                    (PARTS + 1, PARTS + 1)
+                );
+                assert!(
+                    plan.borders.is_sorted(),
+                    "{list:?} {warm}: {:?}",
+                    plan.borders
+                );
+                assert_eq!(
+                    (plan.borders[0], plan.borders[PARTS]),
+                    (warm, 1000.max(warm + 1))
+                );
             }
         }
     }
@@ -213,7 +261,11 @@ mod tests {
         let marks = marks(&list);
         let plan = Plan::new(&marks, 0, 0, 1_000_000);
         assert!(plan.inside[1..].iter().all(Option::is_none));
-        assert!(plan.borders[1..].iter().all(|border| border.is_multiple_of(1000)));
+        assert!(
+            plan.borders[1..]
+                .iter()
+                .all(|border| border.is_multiple_of(1000))
+        );
     }
 
     #[test]
@@ -222,7 +274,10 @@ mod tests {
         let marks = marks(&[(990, 0), (1000, 100_000)]);
         let plan = Plan::new(&marks, 0, 0, 1000);
         let asleep = plan.borders.iter().filter(|&&border| border < 990).count();
-        assert!((PARTS / 2 - 2..=PARTS / 2 + 2).contains(&asleep), "{asleep}");
+        assert!(
+            (PARTS / 2 - 2..=PARTS / 2 + 2).contains(&asleep),
+            "{asleep}"
+        );
     }
 
     #[test]

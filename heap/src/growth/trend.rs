@@ -18,7 +18,11 @@ pub(crate) fn sign_test(ups: u32, steps: u32) -> f64 {
     let mut below = 0.0;
     let mut tail = 0.0;
     for heads in 0..=steps {
-        if heads < ups { below += term } else { tail += term }
+        if heads < ups {
+            below += term
+        } else {
+            tail += term
+        }
         term *= f64::from(steps - heads) / f64::from(heads + 1);
     }
     // The smaller sum has the smaller error.
@@ -34,7 +38,9 @@ pub(crate) fn sign_test(ups: u32, steps: u32) -> f64 {
 /// could not have rejected anything at `level` do not count as tests (Tarone,
 /// Biometrics 46, 1990): their result is 1.
 pub(crate) fn adjust(p_values: &[f64], least: &[f64], level: f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p_values.len()).filter(|&at| least[at] <= level).collect();
+    let mut order: Vec<usize> = (0..p_values.len())
+        .filter(|&at| least[at] <= level)
+        .collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let tests = order.len() as f64;
     let mut adjusted = vec![1.0; p_values.len()];
@@ -51,7 +57,9 @@ pub(crate) fn adjust(p_values: &[f64], least: &[f64], level: f64) -> Vec<f64> {
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let mut slopes = Vec::with_capacity(points.len() * points.len() / 2);
     for (number, first) in points.iter().enumerate() {
-        let later = points[number + 1..].iter().filter(|second| second.0 > first.0);
+        let later = points[number + 1..]
+            .iter()
+            .filter(|second| second.0 > first.0);
         slopes.extend(later.map(|second| (second.1 - first.1) / (second.0 - first.0)));
     }
     if slopes.is_empty() {
@@ -69,9 +77,14 @@ mod tests {
     fn the_sign_test_agrees_with_counting() {
         for steps in 0..12u32 {
             for ups in 0..=steps {
-                let hits = (0..1u32 << steps).filter(|throw| throw.count_ones() >= ups).count();
+                let hits = (0..1u32 << steps)
+                    .filter(|throw| throw.count_ones() >= ups)
+                    .count();
                 let exact = hits as f64 / f64::from(1u32 << steps);
-                assert!((sign_test(ups, steps) - exact).abs() < 1e-12, "{ups} of {steps}");
+                assert!(
+                    (sign_test(ups, steps) - exact).abs() < 1e-12,
+                    "{ups} of {steps}"
+                );
             }
         }
         assert!((sign_test(39, 39) / 0.5f64.powi(39) - 1.0).abs() < 1e-9);
@@ -89,7 +102,9 @@ mod tests {
 
     #[test]
     fn a_slope_is_not_moved_by_an_outlier() {
-        let mut points: Vec<_> = (0..20).map(|x| (f64::from(x), 3.0 * f64::from(x))).collect();
+        let mut points: Vec<_> = (0..20)
+            .map(|x| (f64::from(x), 3.0 * f64::from(x)))
+            .collect();
         points[7].1 = 1e9;
         assert!((slope(&points) - 3.0).abs() < 1e-9);
         assert_eq!(slope(&points[..1]), 0.0);

@@ -149,7 +149,10 @@ pub fn judge<K>(
     for (number, group) in groups.iter().enumerate() {
         let mut by_process: Vec<(usize, Evidence)> = Vec::new();
         for &(process, stack) in &group.sites {
-            let Some(evidence) = profiles.get(process).and_then(|profile| profile.evidence(stack)) else {
+            let Some(evidence) = profiles
+                .get(process)
+                .and_then(|profile| profile.evidence(stack))
+            else {
                 continue;
             };
             match by_process.iter_mut().find(|(known, _)| *known == process) {
@@ -161,18 +164,28 @@ pub fn judge<K>(
             let plan = &profiles[process].growth.as_ref()?.plan;
             let by_realloc = by_realloc(group);
             let (ups, steps, p) = test(&evidence, plan, by_realloc);
-            Some(Candidate { group: number, process, evidence, ups, steps, p })
+            Some(Candidate {
+                group: number,
+                process,
+                evidence,
+                ups,
+                steps,
+                p,
+            })
         }));
     }
     let p: Vec<f64> = candidates.iter().map(|candidate| candidate.p).collect();
-    let least: Vec<f64> = candidates.iter().map(|c| (2.0 * trend::sign_test(c.steps, c.steps)).min(1.0)).collect();
+    let least: Vec<f64> = candidates
+        .iter()
+        .map(|c| (2.0 * trend::sign_test(c.steps, c.steps)).min(1.0))
+        .collect();
     let q = trend::adjust(&p, &least, LEVEL);
     let mut growths: Vec<Option<Growth>> = groups.iter().map(|_| None).collect();
     for (candidate, q) in candidates.into_iter().zip(q) {
         let number = candidate.group;
-        let better = growths[number].as_ref().is_none_or(|known| {
-            (q, candidate.p) < (known.q, known.p)
-        });
+        let better = growths[number]
+            .as_ref()
+            .is_none_or(|known| (q, candidate.p) < (known.q, known.p));
         if better {
             growths[number] = growth(profiles, &groups[number], candidate, q, reachable(number));
         }
@@ -191,10 +204,23 @@ fn test(evidence: &Evidence, plan: &Plan, by_realloc: bool) -> (u32, u32, f64) {
         (ups, steps.iter().filter(|&&step| step != 0).count() as u32)
     };
     // What a reallocation makes is young again, however old its content is.
-    let bytes = if by_realloc { level_steps(evidence, plan) } else { joined(evidence, plan, &evidence.steps.bytes) };
-    let blocks = if by_realloc { bytes.clone() } else { joined(evidence, plan, &evidence.steps.blocks) };
-    let both = [count(&blocks), count(&bytes)].map(|(ups, steps)| (ups, steps, trend::sign_test(ups, steps)));
-    let (ups, steps, p) = if both[1].2 < both[0].2 { both[1] } else { both[0] };
+    let bytes = if by_realloc {
+        level_steps(evidence, plan)
+    } else {
+        joined(evidence, plan, &evidence.steps.bytes)
+    };
+    let blocks = if by_realloc {
+        bytes.clone()
+    } else {
+        joined(evidence, plan, &evidence.steps.blocks)
+    };
+    let both = [count(&blocks), count(&bytes)]
+        .map(|(ups, steps)| (ups, steps, trend::sign_test(ups, steps)));
+    let (ups, steps, p) = if both[1].2 < both[0].2 {
+        both[1]
+    } else {
+        both[0]
+    };
     (ups, steps, (2.0 * p).min(1.0))
 }
 
@@ -212,7 +238,10 @@ fn floor_steps(steps: &[i64]) -> Vec<i64> {
     for at in (0..floors.len() - 1).rev() {
         floors[at] = floors[at].min(floors[at + 1]);
     }
-    floors.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect()
+    floors
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect()
 }
 
 /// The steps after the first border, with those of a stretch joined to one if
@@ -233,8 +262,13 @@ fn joined(evidence: &Evidence, plan: &Plan, steps: &[i64; PARTS + 1]) -> Vec<i64
 fn level_steps(evidence: &Evidence, plan: &Plan) -> Vec<i64> {
     // Inside of a window even the old block may be missing.
     let known = (0..=PARTS).filter(|&at| plan.inside[at].is_none());
-    let levels: Vec<i64> = known.filter_map(|at| Some(evidence.levels.get(at)?.0.cast_signed())).collect();
-    levels.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect()
+    let levels: Vec<i64> = known
+        .filter_map(|at| Some(evidence.levels.get(at)?.0.cast_signed()))
+        .collect();
+    levels
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect()
 }
 
 fn is_blurred(evidence: &Evidence, plan: &Plan, border: usize) -> bool {
@@ -244,7 +278,11 @@ fn is_blurred(evidence: &Evidence, plan: &Plan, border: usize) -> bool {
     let same = (0..=PARTS).filter(|&at| plan.inside[at] == Some(stretch));
     // In a short stretch, blocks that outlive it come and soon go: as many steps
     // down as up. After the last one nothing goes.
-    if same.count() <= SHORT && plan.inside[border + 1..PARTS].iter().any(|&other| other != Some(stretch)) {
+    if same.count() <= SHORT
+        && plan.inside[border + 1..PARTS]
+            .iter()
+            .any(|&other| other != Some(stretch))
+    {
         return false;
     }
     let unseen = unseen(evidence, plan, border);
@@ -268,19 +306,34 @@ fn growth<K>(
     q: f64,
     reachable: Option<bool>,
 ) -> Option<Growth> {
-    let Candidate { process, evidence, ups, steps, p, .. } = candidate;
+    let Candidate {
+        process,
+        evidence,
+        ups,
+        steps,
+        p,
+        ..
+    } = candidate;
     let profile = &profiles[process];
     let plan = &profile.growth.as_ref()?.plan;
     let sites = group.sites.iter().filter(|(number, _)| *number == process);
     let figures = sites.filter_map(|&(_, stack)| Some(profile.site(stack)?.figures));
-    let made = figures.map(|figures| figures.allocations.wrapping_add(figures.reallocations)).sum();
+    let made = figures
+        .map(|figures| figures.allocations.wrapping_add(figures.reallocations))
+        .sum();
     let blocks = evidence.survivors();
     let by_realloc = by_realloc(group);
     let ns = |ticks| Nanos(profile.clock.to_ns(ticks));
     let slope = slope(&evidence, plan, &profile.clock, by_realloc);
-    let span = profile.clock.to_ns(plan.borders[PARTS]).saturating_sub(profile.clock.to_ns(plan.borders[0])) as f64 / 1e9;
+    let span = profile
+        .clock
+        .to_ns(plan.borders[PARTS])
+        .saturating_sub(profile.clock.to_ns(plan.borders[0])) as f64
+        / 1e9;
     let (verdict, confidence) = match verdict(&evidence, plan, made, by_realloc, q <= LEVEL) {
-        (Verdict::SteadyLeak, _) if by_realloc || reachable == Some(true) => (Verdict::GrowingContainer, 1.0 - q),
+        (Verdict::SteadyLeak, _) if by_realloc || reachable == Some(true) => {
+            (Verdict::GrowingContainer, 1.0 - q)
+        }
         (Verdict::SteadyLeak, _) => (Verdict::SteadyLeak, 1.0 - q),
         (Verdict::Unclear, _) => (Verdict::Unclear, p),
         other => other,
@@ -317,9 +370,17 @@ fn slope(evidence: &Evidence, plan: &Plan, clock: &Clock, by_realloc: bool) -> f
     let mut level = 0i64;
     let points = (0..=PARTS).filter_map(|at| {
         level = level.wrapping_add(evidence.steps.bytes[at]);
-        let bytes = if by_realloc { evidence.levels.get(at)?.0.cast_signed() } else { level };
+        let bytes = if by_realloc {
+            evidence.levels.get(at)?.0.cast_signed()
+        } else {
+            level
+        };
         // Nothing is old at the first border after the warm-up's.
-        let counts = if by_realloc { plan.inside[at].is_none() } else { at != 1 && !is_blurred(evidence, plan, at) };
+        let counts = if by_realloc {
+            plan.inside[at].is_none()
+        } else {
+            at != 1 && !is_blurred(evidence, plan, at)
+        };
         counts.then_some((clock.to_ns(plan.borders[at]) as f64 / 1e9, bytes as f64))
     });
     trend::slope(&points.collect::<Vec<_>>())
@@ -327,10 +388,24 @@ fn slope(evidence: &Evidence, plan: &Plan, clock: &Clock, by_realloc: bool) -> f
 
 /// What it is but for what is known besides, and how sure that is; of growth and of
 /// its absence the test says that.
-fn verdict(evidence: &Evidence, plan: &Plan, made: u64, by_realloc: bool, significant: bool) -> (Verdict, f64) {
-    let steps = if by_realloc { level_steps(evidence, plan) } else { joined(evidence, plan, &evidence.steps.bytes) };
+fn verdict(
+    evidence: &Evidence,
+    plan: &Plan,
+    made: u64,
+    by_realloc: bool,
+    significant: bool,
+) -> (Verdict, f64) {
+    let steps = if by_realloc {
+        level_steps(evidence, plan)
+    } else {
+        joined(evidence, plan, &evidence.steps.bytes)
+    };
     let floor = floor_steps(&steps);
-    if significant && floor[floor.len() - floor.len() / 4..].iter().any(|&step| step > 0) {
+    if significant
+        && floor[floor.len() - floor.len() / 4..]
+            .iter()
+            .any(|&step| step > 0)
+    {
         return (Verdict::SteadyLeak, 0.0);
     }
     let survivors = evidence.survivors();
@@ -344,7 +419,11 @@ fn verdict(evidence: &Evidence, plan: &Plan, made: u64, by_realloc: bool, signif
     let span = evidence.births.map_or(0, |(first, last)| last - first);
     let at_once = span <= plan.length() / AT_ONCE;
     if quiet >= PARTS / 4 {
-        let kind = if at_once { Verdict::OneOff } else { Verdict::WarmUp };
+        let kind = if at_once {
+            Verdict::OneOff
+        } else {
+            Verdict::WarmUp
+        };
         return (kind, unlike(quiet));
     }
     if freed >= survivors {

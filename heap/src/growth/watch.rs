@@ -97,7 +97,12 @@ impl Watch {
     pub fn time(&mut self, now: u64) {
         if now > self.now {
             self.now = now;
-            while self.plan.borders.get(self.passed).is_some_and(|&border| border < now) {
+            while self
+                .plan
+                .borders
+                .get(self.passed)
+                .is_some_and(|&border| border < now)
+            {
                 self.passed += 1;
             }
         }
@@ -107,7 +112,12 @@ impl Watch {
     /// before the end of the window that the drain wrote, but is not in it.
     pub fn window_ended(&mut self, end: u64) {
         self.time(end);
-        while self.plan.borders.get(self.passed).is_some_and(|&border| border <= end) {
+        while self
+            .plan
+            .borders
+            .get(self.passed)
+            .is_some_and(|&border| border <= end)
+        {
             self.passed += 1;
         }
     }
@@ -155,7 +165,10 @@ impl Watch {
     /// Blocks that were born and died inside the window that begins and ends then.
     pub fn cancelled(&mut self, sum: &Sum, start: u64, end: u64) {
         let inner = self.plan.borders.partition_point(|&border| border < end);
-        let Some(last) = inner.checked_sub(1).filter(|&at| self.plan.inside[at].is_some()) else {
+        let Some(last) = inner
+            .checked_sub(1)
+            .filter(|&at| self.plan.inside[at].is_some())
+        else {
             return;
         };
         if self.plan.borders[last] < start {
@@ -168,7 +181,9 @@ impl Watch {
         let count: u64 = long.map(|(&count, _)| u64::from(count)).sum();
         if count > 0 {
             let stretch = self.plan.inside[last];
-            let last = (last..PARTS).take_while(|&at| self.plan.inside[at] == stretch).last();
+            let last = (last..PARTS)
+                .take_while(|&at| self.plan.inside[at] == stretch)
+                .last();
             let steps = self.at(sum.stack).steps.get_or_insert_default();
             let unseen = &mut steps.unseen[last.unwrap_or(PARTS)];
             *unseen = unseen.saturating_add(count);
@@ -193,7 +208,10 @@ impl Watch {
                 steps.bytes[from] = steps.bytes[from].wrapping_add(block.size.cast_signed());
             }
             let age = end.saturating_sub(clock.to_ns(block.time));
-            found.entry(block.stack).or_default().survivor(block.time, age, &plan);
+            found
+                .entry(block.stack)
+                .or_default()
+                .survivor(block.time, age, &plan);
         }
         for (stack, mut site) in self.list {
             if let Some(evidence) = found.get_mut(&stack) {

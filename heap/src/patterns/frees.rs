@@ -113,8 +113,12 @@ impl BadFree {
             (Wrong::Family, Family::New | Family::NewArray, Family::Malloc) => {
                 "no destructor runs: free it by delete or delete[], as it was made"
             }
-            (Wrong::Family, Family::NewArray, _) => "only one destructor runs: free arrays by delete[]",
-            (Wrong::Family, Family::New, _) => "destructors run for an array that is none: free single objects by delete",
+            (Wrong::Family, Family::NewArray, _) => {
+                "only one destructor runs: free arrays by delete[]"
+            }
+            (Wrong::Family, Family::New, _) => {
+                "destructors run for an array that is none: free single objects by delete"
+            }
             (Wrong::Family, ..) => "a destructor runs on what no constructor made: free it by free",
             (Wrong::Size { .. }, ..) => {
                 "the object is deleted as one of another type: give the base class a virtual destructor, or delete it by its own type"
@@ -132,10 +136,20 @@ impl fmt::Display for BadFree {
         let (ptr, size) = (self.ptr, self.size.0);
         let (makes, frees) = (self.made_by.makes(), self.freed_by.frees());
         match self.wrong {
-            Wrong::Double => write!(f, "double free: a block of {size} bytes at {ptr:#x} was freed before"),
-            Wrong::Family => write!(f, "wrong function: a block of {size} bytes, made by {makes}, was freed by {frees}"),
+            Wrong::Double => write!(
+                f,
+                "double free: a block of {size} bytes at {ptr:#x} was freed before"
+            ),
+            Wrong::Family => write!(
+                f,
+                "wrong function: a block of {size} bytes, made by {makes}, was freed by {frees}"
+            ),
             Wrong::Size { given } => {
-                write!(f, "wrong size: a block of {size} bytes was freed by {frees} as one of {} bytes", given.0)
+                write!(
+                    f,
+                    "wrong size: a block of {size} bytes was freed by {frees} as one of {} bytes",
+                    given.0
+                )
             }
             Wrong::Unmatched => write!(f, "unmatched free: there is no block at {ptr:#x}"),
         }
@@ -144,7 +158,11 @@ impl fmt::Display for BadFree {
 
 /// Makes them of what a log says. Where the recorder did not know the address, it counts what the log knows:
 /// `unmatched` are the addresses of frees that match no block.
-pub(crate) fn bad_frees(facts: &[(u64, u32, blob::BadFree)], unmatched: &[u64], clock: &Clock) -> Vec<BadFree> {
+pub(crate) fn bad_frees(
+    facts: &[(u64, u32, blob::BadFree)],
+    unmatched: &[u64],
+    clock: &Clock,
+) -> Vec<BadFree> {
     let frees = facts.iter().filter_map(|(time, thread, bad)| {
         let wrong = match bad.what {
             bad_free::DOUBLE => Wrong::Double,

@@ -75,15 +75,32 @@ impl fmt::Display for Pattern {
     /// In one sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pattern::CountedRing { rings: 1 } => f.write_str("a cycle of reference-counted objects that only hold each other"),
-            Pattern::CountedRing { rings } => write!(f, "{rings} cycles of reference-counted objects that only hold each other"),
-            Pattern::ThreadEnd { threads, each: 1 } => write!(f, "each of {threads} threads left one block when it ended"),
-            Pattern::ThreadEnd { threads, each } => write!(f, "each of {threads} threads left {each} blocks when it ended"),
-            Pattern::Overwritten { lost: 1 } => f.write_str("a pointer was overwritten: only the block made last is still held"),
-            Pattern::Overwritten { lost } => {
-                write!(f, "a pointer was overwritten {lost} times: only the block made last is still held")
+            Pattern::CountedRing { rings: 1 } => {
+                f.write_str("a cycle of reference-counted objects that only hold each other")
             }
-            Pattern::SomeWays { lost, made } => write!(f, "{lost} of {made} blocks were lost, the others freed"),
+            Pattern::CountedRing { rings } => write!(
+                f,
+                "{rings} cycles of reference-counted objects that only hold each other"
+            ),
+            Pattern::ThreadEnd { threads, each: 1 } => {
+                write!(f, "each of {threads} threads left one block when it ended")
+            }
+            Pattern::ThreadEnd { threads, each } => write!(
+                f,
+                "each of {threads} threads left {each} blocks when it ended"
+            ),
+            Pattern::Overwritten { lost: 1 } => {
+                f.write_str("a pointer was overwritten: only the block made last is still held")
+            }
+            Pattern::Overwritten { lost } => {
+                write!(
+                    f,
+                    "a pointer was overwritten {lost} times: only the block made last is still held"
+                )
+            }
+            Pattern::SomeWays { lost, made } => {
+                write!(f, "{lost} of {made} blocks were lost, the others freed")
+            }
         }
     }
 }
@@ -92,16 +109,31 @@ impl fmt::Display for Pattern {
 /// Arc of Rust, GObject.
 pub fn counts_references(function: &str) -> bool {
     const NAMES: &[&str] = &[
-        "std::__shared_count<", "std::_Sp_counted_", "std::make_shared<", "std::shared_ptr<", "std::__shared_ptr<",
-        "std::__1::shared_ptr<", "std::__1::make_shared", "boost::detail::shared_count", "boost::shared_ptr<",
-        "boost::make_shared<", "alloc::rc::", "alloc::sync::Arc", "g_object_new", "g_type_create_instance",
+        "std::__shared_count<",
+        "std::_Sp_counted_",
+        "std::make_shared<",
+        "std::shared_ptr<",
+        "std::__shared_ptr<",
+        "std::__1::shared_ptr<",
+        "std::__1::make_shared",
+        "boost::detail::shared_count",
+        "boost::shared_ptr<",
+        "boost::make_shared<",
+        "alloc::rc::",
+        "alloc::sync::Arc",
+        "g_object_new",
+        "g_type_create_instance",
     ];
     NAMES.iter().any(|name| function.contains(name))
 }
 
 /// The pattern of a site. `counted` tells whether any of some stacks has a function of reference-counted
 /// objects.
-pub fn pattern(profile: &Profile, stack: StackId, counted: impl Fn(&[StackId]) -> bool) -> Option<Pattern> {
+pub fn pattern(
+    profile: &Profile,
+    stack: StackId,
+    counted: impl Fn(&[StackId]) -> bool,
+) -> Option<Pattern> {
     let site = profile.site(stack)?;
     let reach = profile.reach.site(stack)?;
     let mut members = vec![stack];
@@ -110,8 +142,15 @@ pub fn pattern(profile: &Profile, stack: StackId, counted: impl Fn(&[StackId]) -
         return Some(Pattern::CountedRing { rings: reach.rings });
     }
     let ended = |thread| profile.thread(thread).is_some_and(|thread| thread.ended);
-    let threads = site.threads.iter().all(|&thread| ended(thread)).then_some(site.threads.len() as u64);
-    let made = site.figures.allocations.saturating_add(site.figures.reallocations);
+    let threads = site
+        .threads
+        .iter()
+        .all(|&thread| ended(thread))
+        .then_some(site.threads.len() as u64);
+    let made = site
+        .figures
+        .allocations
+        .saturating_add(site.figures.reallocations);
     by_figures(reach, site.figures.blocks, made, threads)
 }
 
@@ -138,5 +177,6 @@ fn by_figures(reach: &SiteReach, left: u64, made: u64, threads: Option<u64>) -> 
         return Some(Pattern::Overwritten { lost });
     }
     let freed = made.saturating_sub(left);
-    (held == 0 && freed > 0 && lost.saturating_mul(SELDOM) <= made).then_some(Pattern::SomeWays { lost, made })
+    (held == 0 && freed > 0 && lost.saturating_mul(SELDOM) <= made)
+        .then_some(Pattern::SomeWays { lost, made })
 }

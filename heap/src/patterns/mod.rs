@@ -3,6 +3,6 @@
 mod frees;
 mod leaks;
 
+pub(crate) use frees::bad_frees;
 pub use frees::{BadFree, Family, Wrong};
 pub use leaks::{Pattern, counts_references, pattern};
-pub(crate) use frees::bad_frees;

@@ -38,13 +38,17 @@ pub struct Drain {
 pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec, short: bool) -> LogFile {
     cuts.sort_unstable();
     let mut file = LogFile::new();
-    let nodes: Vec<_> = (0..STACKS).map(|n| support::node(n, 0x1000 + u64::from(n))).collect();
+    let nodes: Vec<_> = (0..STACKS)
+        .map(|n| support::node(n, 0x1000 + u64::from(n)))
+        .collect();
     // Serials begin at 0 or 1.
     let mut drain = Drain {
         next_serial: steps.len() as u64 % 2,
         ..Drain::default()
     };
-    drain.file_blocks.push(file.block(BlockKind::Nodes, Codec::Raw, &support::nodes(1, &nodes)));
+    drain
+        .file_blocks
+        .push(file.block(BlockKind::Nodes, Codec::Raw, &support::nodes(1, &nodes)));
     let mut from = 0;
     for cut in cuts.into_iter().map(|cut| cut.min(steps.len())) {
         while from < cut {
@@ -147,13 +151,18 @@ impl Drain {
         let name = support::thread(1, 101, "t");
         let blob = support::blob(BlobKind::ThreadStart, steps[0].time, 1, &name);
         let content = support::window(&head, &tails, &sums, &events, &blob);
-        self.file_blocks.push(file.block(BlockKind::Window, codec, &content));
+        self.file_blocks
+            .push(file.block(BlockKind::Window, codec, &content));
         from + steps.len()
     }
 
     fn tail(&self, thread: u32) -> Tail {
         let last = self.model.last_alloc.get(&thread);
-        let last = self.model.live.values().find(|block| Some(&block.id) == last);
+        let last = self
+            .model
+            .live
+            .values()
+            .find(|block| Some(&block.id) == last);
         Tail {
             ring: thread,
             tail: self.consumed.get(&thread).copied().unwrap_or(0),
@@ -182,7 +191,11 @@ impl Drain {
                     ended.insert(*id);
                 }
             }
-            for block in model.live.values().filter(|block| !before.values().any(|id| *id == block.id)) {
+            for block in model
+                .live
+                .values()
+                .filter(|block| !before.values().any(|id| *id == block.id))
+            {
                 if !pending.contains(&block.id) {
                     made.insert(block.id);
                 }
@@ -191,7 +204,13 @@ impl Drain {
         &made & &ended
     }
 
-    fn step(&mut self, step: &Step, ended_here: &HashSet<u64>, events: &mut Vec<Event>, sums: &mut BTreeMap<u32, Sum>) {
+    fn step(
+        &mut self,
+        step: &Step,
+        ended_here: &HashSet<u64>,
+        events: &mut Vec<Event>,
+        sums: &mut BTreeMap<u32, Sum>,
+    ) {
         let before = self.model.clone();
         self.model.step(step);
         let event = |kind, serial| Event {
@@ -206,14 +225,21 @@ impl Drain {
         let at = |ptr: u64| before.live.get(&ptr).map(|block| block.id);
         match step.record {
             Record::Free { ptr } => match at(ptr) {
-                None => events.push(Event { ptr, ..event(EventKind::UnmatchedFree, 0) }),
+                None => events.push(Event {
+                    ptr,
+                    ..event(EventKind::UnmatchedFree, 0)
+                }),
                 Some(id) => {
                     let life = self.lives[&id];
                     let temporary = self.model.temporary > before.temporary;
                     if ended_here.contains(&id) {
                         sum(sums, &life, step.time, temporary);
                     } else {
-                        let kind = if temporary { EventKind::FreeTemporary } else { EventKind::Free };
+                        let kind = if temporary {
+                            EventKind::FreeTemporary
+                        } else {
+                            EventKind::Free
+                        };
                         events.push(event(kind, life.serial));
                     }
                 }
@@ -221,7 +247,8 @@ impl Drain {
             // Told at the window's end if it is still under way then.
             Record::ReallocBegin { .. } => {}
             Record::ReallocEnd { old, new, ok, .. } => {
-                let is = |p: &&(u32, super::model::Block, u64)| p.0 == step.thread && p.1.ptr == old;
+                let is =
+                    |p: &&(u32, super::model::Block, u64)| p.0 == step.thread && p.1.ptr == old;
                 let pending = before.pending.iter().rev().find(is).copied();
                 if ok {
                     self.made(new, step, pending.is_some(), at(new), ended_here, events);
@@ -279,7 +306,11 @@ impl Drain {
             life.serial = self.next_serial;
             self.next_serial += 1;
             events.push(Event {
-                kind: if by_realloc { EventKind::ReallocAlloc } else { EventKind::Alloc },
+                kind: if by_realloc {
+                    EventKind::ReallocAlloc
+                } else {
+                    EventKind::Alloc
+                },
                 ptr,
                 size: life.size,
                 stack: life.stack,

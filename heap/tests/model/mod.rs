@@ -98,9 +98,19 @@ impl Model {
                     self.pending.push((step.thread, block, time));
                 }
             }
-            Record::ReallocEnd { old, new, size, stack, ok } => {
+            Record::ReallocEnd {
+                old,
+                new,
+                size,
+                stack,
+                ok,
+            } => {
                 let is = |p: &(u32, Block, u64)| p.0 == step.thread && p.1.ptr == old;
-                let pending = self.pending.iter().rposition(is).map(|place| self.pending.remove(place));
+                let pending = self
+                    .pending
+                    .iter()
+                    .rposition(is)
+                    .map(|place| self.pending.remove(place));
                 match (ok, pending) {
                     (false, Some((_, block, _))) => self.lives(block),
                     (false, None) => {}
@@ -183,9 +193,16 @@ pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
             time += wait;
             let pick = u64::from(pick);
             let stack = (pick % u64::from(STACKS)) as u32 + 1;
-            let empty: Vec<u64> = (1..=PLACES).map(|n| n * 16).filter(|ptr| !model.live.contains_key(ptr)).collect();
+            let empty: Vec<u64> = (1..=PLACES)
+                .map(|n| n * 16)
+                .filter(|ptr| !model.live.contains_key(ptr))
+                .collect();
             let empty_ptr = empty.get(pick as usize % empty.len().max(1)).copied();
-            let live_ptr = model.live.keys().nth(pick as usize % model.live.len().max(1)).copied();
+            let live_ptr = model
+                .live
+                .keys()
+                .nth(pick as usize % model.live.len().max(1))
+                .copied();
             let call = calls.iter().rposition(|call| call.0 == thread);
             let record = match what {
                 0..=4 => empty_ptr.map(|ptr| Record::Alloc { ptr, size, stack }),
@@ -202,7 +219,13 @@ pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
                     }
                     let new = if fails { 0 } else { empty_ptr? };
                     calls.remove(place);
-                    Some(Record::ReallocEnd { old, new, size, stack, ok: !fails })
+                    Some(Record::ReallocEnd {
+                        old,
+                        new,
+                        size,
+                        stack,
+                        ok: !fails,
+                    })
                 }),
             };
             let Some(record) = record else { continue };
@@ -213,7 +236,11 @@ pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
                 }
                 calls.push((thread, old));
             }
-            let step = Step { time, thread, record };
+            let step = Step {
+                time,
+                thread,
+                record,
+            };
             model.step(&step);
             steps.push(step);
         }

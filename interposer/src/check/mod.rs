@@ -135,7 +135,9 @@ fn stack() -> (u32, u32) {
     // SAFETY: this thread's state, with room.
     let stack = unsafe { capture_here(thread) };
     thread::release_borrowed(thread);
-    let pid = global::get().and_then(|global| global.file.header()).map_or(0, |header| header.pid.load(Relaxed));
+    let pid = global::get()
+        .and_then(|global| global.file.header())
+        .map_or(0, |header| header.pid.load(Relaxed));
     (stack, pid)
 }
 
@@ -150,7 +152,11 @@ fn made(ptr: *mut u8, size: usize) -> *mut u8 {
     let making = noted.making;
     if ptr.is_null() {
         // `new` may ask again after its handler ran, or throw: what comes next is not judged.
-        noted.making = if making == NOTHING { NOTHING } else { u64::from(SOME) };
+        noted.making = if making == NOTHING {
+            NOTHING
+        } else {
+            u64::from(SOME)
+        };
         return ptr;
     }
     noted.making = NOTHING;
@@ -177,7 +183,13 @@ fn going(ptr: *mut u8, by: u8, given: u64) {
         (by, given)
     };
     let (here, pid) = stack();
-    let mut bad = BadFree { freed_by: by, ptr: ptr as u64, given, here, ..BadFree::default() };
+    let mut bad = BadFree {
+        freed_by: by,
+        ptr: ptr as u64,
+        given,
+        here,
+        ..BadFree::default()
+    };
     let Some(known) = table::freed(ptr as u64, here, pid) else {
         if table::is_complete() && UNKNOWN.fetch_add(1, Relaxed) < MOST_UNKNOWN {
             bad.what = bad_free::UNKNOWN;
@@ -185,7 +197,8 @@ fn going(ptr: *mut u8, by: u8, given: u64) {
         }
         return;
     };
-    (bad.made_by, bad.size, bad.made, bad.freed) = (known.made_by, known.size, known.made, known.freed);
+    (bad.made_by, bad.size, bad.made, bad.freed) =
+        (known.made_by, known.size, known.made, known.freed);
     bad.what = if !known.live {
         bad_free::DOUBLE
     } else if known.made_by != family::UNKNOWN && known.made_by != by {
@@ -217,7 +230,10 @@ unsafe extern "C" fn malloc(size: usize) -> *mut u8 {
 }
 
 unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
-    made(real!(CALLOC as fn(usize, usize) -> *mut u8, count, size), count.wrapping_mul(size))
+    made(
+        real!(CALLOC as fn(usize, usize) -> *mut u8, count, size),
+        count.wrapping_mul(size),
+    )
 }
 
 /// The old block is marked as freed before the call: afterwards its place may be another thread's.
@@ -234,18 +250,36 @@ unsafe extern "C" fn realloc(old: *mut u8, size: usize) -> *mut u8 {
 }
 
 unsafe extern "C" fn posix_memalign(out: *mut *mut u8, align: usize, size: usize) -> i32 {
-    let result = real!(POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32, out, align, size);
+    let result = real!(
+        POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32,
+        out,
+        align,
+        size
+    );
     // SAFETY: on success the allocator has written there.
-    made(if result == 0 { unsafe { *out } } else { null_mut() }, size);
+    made(
+        if result == 0 {
+            unsafe { *out }
+        } else {
+            null_mut()
+        },
+        size,
+    );
     result
 }
 
 unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
-    made(real!(ALIGNED_ALLOC as fn(usize, usize) -> *mut u8, align, size), size)
+    made(
+        real!(ALIGNED_ALLOC as fn(usize, usize) -> *mut u8, align, size),
+        size,
+    )
 }
 
 unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
-    made(real!(MEMALIGN as fn(usize, usize) -> *mut u8, align, size), size)
+    made(
+        real!(MEMALIGN as fn(usize, usize) -> *mut u8, align, size),
+        size,
+    )
 }
 
 unsafe extern "C" fn valloc(size: usize) -> *mut u8 {
@@ -268,7 +302,12 @@ unsafe extern "C" fn free_sized(ptr: *mut u8, size: usize) {
 
 unsafe extern "C" fn free_aligned_sized(ptr: *mut u8, align: usize, size: usize) {
     going(ptr, family::MALLOC, size as u64 + 1);
-    real!(FREE_ALIGNED_SIZED as fn(*mut u8, usize, usize) -> (), ptr, align, size)
+    real!(
+        FREE_ALIGNED_SIZED as fn(*mut u8, usize, usize) -> (),
+        ptr,
+        align,
+        size
+    )
 }
 
 /// `new!(thunk -> find, slot, family)`: notes the family, unless an outer form did, and goes on in the

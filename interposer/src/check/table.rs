@@ -55,7 +55,9 @@ static FULL: AtomicBool = AtomicBool::new(false);
 
 /// Maps the table; false if there is no memory.
 pub fn map() -> bool {
-    let Some(memory) = sys::map_private(PLACES * core::mem::size_of::<Entry>()) else { return false };
+    let Some(memory) = sys::map_private(PLACES * core::mem::size_of::<Entry>()) else {
+        return false;
+    };
     TABLE.store(memory.cast(), Release);
     true
 }
@@ -69,17 +71,19 @@ fn places(ptr: u64) -> impl Iterator<Item = &'static Entry> {
     let table = TABLE.load(Acquire);
     let first = ((ptr >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHIFT)) as usize;
     // SAFETY: the table, if it is there, has that many entries and stays mapped.
-    (0..if table.is_null() { 0 } else { REACH }).map(move |step| unsafe { &*table.add((first + step) % PLACES) })
+    (0..if table.is_null() { 0 } else { REACH })
+        .map(move |step| unsafe { &*table.add((first + step) % PLACES) })
 }
 
 /// A block was made. Tracks its address if there is a place.
 pub fn made(ptr: u64, size: u64, by: u8, stack: u32, pid: u32) {
     for entry in places(ptr) {
         let there = entry.ptr.load(Relaxed);
-        let ours = there == ptr || there == 0 && {
-            let claimed = entry.ptr.compare_exchange(0, ptr, AcqRel, Relaxed);
-            claimed.is_ok() || claimed == Err(ptr)
-        };
+        let ours = there == ptr
+            || there == 0 && {
+                let claimed = entry.ptr.compare_exchange(0, ptr, AcqRel, Relaxed);
+                claimed.is_ok() || claimed == Err(ptr)
+            };
         if ours {
             entry.size.store(size, Relaxed);
             entry.made.store(stack, Relaxed);

@@ -85,24 +85,38 @@ impl LogFile {
     pub fn create(&self, path: &[u8], len: u64, head: u64) -> Result<(*mut u8, Fd), Errno> {
         // SAFETY: single starter, see above; no reader before `path_len` is set.
         let own = unsafe { &mut *self.path.get() };
-        own.get_mut(..path.len()).ok_or(Errno(libc::ENAMETOOLONG))?.copy_from_slice(path);
-        let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600)?;
+        own.get_mut(..path.len())
+            .ok_or(Errno(libc::ENAMETOOLONG))?
+            .copy_from_slice(path);
+        let fd = sys::open(
+            path,
+            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW,
+            0o600,
+        )?;
         let mapped = may_grow(len)
             .and_then(|()| sys::ftruncate(fd, len))
             .and_then(|()| write_zeros(fd, 0, head))
             // SAFETY: no fixed place.
-            .and_then(|()| unsafe { sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut()) });
+            .and_then(|()| unsafe {
+                sys::map_file(fd, 0, FIRST_DATA_END as usize, core::ptr::null_mut())
+            });
         let base = match mapped {
             Ok(base) => base,
             Err(error) => {
                 sys::close(fd);
                 // An empty file helps nobody.
                 // SAFETY: the path is NUL-terminated.
-                unsafe { crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0) };
+                unsafe {
+                    crate::arch::syscall::syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0)
+                };
                 return Err(error);
             }
         };
-        for (slot, value) in self.identity.iter().zip(sys::identity(fd).unwrap_or_default()) {
+        for (slot, value) in self
+            .identity
+            .iter()
+            .zip(sys::identity(fd).unwrap_or_default())
+        {
             slot.store(value, Relaxed);
         }
         self.path_len.store(path.len() as u64, Release);
@@ -137,7 +151,11 @@ impl LogFile {
         let own = crate::arch::tls::own_address();
         let mut waits = 0;
         while !self.is_reserved() {
-            if self.filling.compare_exchange(0, own, Acquire, Relaxed).is_ok() {
+            if self
+                .filling
+                .compare_exchange(0, own, Acquire, Relaxed)
+                .is_ok()
+            {
                 let result = self.fill_gaps();
                 self.filling.store(0, Release);
                 return result;
@@ -159,10 +177,14 @@ impl LogFile {
     fn fill_gaps(&self) -> Result<(), StopReason> {
         self.not_filtered()?;
         let opened = self.open().map_err(|_| StopReason::Unreachable)?;
-        let result = self.gaps.iter().take(self.gap_count.load(Relaxed) as usize).try_for_each(|[from, to]| {
-            let (from, to) = (from.load(Relaxed), to.load(Relaxed));
-            reserve(opened.fd, from, to - from)
-        });
+        let result = self
+            .gaps
+            .iter()
+            .take(self.gap_count.load(Relaxed) as usize)
+            .try_for_each(|[from, to]| {
+                let (from, to) = (from.load(Relaxed), to.load(Relaxed));
+                reserve(opened.fd, from, to - from)
+            });
         self.done(opened);
         result.map_err(|_| StopReason::NoSpace)?;
         self.gap_count.store(0, Release);
@@ -172,7 +194,9 @@ impl LogFile {
     /// Bytes of the first ring's data that have room while not all of it has.
     pub fn ring_room(&self) -> u64 {
         let [from, to] = &self.gaps[FIRST_EXTENTS - 1];
-        let start = to.load(Relaxed).wrapping_sub(crate::thread::FIRST_EXTENT - PAGE);
+        let start = to
+            .load(Relaxed)
+            .wrapping_sub(crate::thread::FIRST_EXTENT - PAGE);
         from.load(Relaxed).wrapping_sub(start)
     }
 
@@ -180,7 +204,12 @@ impl LogFile {
     pub fn widen_ring(&self) -> Result<bool, StopReason> {
         let room = self.ring_room();
         let own = crate::arch::tls::own_address();
-        if room >= MOST_WRITTEN || self.filling.compare_exchange(0, own, Acquire, Relaxed).is_err() {
+        if room >= MOST_WRITTEN
+            || self
+                .filling
+                .compare_exchange(0, own, Acquire, Relaxed)
+                .is_err()
+        {
             return Ok(false);
         }
         let result = self.not_filtered().and_then(|()| {
@@ -189,7 +218,9 @@ impl LogFile {
             let at = from.load(Relaxed);
             let written = may_grow(at + room).and_then(|()| write_zeros(opened.fd, at, room));
             self.done(opened);
-            written.map(|()| from.store(at + room, Relaxed)).map_err(|_| StopReason::NoSpace)
+            written
+                .map(|()| from.store(at + room, Relaxed))
+                .map_err(|_| StopReason::NoSpace)
         });
         self.filling.store(0, Release);
         result.map(|()| true)
@@ -197,7 +228,11 @@ impl LogFile {
 
     fn not_filtered(&self) -> Result<(), StopReason> {
         let filtered = crate::global::get().is_some_and(|g| g.filtered.load(Relaxed) != 0);
-        if filtered { Err(StopReason::Filtered) } else { Ok(()) }
+        if filtered {
+            Err(StopReason::Filtered)
+        } else {
+            Ok(())
+        }
     }
 
     /// Keeps a new log's descriptor under a number that programs seldom use.
@@ -219,7 +254,10 @@ impl LogFile {
     }
 
     fn is_ours(&self, fd: Fd) -> bool {
-        let own = [self.identity[0].load(Relaxed), self.identity[1].load(Relaxed)];
+        let own = [
+            self.identity[0].load(Relaxed),
+            self.identity[1].load(Relaxed),
+        ];
         sys::identity(fd) == Some(own)
     }
 
@@ -232,7 +270,10 @@ impl LogFile {
     pub fn open(&self) -> Result<Opened, Errno> {
         let kept = KEPT.load(Acquire);
         if kept != 0 && self.is_ours(Fd(kept - 1)) {
-            return Ok(Opened { fd: Fd(kept - 1), kept: true });
+            return Ok(Opened {
+                fd: Fd(kept - 1),
+                kept: true,
+            });
         }
         let fd = sys::open(self.path(), libc::O_RDWR | libc::O_NOFOLLOW, 0)?;
         if self.is_ours(fd) {
@@ -254,7 +295,13 @@ impl LogFile {
     ///
     /// # Safety
     /// `at` is null or inside a reservation of `len − PAGE` bytes.
-    pub unsafe fn extend(&self, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, StopReason> {
+    pub unsafe fn extend(
+        &self,
+        kind: ExtentKind,
+        id: u32,
+        len: u64,
+        at: *mut u8,
+    ) -> Result<*mut u8, StopReason> {
         self.not_filtered()?;
         // The end of the program fills these extents with blocks of later ones.
         self.reserve_first()?;
@@ -274,11 +321,18 @@ impl LogFile {
     /// # Safety
     /// As `extend`.
     pub unsafe fn extend_first(
-        &self, fd: Fd, kind: ExtentKind, len: u64, head: u64, at: *mut u8,
+        &self,
+        fd: Fd,
+        kind: ExtentKind,
+        len: u64,
+        head: u64,
+        at: *mut u8,
     ) -> Result<*mut u8, StopReason> {
         let offset = self.end.fetch_add(len, AcqRel);
         // SAFETY: the caller's.
-        let mapped = unsafe { write_zeros(fd, offset, head).and_then(|()| map_extent(fd, offset, kind, 0, len, at)) };
+        let mapped = unsafe {
+            write_zeros(fd, offset, head).and_then(|()| map_extent(fd, offset, kind, 0, len, at))
+        };
         self.gap(offset + head, offset + len);
         mapped.map_err(|_| StopReason::NoSpace)
     }
@@ -300,7 +354,9 @@ impl LogFile {
         let whole = end - last + len;
         let mapped = reserve(opened.fd, end, len)
             // SAFETY: no fixed place.
-            .and_then(|()| unsafe { sys::map_file(opened.fd, last, whole as usize, core::ptr::null_mut()) });
+            .and_then(|()| unsafe {
+                sys::map_file(opened.fd, last, whole as usize, core::ptr::null_mut())
+            });
         self.done(opened);
         let base = mapped.map_err(|_| StopReason::NoSpace)?;
         // SAFETY: a mapped extent.
@@ -325,7 +381,14 @@ static ZEROS: [u8; 8 * PAGE as usize] = [0; 8 * PAGE as usize];
 ///
 /// # Safety
 /// As [`LogFile::extend`].
-unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, at: *mut u8) -> Result<*mut u8, Errno> {
+unsafe fn map_extent(
+    fd: Fd,
+    offset: u64,
+    kind: ExtentKind,
+    id: u32,
+    len: u64,
+    at: *mut u8,
+) -> Result<*mut u8, Errno> {
     if at.is_null() {
         // SAFETY: no fixed place.
         let base = unsafe { sys::map_file(fd, offset, len as usize, at)? };
@@ -337,7 +400,12 @@ unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, a
     let mut header = ExtentHeader::default();
     format_extent((&raw mut header).cast(), kind, id, len);
     // SAFETY: a header is plain words without padding.
-    let bytes = unsafe { core::slice::from_raw_parts((&raw const header).cast::<u8>(), EXTENT_HEADER_SIZE as usize) };
+    let bytes = unsafe {
+        core::slice::from_raw_parts(
+            (&raw const header).cast::<u8>(),
+            EXTENT_HEADER_SIZE as usize,
+        )
+    };
     sys::pwrite(fd, bytes, offset)?;
     Ok(base)
 }
@@ -345,7 +413,11 @@ unsafe fn map_extent(fd: Fd, offset: u64, kind: ExtentKind, id: u32, len: u64, a
 /// Whether the file may be `len` bytes long without provoking SIGXFSZ. Asked each
 /// time: other processes may set the limit too.
 fn may_grow(len: u64) -> Result<(), Errno> {
-    if len > sys::rlimit(libc::RLIMIT_FSIZE) { Err(Errno(libc::EFBIG)) } else { Ok(()) }
+    if len > sys::rlimit(libc::RLIMIT_FSIZE) {
+        Err(Errno(libc::EFBIG))
+    } else {
+        Ok(())
+    }
 }
 
 /// Reserves room in the file.
@@ -363,7 +435,9 @@ fn reserve(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
 fn write_zeros(fd: Fd, offset: u64, len: u64) -> Result<(), Errno> {
     let (mut at, end) = (offset, offset + len);
     while at < end {
-        let part = ZEROS.get(..(end - at).min(ZEROS.len() as u64) as usize).unwrap_or(&ZEROS);
+        let part = ZEROS
+            .get(..(end - at).min(ZEROS.len() as u64) as usize)
+            .unwrap_or(&ZEROS);
         match sys::pwrite(fd, part, at)? {
             0 => return Err(Errno(libc::ENOSPC)),
             n => at += n as u64,

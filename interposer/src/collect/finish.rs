@@ -52,8 +52,12 @@ pub static QUICK_STATUS: AtomicI32 = AtomicI32::new(0);
 /// Ends the log; returns whether that was done (for `exec`: whether there is
 /// something to take back if it fails).
 pub fn finish(state: State, status: i32) -> bool {
-    let Some(global) = global::get() else { return false };
-    let Some(header) = global.file.header() else { return false };
+    let Some(global) = global::get() else {
+        return false;
+    };
+    let Some(header) = global.file.header() else {
+        return false;
+    };
     let phase = global.phase();
     // A vfork child shares our memory and must leave the parent's log alone.
     if !matches!(phase, Phase::Recording | Phase::Suspended)
@@ -91,7 +95,11 @@ fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
     // From a handler that interrupts our own drain: the rings are left to the reader.
     let me = if thread.is_null() { 1 } else { thread as usize };
     let mut tries = 0;
-    while global.drain_owner.compare_exchange(0, me, Acquire, Relaxed).is_err() {
+    while global
+        .drain_owner
+        .compare_exchange(0, me, Acquire, Relaxed)
+        .is_err()
+    {
         tries += 1;
         if tries > 200 || global.drain_owner.load(Relaxed) == me {
             return false;
@@ -99,7 +107,13 @@ fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
         let seen = global.drain_done.load(Relaxed);
         sys::futex_wait(&global.drain_done, seen, 10_000_000);
     }
-    let mut work = Work { global, state, status, thread, ended: false };
+    let mut work = Work {
+        global,
+        state,
+        status,
+        thread,
+        ended: false,
+    };
     let argument = (&raw mut work).cast();
     // SAFETY: this thread's state; the work outlives the call.
     unsafe {
@@ -119,7 +133,11 @@ fn finish_now(global: &'static Global, state: State, status: i32) -> bool {
 /// This thread's state, or null.
 fn own_state() -> *mut ThreadState {
     let word = tls::get();
-    if word > thread::MAX_MARK { word as *mut ThreadState } else { core::ptr::null_mut() }
+    if word > thread::MAX_MARK {
+        word as *mut ThreadState
+    } else {
+        core::ptr::null_mut()
+    }
 }
 
 struct Work {
@@ -135,7 +153,9 @@ unsafe extern "C" fn run(work: *mut u8) {
     // SAFETY: `finish` gave it.
     let work = unsafe { &mut *work.cast::<Work>() };
     let global = work.global;
-    let Some(header) = global.file.header() else { return };
+    let Some(header) = global.file.header() else {
+        return;
+    };
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
@@ -150,7 +170,8 @@ unsafe extern "C" fn run(work: *mut u8) {
     // until then, their rings must stay.
     // One that has recorded nothing yet, or no more, may take a ring at any moment.
     let others = global.precise.load(SeqCst) != 0
-        || thread::all(global).any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
+        || thread::all(global)
+            .any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
     if others && work.state == State::Exec {
         return;
     }
@@ -159,7 +180,11 @@ unsafe extern "C" fn run(work: *mut u8) {
         header.flags.fetch_or(flag::NODES_IN_BLOCKS, Release);
         global.set_phase(Phase::Dormant);
         // Threads that still run write into private pages from here on.
-        let states = if others { thread::all(global).count() } else { 0 };
+        let states = if others {
+            thread::all(global).count()
+        } else {
+            0
+        };
         for state in thread::all(global).take(states) {
             let base = (state.ring as usize - 64) as *mut u8;
             // SAFETY: a ring's extent; its events are in blocks.
@@ -191,7 +216,9 @@ struct Hole {
 /// Moves the last blocks into the first holes and cuts the file; returns whether it
 /// is cut.
 fn compact(global: &Global) -> bool {
-    let Ok(opened) = global.file.open() else { return false };
+    let Ok(opened) = global.file.open() else {
+        return false;
+    };
     let mut cut = false;
     let fd = opened.fd;
     let end = global.file.end();
@@ -221,7 +248,9 @@ fn cut_at(global: &Global, fd: sys::Fd, last: u64, end: u64) -> bool {
 
 /// Cuts the file after the first extent's content.
 fn cut_after(global: &Global, extent: &ExtentHeader) -> bool {
-    let Ok(opened) = global.file.open() else { return false };
+    let Ok(opened) = global.file.open() else {
+        return false;
+    };
     let len = shorten(extent);
     let cut = cut_at(global, opened.fd, HEADER_SIZE, HEADER_SIZE + len);
     global.file.done(opened);
@@ -278,7 +307,8 @@ unsafe fn chain(base: *mut u8, end: u64, offsets: &mut [u64]) -> Option<usize> {
 unsafe fn pack(base: *mut u8, offsets: &[u64]) -> Option<(u64, u64)> {
     // SAFETY: offsets are extents; blocks are copied between disjoint ones.
     unsafe {
-        let is_data = |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
+        let is_data =
+            |offset: u64| extent(base, offset).kind.load(Relaxed) == ExtentKind::Data as u32;
         let mut holes = offsets.iter().copied().filter(|&offset| !is_data(offset));
         let mut hole: Option<Hole> = None;
         let mut last = offsets.len();
@@ -296,18 +326,28 @@ unsafe fn pack(base: *mut u8, offsets: &[u64]) -> Option<(u64, u64)> {
             while at < used {
                 let source = base.add((from + EXTENT_HEADER_SIZE + at) as usize);
                 let bytes = core::slice::from_raw_parts(source, BLOCK_HEADER);
-                let Some(block) = BlockHeader::from_bytes(bytes) else { break 'extents };
+                let Some(block) = BlockHeader::from_bytes(bytes) else {
+                    break 'extents;
+                };
                 let stride = BlockHeader::stride(block.len);
                 loop {
-                    let room = hole.as_ref().map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
+                    let room = hole
+                        .as_ref()
+                        .map_or(0, |h| h.len - EXTENT_HEADER_SIZE - h.used);
                     if room >= stride {
                         break;
                     }
-                    let Some(next) = holes.next().filter(|&next| next < from) else { break 'extents };
+                    let Some(next) = holes.next().filter(|&next| next < from) else {
+                        break 'extents;
+                    };
                     let header = extent(base, next);
                     header.used.store(0, Relaxed);
                     header.kind.store(ExtentKind::Data as u32, Release);
-                    hole = Some(Hole { offset: next, len: header.len.load(Relaxed), used: 0 });
+                    hole = Some(Hole {
+                        offset: next,
+                        len: header.len.load(Relaxed),
+                        used: 0,
+                    });
                 }
                 if let Some(hole) = &mut hole {
                     let target = base.add((hole.offset + EXTENT_HEADER_SIZE + hole.used) as usize);

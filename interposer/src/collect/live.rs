@@ -22,7 +22,10 @@ const _: () = assert!(core::mem::size_of::<Entry>() == 16);
 impl Entry {
     fn new(ptr: u64, block: Block) -> Entry {
         let high = block.serial >> 19 & 0xffff;
-        Entry(ptr << 16 | high, block.size.min((1 << 45) - 1) << 19 | block.serial & 0x7_ffff)
+        Entry(
+            ptr << 16 | high,
+            block.size.min((1 << 45) - 1) << 19 | block.serial & 0x7_ffff,
+        )
     }
 
     fn ptr(self) -> u64 {
@@ -30,7 +33,10 @@ impl Entry {
     }
 
     fn block(self) -> Block {
-        Block { size: self.1 >> 19, serial: (self.0 & 0xffff) << 19 | self.1 & 0x7_ffff }
+        Block {
+            size: self.1 >> 19,
+            serial: (self.0 & 0xffff) << 19 | self.1 & 0x7_ffff,
+        }
     }
 }
 
@@ -72,7 +78,10 @@ fn hash(ptr: u64) -> u64 {
 
 impl Shard {
     fn of(entries: *mut Entry, bits: u32) -> Shard {
-        Shard { table: entries as usize | bits as usize, len: 0 }
+        Shard {
+            table: entries as usize | bits as usize,
+            len: 0,
+        }
     }
 
     #[inline(always)]
@@ -114,7 +123,9 @@ impl Shard {
 
     /// Moves every entry into a fresh table of 2^`bits` places.
     fn rebuild(&mut self, bits: u32) -> bool {
-        let Some(fresh) = sys::map_private(16 << bits) else { return false };
+        let Some(fresh) = sys::map_private(16 << bits) else {
+            return false;
+        };
         let mut next = Shard::of(fresh.cast(), bits);
         for index in 0..1usize << self.bits() {
             // SAFETY: the old table has 2^bits places; nobody else uses it.
@@ -152,7 +163,8 @@ impl Tables {
     pub fn each(&self, mut each: impl FnMut(u64, Block)) {
         for shard in self.0.iter().filter(|shard| shard.table != 0) {
             // SAFETY: the table has 2^bits places.
-            let entries = unsafe { core::slice::from_raw_parts(shard.entries(), 1 << shard.bits()) };
+            let entries =
+                unsafe { core::slice::from_raw_parts(shard.entries(), 1 << shard.bits()) };
             for entry in entries.iter().filter(|entry| entry.0 != 0) {
                 each(entry.ptr(), entry.block());
             }
@@ -201,10 +213,15 @@ impl Live {
     #[cold]
     fn begin(&mut self) -> bool {
         // One mapping for all: short programs touch few pages.
-        let Some(fresh) = sys::map_touched((SHARDS * 16) << FIRST_BITS) else { return false };
+        let Some(fresh) = sys::map_touched((SHARDS * 16) << FIRST_BITS) else {
+            return false;
+        };
         for (index, shard) in self.shards.iter_mut().enumerate() {
             // SAFETY: inside the mapping.
-            *shard = Shard::of(unsafe { fresh.cast::<Entry>().add(index << FIRST_BITS) }, FIRST_BITS);
+            *shard = Shard::of(
+                unsafe { fresh.cast::<Entry>().add(index << FIRST_BITS) },
+                FIRST_BITS,
+            );
         }
         true
     }

@@ -66,7 +66,11 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
     }
     // With one thread a larger window costs nothing; with more, one thread's
     // drain must not stop the others.
-    let soft = if global.state_count.load(Relaxed) > 1 { capacity / 4 * 3 } else { hard };
+    let soft = if global.state_count.load(Relaxed) > 1 {
+        capacity / 4 * 3
+    } else {
+        hard
+    };
     if state.producer.refresh(ring, capacity, soft) {
         return Room::Yes;
     }
@@ -84,14 +88,20 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
                     thread::deep(thread, drain_here, core::ptr::null_mut());
                 }
                 unlock(global);
-                let room = global.phase() == Phase::Recording && state.producer.refresh(ring, capacity, soft);
+                let room = global.phase() == Phase::Recording
+                    && state.producer.refresh(ring, capacity, soft);
                 return room.into();
             }
             // SAFETY: an owner's address is a state's, and states stay mapped.
             Err(owner) if owner == me || unsafe { is_same_thread(owner, state) } => {
                 let sp = crate::arch::stack::pointer() as u64;
                 // SAFETY: as above.
-                let (other, began) = unsafe { (&(*(owner as *const ThreadState)).on_own_stack, (*(owner as *const ThreadState)).drain_sp) };
+                let (other, began) = unsafe {
+                    (
+                        &(*(owner as *const ThreadState)).on_own_stack,
+                        (*(owner as *const ThreadState)).drain_sp,
+                    )
+                };
                 if state.bounds(sp).top == 0 || !was_left(began, sp) {
                     // A handler that interrupts our own drain, or what was called
                     // after one left it: the reserve, then another ring.
@@ -109,7 +119,9 @@ pub unsafe fn make_room(global: &'static Global, thread: *mut ThreadState) -> Ro
         // Someone else drains: a little further, then look again.
         let used = state.producer.pending(ring);
         if used < hard {
-            state.producer.refresh(ring, capacity, (used + capacity / 16).min(hard));
+            state
+                .producer
+                .refresh(ring, capacity, (used + capacity / 16).min(hard));
             return Room::Yes;
         }
         let seen = global.drain_done.load(Acquire);
@@ -174,7 +186,9 @@ fn first_room(global: &Global, state: &ThreadState) -> Option<Room> {
 /// `owner` is what [`Global::drain_owner`] held.
 unsafe fn is_same_thread(owner: usize, state: &ThreadState) -> bool {
     // SAFETY: above the marks it is a state's address.
-    owner > thread::MAX_MARK && state.tid != 0 && unsafe { (*(owner as *const ThreadState)).tid } == state.tid
+    owner > thread::MAX_MARK
+        && state.tid != 0
+        && unsafe { (*(owner as *const ThreadState)).tid } == state.tid
 }
 
 unsafe extern "C" fn drain_here(_: *mut u8) {
@@ -204,14 +218,20 @@ pub fn prepare_for_filter(global: &'static Global) {
     if thread.is_null() || global.filtered.load(Relaxed) != 0 {
         return;
     }
-    if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+    if global
+        .drain_owner
+        .compare_exchange(0, thread as usize, Acquire, Relaxed)
+        .is_ok()
+    {
         crate::unwind::cache::use_whole(global);
         global.stacks.prepare(&global.file);
         // SAFETY: the drain is held.
         unsafe { (*global.drain.get()).prepare(global) };
         global.filtered.store(1, Relaxed);
         if let Some(header) = global.file.header() {
-            header.flags.fetch_or(log_format::layout::flag::FILTERED, Relaxed);
+            header
+                .flags
+                .fetch_or(log_format::layout::flag::FILTERED, Relaxed);
         }
         unlock(global);
     }
@@ -222,7 +242,11 @@ pub fn prepare_for_filter(global: &'static Global) {
 pub fn end_early(global: &'static Global, reason: StopReason) {
     let thread = thread::ready();
     if !thread.is_null() {
-        if global.drain_owner.compare_exchange(0, thread as usize, Acquire, Relaxed).is_ok() {
+        if global
+            .drain_owner
+            .compare_exchange(0, thread as usize, Acquire, Relaxed)
+            .is_ok()
+        {
             // SAFETY: this thread's state; the drain is held.
             unsafe { thread::deep(thread, drain_here, core::ptr::null_mut()) };
             unlock(global);

@@ -28,7 +28,10 @@ impl Ranges {
 
     /// Takes in a mapping that was made or removed; other events are nothing to it.
     pub fn note(&mut self, event: &Event) {
-        let (start, end) = (event.ptr, event.ptr.saturating_add(event.size).next_multiple_of(4096));
+        let (start, end) = (
+            event.ptr,
+            event.ptr.saturating_add(event.size).next_multiple_of(4096),
+        );
         match event.kind {
             EventKind::Map => {
                 self.remove(start, end);
@@ -41,7 +44,9 @@ impl Ranges {
 
     fn insert(&mut self, start: u64, end: u64) {
         if self.base.is_null() {
-            let Some(base) = sys::map_private(MOST * 16) else { return };
+            let Some(base) = sys::map_private(MOST * 16) else {
+                return;
+            };
             self.base = base.cast();
         }
         if start >= end || self.len >= MOST {
@@ -62,8 +67,16 @@ impl Ranges {
         if first >= last || start >= end {
             return;
         }
-        let before = self.all().get(first).filter(|range| range.0 < start).map(|range| (range.0, start));
-        let after = self.all().get(last - 1).filter(|range| range.1 > end).map(|range| (end, range.1));
+        let before = self
+            .all()
+            .get(first)
+            .filter(|range| range.0 < start)
+            .map(|range| (range.0, start));
+        let after = self
+            .all()
+            .get(last - 1)
+            .filter(|range| range.1 > end)
+            .map(|range| (end, range.1));
         // SAFETY: inside the list.
         unsafe { core::ptr::copy(self.base.add(last), self.base.add(first), self.len - last) };
         self.len -= last - first;

@@ -25,16 +25,22 @@ pub fn suspend(global: &'static Global) {
 /// The `exec` before which [`super::finish::finish`] said true has failed.
 pub fn exec_failed() {
     let Some(global) = global::get() else { return };
-    let Some(header) = global.file.header() else { return };
+    let Some(header) = global.file.header() else {
+        return;
+    };
     let was = State::Exec as u32;
     let now = if global.phase() == Phase::Dormant {
         // The file could not be cut, so it cannot go on.
-        header.stop_reason.store(StopReason::Unreachable as u32, Relaxed);
+        header
+            .stop_reason
+            .store(StopReason::Unreachable as u32, Relaxed);
         State::Stopped
     } else {
         State::Running
     };
-    let _ = header.state.compare_exchange(was, now as u32, AcqRel, Relaxed);
+    let _ = header
+        .state
+        .compare_exchange(was, now as u32, AcqRel, Relaxed);
 }
 
 /// Goes on with the log, unless another thread is at it. The phase says what came of it.

@@ -178,9 +178,22 @@ impl Scratch {
             compressed_len,
         ]
         .map(|len| len.next_multiple_of(4096));
-        let Some(base) = sys::map_private(parts.iter().sum()) else { return false };
+        let Some(base) = sys::map_private(parts.iter().sum()) else {
+            return false;
+        };
         let mut at = base;
-        let [slots, free, table, listed, sums, sum_table, blobs, columns, out, compressed] = parts.map(|len| {
+        let [
+            slots,
+            free,
+            table,
+            listed,
+            sums,
+            sum_table,
+            blobs,
+            columns,
+            out,
+            compressed,
+        ] = parts.map(|len| {
             let part = at;
             // SAFETY: inside the mapping.
             at = unsafe { at.add(len) };
@@ -207,7 +220,9 @@ impl Scratch {
     /// events, spread over whole tables, would touch a page each. Only between two
     /// windows, when both tables are empty.
     pub fn plan_for(&mut self, blocks: usize) {
-        let entries = (2 * blocks.min(TABLE / 2)).next_power_of_two().clamp(LEAST, TABLE);
+        let entries = (2 * blocks.min(TABLE / 2))
+            .next_power_of_two()
+            .clamp(LEAST, TABLE);
         self.shift = 64 - entries.trailing_zeros();
     }
 
@@ -229,7 +244,9 @@ impl Scratch {
         }
         // SAFETY: a pure function of the level.
         let len = unsafe { zstd_sys::ZSTD_estimateCCtxSize(LEVEL) }.next_multiple_of(4096);
-        let Some(place) = sys::map_private(len) else { return false };
+        let Some(place) = sys::map_private(len) else {
+            return false;
+        };
         // SAFETY: the place is 8-aligned and as large as zstd asked for. A static
         // context never allocates.
         self.zstd = unsafe { zstd_sys::ZSTD_initStaticCCtx(place.cast(), len) };
@@ -272,7 +289,9 @@ impl Scratch {
             loop {
                 match *self.table.add(at) {
                     0 => return (Place(at), None),
-                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => return (Place(at), Some(number - 1)),
+                    number if (*self.slots.add(number as usize - 1)).ptr == ptr => {
+                        return (Place(at), Some(number - 1));
+                    }
                     _ => at = (at + 1) & mask,
                 }
             }
@@ -394,7 +413,10 @@ impl Scratch {
     pub fn blob(&mut self, blob: &log_format::blob::Blob<'_>) {
         // SAFETY: the buffer has MAX_BLOBS bytes.
         let rest = unsafe {
-            core::slice::from_raw_parts_mut(self.blobs.add(self.blobs_len), MAX_BLOBS - self.blobs_len)
+            core::slice::from_raw_parts_mut(
+                self.blobs.add(self.blobs_len),
+                MAX_BLOBS - self.blobs_len,
+            )
         };
         let mut out = log_format::varint::Out::new(rest);
         blob.encode(&mut out);
@@ -518,7 +540,11 @@ impl Scratch {
             self.sorted = true;
         } else {
             // Few survivors are cheaper to take out one by one.
-            let open = self.slots().iter().filter(|slot| slot.open && !slot.pending).count();
+            let open = self
+                .slots()
+                .iter()
+                .filter(|slot| slot.open && !slot.pending)
+                .count();
             if open > self.mask() / 64 {
                 // SAFETY: the table's own memory.
                 unsafe { self.table.write_bytes(0, self.mask() + 1) };

@@ -51,11 +51,18 @@ pub(super) unsafe extern "C" fn malloc_body(size: usize, slot: *const u64, fp: u
 
 unsafe extern "C" fn calloc_body(count: usize, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
     if !originals::resolved() {
-        return count.checked_mul(size).map_or(null_mut(), |total| bootstrap::alloc(total, 16));
+        return count
+            .checked_mul(size)
+            .map_or(null_mut(), |total| bootstrap::alloc(total, 16));
     }
     // SAFETY: as in malloc. A product that overflows makes the original fail.
     unsafe {
-        made(call!(CALLOC as fn(usize, usize) -> *mut u8, count, size), count.wrapping_mul(size), slot, fp)
+        made(
+            call!(CALLOC as fn(usize, usize) -> *mut u8, count, size),
+            count.wrapping_mul(size),
+            slot,
+            fp,
+        )
     }
 }
 
@@ -66,7 +73,12 @@ unsafe extern "C" fn realloc_body(old: *mut u8, size: usize, slot: *const u64, f
             return move_from_bootstrap(old, size, slot, fp);
         }
         if old.is_null() {
-            return made(call!(REALLOC as fn(*mut u8, usize) -> *mut u8, old, size), size, slot, fp);
+            return made(
+                call!(REALLOC as fn(*mut u8, usize) -> *mut u8, old, size),
+                size,
+                slot,
+                fp,
+            );
         }
         if size == 0 {
             return realloc_to_nothing(old, slot, fp);
@@ -87,7 +99,12 @@ unsafe fn realloc_to_nothing(old: *mut u8, slot: *const u64, fp: u64) -> *mut u8
     // SAFETY: realloc's contract is the caller's.
     unsafe {
         events::free(old);
-        made(call!(REALLOC as fn(*mut u8, usize) -> *mut u8, old, 0), 0, slot, fp)
+        made(
+            call!(REALLOC as fn(*mut u8, usize) -> *mut u8, old, 0),
+            0,
+            slot,
+            fp,
+        )
     }
 }
 
@@ -96,7 +113,11 @@ unsafe fn realloc_to_nothing(old: *mut u8, slot: *const u64, fp: u64) -> *mut u8
 unsafe fn move_from_bootstrap(old: *mut u8, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
     // SAFETY: the old block is ours; the new one has `size` bytes.
     unsafe {
-        let new = if originals::resolved() { malloc_body(size, slot, fp) } else { bootstrap::alloc(size, 16) };
+        let new = if originals::resolved() {
+            malloc_body(size, slot, fp)
+        } else {
+            bootstrap::alloc(size, 16)
+        };
         if !new.is_null() && !old.is_null() {
             core::ptr::copy_nonoverlapping(old, new, size.min(bootstrap::size(old)));
         }
@@ -104,7 +125,13 @@ unsafe fn move_from_bootstrap(old: *mut u8, size: usize, slot: *const u64, fp: u
     }
 }
 
-unsafe extern "C" fn reallocarray_body(old: *mut u8, count: usize, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe extern "C" fn reallocarray_body(
+    old: *mut u8,
+    count: usize,
+    size: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     match count.checked_mul(size) {
         // SAFETY: realloc's contract is the caller's.
         Some(total) => unsafe { realloc_body(old, total, slot, fp) },
@@ -119,14 +146,25 @@ unsafe extern "C" fn reallocarray_body(old: *mut u8, count: usize, size: usize, 
 ///
 /// # Safety
 /// As the function; `slot` and `fp` come from a thunk.
-pub(super) unsafe extern "C" fn posix_memalign_body(out: *mut *mut u8, align: usize, size: usize, slot: *const u64, fp: u64) -> i32 {
+pub(super) unsafe extern "C" fn posix_memalign_body(
+    out: *mut *mut u8,
+    align: usize,
+    size: usize,
+    slot: *const u64,
+    fp: u64,
+) -> i32 {
     // SAFETY: posix_memalign's contract is the caller's.
     unsafe {
         if !originals::resolved() {
             *out = bootstrap::alloc(size, align);
             return if (*out).is_null() { libc::ENOMEM } else { 0 };
         }
-        let result = call!(POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32, out, align, size);
+        let result = call!(
+            POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32,
+            out,
+            align,
+            size
+        );
         if result == 0 {
             made(*out, size, slot, fp);
         }
@@ -134,17 +172,33 @@ pub(super) unsafe extern "C" fn posix_memalign_body(out: *mut *mut u8, align: us
     }
 }
 
-unsafe extern "C" fn aligned_alloc_body(align: usize, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe extern "C" fn aligned_alloc_body(
+    align: usize,
+    size: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     // SAFETY: as in malloc.
     unsafe { aligned(&ALIGNED_ALLOC, align, size, slot, fp) }
 }
 
-unsafe extern "C" fn memalign_body(align: usize, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe extern "C" fn memalign_body(
+    align: usize,
+    size: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     // SAFETY: as in malloc.
     unsafe { aligned(&MEMALIGN, align, size, slot, fp) }
 }
 
-unsafe fn aligned(original: &Slot, align: usize, size: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe fn aligned(
+    original: &Slot,
+    align: usize,
+    size: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     if !originals::resolved() {
         return bootstrap::alloc(size, align);
     }
@@ -152,7 +206,10 @@ unsafe fn aligned(original: &Slot, align: usize, size: usize, slot: *const u64, 
     unsafe {
         let ptr = if has(original) {
             let function = original.load(Relaxed);
-            core::mem::transmute::<*mut core::ffi::c_void, unsafe extern "C" fn(usize, usize) -> *mut u8>(function)(align, size)
+            core::mem::transmute::<
+                *mut core::ffi::c_void,
+                unsafe extern "C" fn(usize, usize) -> *mut u8,
+            >(function)(align, size)
         } else {
             by_posix_memalign(align, size)
         };
@@ -164,7 +221,12 @@ unsafe fn by_posix_memalign(align: usize, size: usize) -> *mut u8 {
     let mut out = null_mut();
     // SAFETY: posix_memalign's type; every allocator has it.
     let result = unsafe {
-        call!(POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32, &mut out, align.max(8), size)
+        call!(
+            POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32,
+            &mut out,
+            align.max(8),
+            size
+        )
     };
     if result != 0 {
         set_errno(result);
@@ -191,7 +253,9 @@ unsafe fn paged(original: &Slot, size: usize, slot: *const u64, fp: u64) -> *mut
     unsafe {
         let ptr = if has(original) {
             let function = original.load(Relaxed);
-            core::mem::transmute::<*mut core::ffi::c_void, unsafe extern "C" fn(usize) -> *mut u8>(function)(size)
+            core::mem::transmute::<*mut core::ffi::c_void, unsafe extern "C" fn(usize) -> *mut u8>(
+                function,
+            )(size)
         } else {
             by_posix_memalign(4096, size)
         };
@@ -260,7 +324,12 @@ pub unsafe extern "C" fn free_aligned_sized(ptr: *mut u8, align: usize, size: us
         // SAFETY: as the caller's.
         unsafe {
             if has(&FREE_ALIGNED_SIZED) {
-                call!(FREE_ALIGNED_SIZED as fn(*mut u8, usize, usize) -> (), ptr, align, size)
+                call!(
+                    FREE_ALIGNED_SIZED as fn(*mut u8, usize, usize) -> (),
+                    ptr,
+                    align,
+                    size
+                )
             } else {
                 call!(FREE as fn(*mut u8) -> (), ptr)
             }

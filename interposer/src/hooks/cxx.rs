@@ -20,10 +20,26 @@ const DECIDED: u32 = 1 << 31;
 /// Decided form by form: an allocator may define some, and libstdc++'s others
 /// call those or malloc.
 static FORMS: [&Slot; 20] = [
-    &NEW, &NEW_NOTHROW, &NEW_ARRAY, &NEW_ARRAY_NOTHROW, &NEW_ALIGNED, &NEW_ALIGNED_NOTHROW, &NEW_ARRAY_ALIGNED,
-    &NEW_ARRAY_ALIGNED_NOTHROW, &DELETE, &DELETE_ARRAY, &DELETE_SIZED, &DELETE_ARRAY_SIZED, &DELETE_NOTHROW,
-    &DELETE_ARRAY_NOTHROW, &DELETE_ALIGNED, &DELETE_ARRAY_ALIGNED, &DELETE_SIZED_ALIGNED,
-    &DELETE_ARRAY_SIZED_ALIGNED, &DELETE_ALIGNED_NOTHROW, &DELETE_ARRAY_ALIGNED_NOTHROW,
+    &NEW,
+    &NEW_NOTHROW,
+    &NEW_ARRAY,
+    &NEW_ARRAY_NOTHROW,
+    &NEW_ALIGNED,
+    &NEW_ALIGNED_NOTHROW,
+    &NEW_ARRAY_ALIGNED,
+    &NEW_ARRAY_ALIGNED_NOTHROW,
+    &DELETE,
+    &DELETE_ARRAY,
+    &DELETE_SIZED,
+    &DELETE_ARRAY_SIZED,
+    &DELETE_NOTHROW,
+    &DELETE_ARRAY_NOTHROW,
+    &DELETE_ALIGNED,
+    &DELETE_ARRAY_ALIGNED,
+    &DELETE_SIZED_ALIGNED,
+    &DELETE_ARRAY_SIZED_ALIGNED,
+    &DELETE_ALIGNED_NOTHROW,
+    &DELETE_ARRAY_ALIGNED_NOTHROW,
 ];
 
 #[inline(always)]
@@ -126,7 +142,9 @@ delete!(_ZdaPvSt11align_val_tRKSt9nothrow_t, before_delete_array_aligned_nothrow
 /// Whether a form calls malloc or free through their exported names (jemalloc's
 /// do), so that the block is recorded there. Found out by trying it.
 fn calls_hooks(form: usize) -> bool {
-    let Some(slot) = FORMS.get(form) else { return false };
+    let Some(slot) = FORMS.get(form) else {
+        return false;
+    };
     let function = slot.load(Relaxed);
     let before = tls::get();
     tls::set(thread::PROBING);
@@ -137,19 +155,42 @@ fn calls_hooks(form: usize) -> bool {
     unsafe {
         let block = || {
             let mut out: *mut u8 = null_mut();
-            call!(POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32, &mut out, 16, 16);
+            call!(
+                POSIX_MEMALIGN as fn(*mut *mut u8, usize, usize) -> i32,
+                &mut out,
+                16,
+                16
+            );
             out
         };
         // (size[, align], nothrow): the one that is not meant is a valid pointer or 16.
-        let second = if aligned { 16 } else { &raw const NOTHROW as usize };
+        let second = if aligned {
+            16
+        } else {
+            &raw const NOTHROW as usize
+        };
         if form < 8 {
-            let new = core::mem::transmute::<*mut c_void, unsafe extern "C" fn(usize, usize, &u64) -> *mut u8>(function);
+            let new = core::mem::transmute::<
+                *mut c_void,
+                unsafe extern "C" fn(usize, usize, &u64) -> *mut u8,
+            >(function);
             let made = new(16, second, &NOTHROW);
             call!(FREE as fn(*mut u8) -> (), made);
         } else {
-            let delete = core::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut u8, usize, usize)>(function);
+            let delete = core::mem::transmute::<
+                *mut c_void,
+                unsafe extern "C" fn(*mut u8, usize, usize),
+            >(function);
             // Sized forms: (block, size[, align]); others (block[, align][, nothrow]).
-            delete(block(), if matches!(form, 10 | 11 | 16 | 17) { 16 } else { second }, 16);
+            delete(
+                block(),
+                if matches!(form, 10 | 11 | 16 | 17) {
+                    16
+                } else {
+                    second
+                },
+                16,
+            );
         }
     }
     tls::set(before);
@@ -171,11 +212,23 @@ fn fill_gaps() {
     fill(&NEW_ALIGNED, gap_new_aligned as *const ());
     fill(&NEW_ARRAY_ALIGNED, gap_new_aligned as *const ());
     fill(&NEW_ALIGNED_NOTHROW, gap_new_aligned_nothrow as *const ());
-    fill(&NEW_ARRAY_ALIGNED_NOTHROW, gap_new_aligned_nothrow as *const ());
+    fill(
+        &NEW_ARRAY_ALIGNED_NOTHROW,
+        gap_new_aligned_nothrow as *const (),
+    );
     for slot in [
-        &DELETE, &DELETE_ARRAY, &DELETE_SIZED, &DELETE_ARRAY_SIZED, &DELETE_NOTHROW, &DELETE_ARRAY_NOTHROW,
-        &DELETE_ALIGNED, &DELETE_ARRAY_ALIGNED, &DELETE_SIZED_ALIGNED, &DELETE_ARRAY_SIZED_ALIGNED,
-        &DELETE_ALIGNED_NOTHROW, &DELETE_ARRAY_ALIGNED_NOTHROW,
+        &DELETE,
+        &DELETE_ARRAY,
+        &DELETE_SIZED,
+        &DELETE_ARRAY_SIZED,
+        &DELETE_NOTHROW,
+        &DELETE_ARRAY_NOTHROW,
+        &DELETE_ALIGNED,
+        &DELETE_ARRAY_ALIGNED,
+        &DELETE_SIZED_ALIGNED,
+        &DELETE_ARRAY_SIZED_ALIGNED,
+        &DELETE_ALIGNED_NOTHROW,
+        &DELETE_ARRAY_ALIGNED_NOTHROW,
     ] {
         fill(slot, super::allocate::free as *const ());
     }
@@ -201,7 +254,9 @@ pub fn in_loaded(libraries: &[&CStr], name: &CStr) -> *mut c_void {
 
 /// Whether a module is the C++ library.
 fn is_cxx(module: &Module) -> bool {
-    [b"libstdc++.so".as_slice(), b"libc++.so", b"libc++abi.so"].iter().any(|stem| module.is_named(stem))
+    [b"libstdc++.so".as_slice(), b"libc++.so", b"libc++abi.so"]
+        .iter()
+        .any(|stem| module.is_named(stem))
 }
 
 /// `gap!(thunk -> body; find, symbol)`: what is in the place of a missing new: malloc,
@@ -228,12 +283,24 @@ gap!(gap_new_nothrow -> gap_body; find_new_nothrow, "_ZnwmRKSt9nothrow_t");
 gap!(gap_new_aligned -> gap_aligned_body; find_new_aligned, "_ZnwmSt11align_val_t");
 gap!(gap_new_aligned_nothrow -> gap_aligned_body; find_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t");
 
-unsafe extern "C" fn gap_body(size: usize, _: usize, _: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe extern "C" fn gap_body(
+    size: usize,
+    _: usize,
+    _: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     // SAFETY: slot and fp come from the thunk.
     unsafe { super::allocate::malloc_body(size.max(1), slot, fp) }
 }
 
-unsafe extern "C" fn gap_aligned_body(size: usize, align: usize, _: usize, slot: *const u64, fp: u64) -> *mut u8 {
+unsafe extern "C" fn gap_aligned_body(
+    size: usize,
+    align: usize,
+    _: usize,
+    slot: *const u64,
+    fp: u64,
+) -> *mut u8 {
     let mut out = null_mut();
     // SAFETY: as above; null stays where there is no memory.
     unsafe { super::allocate::posix_memalign_body(&mut out, align.max(8), size.max(1), slot, fp) };

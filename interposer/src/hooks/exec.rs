@@ -33,7 +33,16 @@ unsafe fn around(path: *const c_char, exec: impl FnOnce() -> i32) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> i32 {
     // SAFETY: the caller's, here and below.
-    unsafe { around(path, || call!(EXECVE as fn(*const c_char, Strings, Strings) -> i32, path, argv, envp)) }
+    unsafe {
+        around(path, || {
+            call!(
+                EXECVE as fn(*const c_char, Strings, Strings) -> i32,
+                path,
+                argv,
+                envp
+            )
+        })
+    }
 }
 
 /// Hook; see the table.
@@ -43,7 +52,11 @@ pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: String
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> i32 {
     // SAFETY: the caller's.
-    unsafe { around(path, || call!(EXECV as fn(*const c_char, Strings) -> i32, path, argv)) }
+    unsafe {
+        around(path, || {
+            call!(EXECV as fn(*const c_char, Strings) -> i32, path, argv)
+        })
+    }
 }
 
 /// Hook; see the table.
@@ -53,7 +66,11 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn execvp(file: *const c_char, argv: Strings) -> i32 {
     // SAFETY: the caller's.
-    unsafe { around(core::ptr::null(), || call!(EXECVP as fn(*const c_char, Strings) -> i32, file, argv)) }
+    unsafe {
+        around(core::ptr::null(), || {
+            call!(EXECVP as fn(*const c_char, Strings) -> i32, file, argv)
+        })
+    }
 }
 
 /// Hook; see the table.
@@ -64,7 +81,14 @@ pub unsafe extern "C" fn execvp(file: *const c_char, argv: Strings) -> i32 {
 pub unsafe extern "C" fn execvpe(file: *const c_char, argv: Strings, envp: Strings) -> i32 {
     // SAFETY: the caller's.
     unsafe {
-        around(core::ptr::null(), || call!(EXECVPE as fn(*const c_char, Strings, Strings) -> i32, file, argv, envp))
+        around(core::ptr::null(), || {
+            call!(
+                EXECVPE as fn(*const c_char, Strings, Strings) -> i32,
+                file,
+                argv,
+                envp
+            )
+        })
     }
 }
 
@@ -75,7 +99,11 @@ pub unsafe extern "C" fn execvpe(file: *const c_char, argv: Strings, envp: Strin
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fexecve(fd: i32, argv: Strings, envp: Strings) -> i32 {
     // SAFETY: the caller's.
-    unsafe { around(core::ptr::null(), || call!(FEXECVE as fn(i32, Strings, Strings) -> i32, fd, argv, envp)) }
+    unsafe {
+        around(core::ptr::null(), || {
+            call!(FEXECVE as fn(i32, Strings, Strings) -> i32, fd, argv, envp)
+        })
+    }
 }
 
 /// Hook; see the table.
@@ -83,11 +111,24 @@ pub unsafe extern "C" fn fexecve(fd: i32, argv: Strings, envp: Strings) -> i32 {
 /// # Safety
 /// As `execveat`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn execveat(dir: i32, path: *const c_char, argv: Strings, envp: Strings, flags: i32) -> i32 {
+pub unsafe extern "C" fn execveat(
+    dir: i32,
+    path: *const c_char,
+    argv: Strings,
+    envp: Strings,
+    flags: i32,
+) -> i32 {
     // SAFETY: the caller's.
     unsafe {
         around(core::ptr::null(), || {
-            call!(EXECVEAT as fn(i32, *const c_char, Strings, Strings, i32) -> i32, dir, path, argv, envp, flags)
+            call!(
+                EXECVEAT as fn(i32, *const c_char, Strings, Strings, i32) -> i32,
+                dir,
+                path,
+                argv,
+                envp,
+                flags
+            )
         })
     }
 }

@@ -72,7 +72,14 @@ unsafe extern "C" fn before_deregister(begin: *const u8) {
 fn fill(slot: &Slot, name: &core::ffi::CStr) {
     unsafe extern "C" fn nothing() {}
     let found = super::cxx::in_loaded(&[c"libgcc_s.so.1"], name);
-    slot.store(if found.is_null() { nothing as *mut core::ffi::c_void } else { found }, Relaxed);
+    slot.store(
+        if found.is_null() {
+            nothing as *mut core::ffi::c_void
+        } else {
+            found
+        },
+        Relaxed,
+    );
 }
 
 thunk_before!(__register_frame -> before_register, REGISTER_FRAME);

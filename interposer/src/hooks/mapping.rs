@@ -18,20 +18,48 @@ const FAILED: usize = usize::MAX;
 fn from_allocator(slot: *const u64) -> bool {
     // SAFETY: the thunk's slot holds the return address.
     let caller = unsafe { *slot };
-    let module = |address: u64| crate::modules::find_object(address).map(|object| object.identity());
+    let module =
+        |address: u64| crate::modules::find_object(address).map(|object| object.identity());
     let allocator = module(MALLOC.load(Relaxed) as u64);
-    allocator.is_some() && module(caller) == allocator && module(MUNMAP.load(Relaxed) as u64) != allocator
+    allocator.is_some()
+        && module(caller) == allocator
+        && module(MUNMAP.load(Relaxed) as u64) != allocator
 }
 
 unsafe extern "C" fn mmap_body(
-    address: usize, len: usize, prot: i32, flags: i32, fd: i32, offset: i64, slot: *const u64, fp: u64,
+    address: usize,
+    len: usize,
+    prot: i32,
+    flags: i32,
+    fd: i32,
+    offset: i64,
+    slot: *const u64,
+    fp: u64,
 ) -> usize {
     // SAFETY: mmap's contract is the caller's.
     unsafe {
         if !originals::resolved() {
-            return early(libc::SYS_mmap, [address, len, prot as usize, flags as usize, fd as usize, offset as usize]);
+            return early(
+                libc::SYS_mmap,
+                [
+                    address,
+                    len,
+                    prot as usize,
+                    flags as usize,
+                    fd as usize,
+                    offset as usize,
+                ],
+            );
         }
-        let got = call!(MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize, address, len, prot, flags, fd, offset);
+        let got = call!(
+            MMAP as fn(usize, usize, i32, i32, i32, i64) -> usize,
+            address,
+            len,
+            prot,
+            flags,
+            fd,
+            offset
+        );
         if got != FAILED && !from_allocator(slot) {
             events::map(got as u64, len, prot, flags, slot, fp);
             if prot & libc::PROT_EXEC != 0 && flags & libc::MAP_FIXED != 0 && fd >= 0 {
@@ -86,15 +114,34 @@ impl Release {
 const PAGE: usize = 4096;
 
 unsafe extern "C" fn mremap_body(
-    old: usize, old_len: usize, len: usize, flags: i32, new: usize, _: usize, slot: *const u64, fp: u64,
+    old: usize,
+    old_len: usize,
+    len: usize,
+    flags: i32,
+    new: usize,
+    _: usize,
+    slot: *const u64,
+    fp: u64,
 ) -> usize {
     // SAFETY: mremap's contract is the caller's; the fifth argument is ignored
     // unless a flag asks for it.
     unsafe {
         if !originals::resolved() {
-            return early(libc::SYS_mremap, [old, old_len, len, flags as usize, new, 0]);
+            return early(
+                libc::SYS_mremap,
+                [old, old_len, len, flags as usize, new, 0],
+            );
         }
-        let call = || call!(MREMAP as fn(usize, usize, usize, i32, usize) -> usize, old, old_len, len, flags, new);
+        let call = || {
+            call!(
+                MREMAP as fn(usize, usize, usize, i32, usize) -> usize,
+                old,
+                old_len,
+                len,
+                flags,
+                new
+            )
+        };
         if from_allocator(slot) {
             return call();
         }
@@ -175,7 +222,13 @@ unsafe extern "C" fn brk_body(end: usize, slot: *const u64, fp: u64) -> i32 {
 /// Records what moving the break from `old` to `end` by `call` makes or removes. What
 /// the call says is not enough: for an address below the heap it says that all went
 /// well and does nothing.
-unsafe fn move_break<T>(old: usize, end: usize, slot: *const u64, fp: u64, call: impl FnOnce() -> T) -> T {
+unsafe fn move_break<T>(
+    old: usize,
+    end: usize,
+    slot: *const u64,
+    fp: u64,
+    call: impl FnOnce() -> T,
+) -> T {
     let removed = end < old;
     if removed {
         events::unmap(end as u64, old - end);
@@ -187,7 +240,14 @@ unsafe fn move_break<T>(old: usize, end: usize, slot: *const u64, fp: u64, call:
         if removed && now != end {
             events::unmap(end as u64, 0);
         } else if now > old && now == end {
-            events::map(old as u64, end - old, libc::PROT_READ | libc::PROT_WRITE, 0, slot, fp);
+            events::map(
+                old as u64,
+                end - old,
+                libc::PROT_READ | libc::PROT_WRITE,
+                0,
+                slot,
+                fp,
+            );
         }
     }
     result

@@ -99,7 +99,11 @@ unsafe extern "C" fn before_syscall(number: u64, operation: u64) {
         crate::runtimes::v8::before_call();
     }
     if number == libc::SYS_seccomp as u64 {
-        if operation == SECCOMP_SET_MODE_STRICT { clockless() } else { filter() }
+        if operation == SECCOMP_SET_MODE_STRICT {
+            clockless()
+        } else {
+            filter()
+        }
     }
 }
 

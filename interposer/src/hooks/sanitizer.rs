@@ -30,7 +30,12 @@ pub fn ask_program() {
     if global::recording().is_none() {
         return;
     }
-    let names = ["__lsan_default_suppressions", "__lsan_default_options", "__lsan_is_turned_off"].map(Name::new);
+    let names = [
+        "__lsan_default_suppressions",
+        "__lsan_default_options",
+        "__lsan_is_turned_off",
+    ]
+    .map(Name::new);
     let [suppressions, options, off] = symbols::find(names, |_| true);
     IS_TURNED_OFF.store(off, Relaxed);
     take_text(suppressions, BlobKind::Suppressions);
@@ -44,7 +49,9 @@ fn take_text(function: *mut c_void, kind: BlobKind) {
     }
     // SAFETY: the interface gives the function this type; it returns null or a C string.
     let text = unsafe {
-        let text = core::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(function)();
+        let text = core::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
+            function,
+        )();
         if text.is_null() {
             return;
         }
@@ -62,7 +69,8 @@ pub fn ask_whether_off() {
         return;
     }
     // SAFETY: the interface gives the function this type.
-    let off = unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> i32>(function)() };
+    let off =
+        unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> i32>(function)() };
     if off != 0 {
         say(BlobKind::ChecksOff, &[]);
     }
@@ -98,7 +106,9 @@ macro_rules! pass_on {
 
 /// Changes how deep this thread is in sections that are not checked.
 fn change(change: impl FnOnce(usize) -> Option<usize>) {
-    let Some(depth) = change(tls::unchecked()) else { return };
+    let Some(depth) = change(tls::unchecked()) else {
+        return;
+    };
     tls::set_unchecked(depth);
     let word = tls::get();
     if word > thread::MAX_MARK
@@ -161,7 +171,12 @@ pub extern "C" fn __lsan_unregister_root_region(start: *const c_void, len: usize
 fn say_region(start: *const c_void, len: usize, begins: bool) {
     let mut buffer = [0u8; 24];
     let mut out = Out::new(&mut buffer);
-    RootRegion { start: start as u64, len: len as u64, begins }.encode(&mut out);
+    RootRegion {
+        start: start as u64,
+        len: len as u64,
+        begins,
+    }
+    .encode(&mut out);
     say(BlobKind::RootRegion, out.written());
 }
 

@@ -60,7 +60,10 @@ fn put_box(item: *mut Box) {
 /// As `pthread_create`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
-    id: *mut c_void, attributes: *const c_void, start: Start, argument: *mut c_void,
+    id: *mut c_void,
+    attributes: *const c_void,
+    start: Start,
+    argument: *mut c_void,
 ) -> i32 {
     if !originals::resolved() {
         return libc::EAGAIN;
@@ -73,12 +76,26 @@ pub unsafe extern "C" fn pthread_create(
     // the new thread takes it.
     unsafe {
         if item.is_null() {
-            return call!(PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32, id, attributes, start, argument);
+            return call!(
+                PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
+                id,
+                attributes,
+                start,
+                argument
+            );
         }
-        item.write(Box { start, argument, stack: stack_size(attributes), next: AtomicPtr::new(core::ptr::null_mut()) });
+        item.write(Box {
+            start,
+            argument,
+            stack: stack_size(attributes),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        });
         let result = call!(
             PTHREAD_CREATE as fn(*mut c_void, *const c_void, Start, *mut c_void) -> i32,
-            id, attributes, run_thread, item.cast()
+            id,
+            attributes,
+            run_thread,
+            item.cast()
         );
         if result != 0 {
             put_box(item);
@@ -123,7 +140,15 @@ pub struct Call {
 pub unsafe extern "C" fn prepare(item: *mut c_void) -> Call {
     let item = item.cast::<Box>();
     // SAFETY: by the caller's promise.
-    let (call, size) = unsafe { (Call { start: (*item).start, argument: (*item).argument }, (*item).stack) };
+    let (call, size) = unsafe {
+        (
+            Call {
+                start: (*item).start,
+                argument: (*item).argument,
+            },
+            (*item).stack,
+        )
+    };
     // Boxes are searched for pointers when the process ends.
     // SAFETY: as above.
     unsafe { (*item).argument = core::ptr::null_mut() };
@@ -184,7 +209,11 @@ pub unsafe extern "C" fn pthread_setname_np(target: u64, name: *const c_char) ->
     }
     // SAFETY: the caller's.
     unsafe {
-        let result = call!(PTHREAD_SETNAME as fn(u64, *const c_char) -> i32, target, name);
+        let result = call!(
+            PTHREAD_SETNAME as fn(u64, *const c_char) -> i32,
+            target,
+            name
+        );
         if result == 0 {
             if target == libc::pthread_self() as u64 {
                 note_name(name);
@@ -198,9 +227,13 @@ pub unsafe extern "C" fn pthread_setname_np(target: u64, name: *const c_char) ->
 
 /// Writes another thread's new name.
 unsafe fn note_name_of(target: u64, name: *const c_char) {
-    let Some(global) = global::recording() else { return };
+    let Some(global) = global::recording() else {
+        return;
+    };
     let named = thread::all(global).find(|state| state.handle == target && thread::is_owned(state));
-    let Some(serial) = named.map(|state| state.serial) else { return };
+    let Some(serial) = named.map(|state| state.serial) else {
+        return;
+    };
     let thread = thread::ready();
     if !thread.is_null() {
         let mut buf = [0u8; 64];
@@ -208,7 +241,12 @@ unsafe fn note_name_of(target: u64, name: *const c_char) {
         // SAFETY: a C string of the program's that libc has accepted.
         unsafe {
             let name = core::slice::from_raw_parts(name.cast(), libc::strnlen(name, 15));
-            Thread { serial, tid: 0, name }.encode(&mut out);
+            Thread {
+                serial,
+                tid: 0,
+                name,
+            }
+            .encode(&mut out);
             thread::blob(thread, BlobKind::OtherName, out.written());
             thread::release_borrowed(thread);
         }

@@ -16,7 +16,12 @@ impl<T: Copy> List<T> {
     /// With room for `room` values; `None` if there is no memory.
     pub fn new(room: usize) -> Option<List<T>> {
         let base = sys::map_private(Self::bytes(room))?.cast();
-        Some(List { base, len: 0, room, lost: 0 })
+        Some(List {
+            base,
+            len: 0,
+            room,
+            lost: 0,
+        })
     }
 
     fn bytes(room: usize) -> usize {

@@ -53,7 +53,12 @@ pub fn start(job: &Job<'_>) -> Option<Copy> {
         unsafe { sys::unmap(memory, len) };
         return None;
     }
-    Some(Copy { shared, len, pid: pid as usize, gone: false })
+    Some(Copy {
+        shared,
+        len,
+        pid: pid as usize,
+        gone: false,
+    })
 }
 
 /// The copy's life.
@@ -90,7 +95,12 @@ fn work(job: &Job<'_>, shared: *mut Shared, len: usize) -> ! {
     loop {
         // SAFETY: a word of shared memory; then the end of this process.
         unsafe {
-            syscall3(libc::SYS_futex, head.state.as_ptr() as usize, libc::FUTEX_WAKE as usize, 1);
+            syscall3(
+                libc::SYS_futex,
+                head.state.as_ptr() as usize,
+                libc::FUTEX_WAKE as usize,
+                1,
+            );
             syscall2(libc::SYS_exit_group, 0, 0);
         }
     }
@@ -107,16 +117,37 @@ impl Copy {
             // SAFETY: the word is mapped; two longs.
             unsafe {
                 let word = head.state.as_ptr() as usize;
-                syscall4(libc::SYS_futex, word, libc::FUTEX_WAIT as usize, WORKING as usize, time.as_ptr() as usize);
+                syscall4(
+                    libc::SYS_futex,
+                    word,
+                    libc::FUTEX_WAIT as usize,
+                    WORKING as usize,
+                    time.as_ptr() as usize,
+                );
             }
             if head.state.load(Acquire) == READY {
-                return (Outcome::from_raw(head.outcome.load(Relaxed) as u8), head.scanned.load(Relaxed));
+                return (
+                    Outcome::from_raw(head.outcome.load(Relaxed) as u8),
+                    head.scanned.load(Relaxed),
+                );
             }
             // SAFETY: our own copy.
-            self.gone = unsafe { syscall4(libc::SYS_wait4, self.pid, 0, WALL | libc::WNOHANG as usize, 0) } != 0;
+            self.gone = unsafe {
+                syscall4(
+                    libc::SYS_wait4,
+                    self.pid,
+                    0,
+                    WALL | libc::WNOHANG as usize,
+                    0,
+                )
+            } != 0;
             if self.gone {
                 let ready = head.state.load(Acquire) == READY;
-                let outcome = if ready { Outcome::from_raw(head.outcome.load(Relaxed) as u8) } else { Outcome::Died };
+                let outcome = if ready {
+                    Outcome::from_raw(head.outcome.load(Relaxed) as u8)
+                } else {
+                    Outcome::Died
+                };
                 return (outcome, head.scanned.load(Relaxed));
             }
             if clock_ns(libc::CLOCK_MONOTONIC) > deadline {

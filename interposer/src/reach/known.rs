@@ -8,7 +8,8 @@ const ALLOCATORS: usize = 1024;
 /// Start and length of what the allocator's own module mapped, never taken back: what
 /// was unmapped and made anew by the program is in the list of the program's mappings,
 /// which goes first.
-static ALLOCATOR: [[AtomicU64; 2]; ALLOCATORS] = [const { [AtomicU64::new(0), AtomicU64::new(0)] }; ALLOCATORS];
+static ALLOCATOR: [[AtomicU64; 2]; ALLOCATORS] =
+    [const { [AtomicU64::new(0), AtomicU64::new(0)] }; ALLOCATORS];
 static ALLOCATOR_USED: AtomicUsize = AtomicUsize::new(0);
 
 /// The allocator has mapped something.
@@ -21,10 +22,13 @@ pub fn note_allocator(start: u64, len: usize) {
 
 /// All of the allocator's mappings: start and end.
 pub fn allocator() -> impl Iterator<Item = (u64, u64)> {
-    ALLOCATOR.iter().take(ALLOCATOR_USED.load(Acquire).min(ALLOCATORS)).filter_map(|[start, len]| {
-        let (len, start) = (len.load(Acquire), start.load(Relaxed));
-        (len != 0).then_some((start, start + len))
-    })
+    ALLOCATOR
+        .iter()
+        .take(ALLOCATOR_USED.load(Acquire).min(ALLOCATORS))
+        .filter_map(|[start, len]| {
+            let (len, start) = (len.load(Acquire), start.load(Relaxed));
+            (len != 0).then_some((start, start + len))
+        })
 }
 
 /// Most stacks that are known.
@@ -38,8 +42,13 @@ pub struct Stack {
     tid: AtomicU32,
 }
 
-static STACK: [Stack; STACKS] =
-    [const { Stack { top: AtomicU64::new(0), low: AtomicU64::new(0), tid: AtomicU32::new(0) } }; STACKS];
+static STACK: [Stack; STACKS] = [const {
+    Stack {
+        top: AtomicU64::new(0),
+        low: AtomicU64::new(0),
+        tid: AtomicU32::new(0),
+    }
+}; STACKS];
 
 /// Looks at so many places for a stack's.
 const PROBES: usize = 64;
@@ -47,9 +56,12 @@ const PROBES: usize = 64;
 /// A thread begins: it uses the stack `low..top`.
 pub fn note_stack(low: u64, top: u64, tid: u32) {
     STACKS_MADE.store(1, Relaxed);
-    let home = ((top >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - STACKS.trailing_zeros())) as usize;
+    let home = ((top >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - STACKS.trailing_zeros()))
+        as usize;
     for step in 0..PROBES {
-        let Some(place) = STACK.get((home + step) % STACKS) else { return };
+        let Some(place) = STACK.get((home + step) % STACKS) else {
+            return;
+        };
         let seen = place.top.load(Relaxed);
         if seen == top || seen == 0 && place.top.compare_exchange(0, top, AcqRel, Relaxed).is_ok() {
             place.low.store(low, Relaxed);

@@ -47,11 +47,19 @@ const FRAMES: usize = 16;
 /// `slot` and `fp` come from [`crate::arch::thunk::at_exit`].
 pub unsafe fn handler(slot: *const u64, fp: u64, thread: *mut ThreadState) {
     let noted = OWNER.load(Acquire) == tls::own_address() as u64;
-    if noted && WORDS.first().is_some_and(|sp| sp.load(Relaxed) > slot as u64) {
+    if noted
+        && WORDS
+            .first()
+            .is_some_and(|sp| sp.load(Relaxed) > slot as u64)
+    {
         return;
     }
     // SAFETY: the slot holds the return address.
-    let mut state = State { sp: slot as u64 + 8, ra: unsafe { *slot }, bp: fp };
+    let mut state = State {
+        sp: slot as u64 + 8,
+        ra: unsafe { *slot },
+        bp: fp,
+    };
     let mut found = State { ..state };
     let exit = EXIT.load(Relaxed) as u64;
     // SAFETY: this thread's state.
@@ -59,9 +67,15 @@ pub unsafe fn handler(slot: *const u64, fp: u64, thread: *mut ThreadState) {
         for _ in 0..FRAMES {
             let bounds = thread.bounds(state.sp);
             let inside = exit != 0 && (state.ra & !EXACT).wrapping_sub(exit) < EXIT_LEN;
-            let Some(capture) = thread.captures.first_mut() else { break };
+            let Some(capture) = thread.captures.first_mut() else {
+                break;
+            };
             // SAFETY: a live frame of this thread.
-            let Step::Frame(next, _) = (unsafe { unwind::step(&state, bounds, &mut capture.scratch) }) else { break };
+            let Step::Frame(next, _) =
+                (unsafe { unwind::step(&state, bounds, &mut capture.scratch) })
+            else {
+                break;
+            };
             state = next;
             if inside {
                 found = state;
@@ -81,7 +95,11 @@ pub fn leaver(sp: u64) -> Leaver {
         tid: crate::sys::gettid(),
         sp: if noted { at.load(Relaxed) } else { sp },
         code: if noted { code.load(Relaxed) } else { 0 },
-        registers: if noted { core::array::from_fn(|n| registers.get(n).map_or(0, |r| r.load(Relaxed))) } else { [0; 6] },
+        registers: if noted {
+            core::array::from_fn(|n| registers.get(n).map_or(0, |r| r.load(Relaxed)))
+        } else {
+            [0; 6]
+        },
         descriptor,
     }
 }

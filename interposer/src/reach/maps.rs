@@ -85,11 +85,23 @@ impl Maps {
         let mut text = List::<u8>::new(TEXT)?;
         // SAFETY: bytes.
         let len = sys::read_file(b"/proc/self/maps\0", unsafe { text.room() })?;
-        let (mut list, data, modules) = (List::new(MOST)?, List::new(4 * MODULES)?, List::new(MODULES)?);
+        let (mut list, data, modules) = (
+            List::new(MOST)?,
+            List::new(4 * MODULES)?,
+            List::new(MODULES)?,
+        );
         // SAFETY: bytes.
-        let lines = unsafe { text.room() }.get(..len)?.split(|&byte| byte == b'\n');
+        let lines = unsafe { text.room() }
+            .get(..len)?
+            .split(|&byte| byte == b'\n');
         lines.filter_map(parse).for_each(|map| list.push(map));
-        let mut maps = Maps { maps: list, data, modules, thread_local: 0, _text: text };
+        let mut maps = Maps {
+            maps: list,
+            data,
+            modules,
+            thread_local: 0,
+            _text: text,
+        };
         if maps.maps.all().is_empty() {
             return None;
         }
@@ -109,7 +121,9 @@ impl Maps {
 
     /// If a module's header is mapped there: its segments.
     fn module(&mut self, at: usize, allocator: u64) {
-        let Some(map) = self.maps.all().get(at).copied() else { return };
+        let Some(map) = self.maps.all().get(at).copied() else {
+            return;
+        };
         let is_head = map.kind == Kind::File && map.read && map.offset == 0 && !map.shared;
         // A file that is mapped to be read may be cut by now: only files with code.
         let mut near = self.maps.all().iter().skip(at).take(8);
@@ -127,30 +141,57 @@ impl Maps {
         }
         // SAFETY: inside the mapping.
         let headers = unsafe {
-            core::slice::from_raw_parts((map.start + elf.e_phoff) as *const libc::Elf64_Phdr, elf.e_phnum as usize)
+            core::slice::from_raw_parts(
+                (map.start + elf.e_phoff) as *const libc::Elf64_Phdr,
+                elf.e_phnum as usize,
+            )
         };
-        let loads = || headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+        let loads = || {
+            headers
+                .iter()
+                .filter(|header| header.p_type == libc::PT_LOAD)
+        };
         let Some(first) = loads().next() else { return };
         let bias = map.start.wrapping_sub(first.p_vaddr & !4095);
-        let end = loads().map(|header| bias.wrapping_add(header.p_vaddr + header.p_memsz)).max().unwrap_or(0);
-        if end <= map.start || self.modules.all().last().is_some_and(|last| map.start < last.1) {
+        let end = loads()
+            .map(|header| bias.wrapping_add(header.p_vaddr + header.p_memsz))
+            .max()
+            .unwrap_or(0);
+        if end <= map.start
+            || self
+                .modules
+                .all()
+                .last()
+                .is_some_and(|last| map.start < last.1)
+        {
             return;
         }
         // A file that is mapped to be read, not run, has no mapping where its code
         // should stand.
         let code = loads().find(|header| header.p_flags & libc::PF_X != 0);
-        let runs = code.is_some_and(|header| self.at(bias.wrapping_add(header.p_vaddr)).is_some_and(|map| map.execute));
+        let runs = code.is_some_and(|header| {
+            self.at(bias.wrapping_add(header.p_vaddr))
+                .is_some_and(|map| map.execute)
+        });
         if !runs {
             return;
         }
         self.modules.push((map.start, end));
-        let variables = headers.iter().filter(|header| header.p_type == libc::PT_TLS);
-        self.thread_local += variables.map(|header| header.p_memsz + header.p_align).sum::<u64>();
+        let variables = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_TLS);
+        self.thread_local += variables
+            .map(|header| header.p_memsz + header.p_align)
+            .sum::<u64>();
         let own = (map.start..end).contains(&(parse as *const () as u64));
         for header in loads().filter(|header| header.p_flags & libc::PF_W != 0 && !own) {
             let start = bias.wrapping_add(header.p_vaddr);
             let allocator = (map.start..end).contains(&allocator);
-            self.data.push(Segment { start, end: start + header.p_memsz, allocator });
+            self.data.push(Segment {
+                start,
+                end: start + header.p_memsz,
+                allocator,
+            });
         }
     }
 
@@ -169,8 +210,12 @@ fn parse(line: &[u8]) -> Option<Map> {
     let (start, end) = (hex(bounds.next()?)?, hex(bounds.next()?)?);
     let permissions = fields.next()?;
     let offset = hex(fields.next()?)?;
-    let device = fields.next()?.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let inode = fields.next()?.iter().fold(0u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let device = fields.next()?.iter().fold(0u64, |sum, &byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+    });
+    let inode = fields.next()?.iter().fold(0u64, |sum, &byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+    });
     let path = fields.next().unwrap_or(b"").trim_ascii();
     let has = |at: usize, flag: u8| permissions.get(at) == Some(&flag);
     let begins = |prefix: &[u8]| path.starts_with(prefix);
@@ -197,5 +242,7 @@ fn parse(line: &[u8]) -> Option<Map> {
 }
 
 fn hex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| Some(sum << 4 | u64::from((byte as char).to_digit(16)?)))
+    text.iter().try_fold(0u64, |sum, &byte| {
+        Some(sum << 4 | u64::from((byte as char).to_digit(16)?))
+    })
 }

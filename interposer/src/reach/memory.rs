@@ -16,7 +16,11 @@ pub struct Own<'a> {
 impl<'a> Own<'a> {
     /// `deadline`: `CLOCK_MONOTONIC`, ns.
     pub fn new(maps: &'a Maps, deadline: u64) -> Own<'a> {
-        Own { maps, last: Cell::new((0, 0)), deadline }
+        Own {
+            maps,
+            last: Cell::new((0, 0)),
+            deadline,
+        }
     }
 
     /// End of what can be read from `address` on, which is in the same mapping.
@@ -50,7 +54,9 @@ impl Memory for Own<'_> {
                     let to = to.min(end);
                     // SAFETY: readable, aligned, and nobody writes: the process is
                     // frozen or this is its only thread.
-                    each(at, unsafe { core::slice::from_raw_parts(at as *const u64, ((to - at) / 8) as usize) });
+                    each(at, unsafe {
+                        core::slice::from_raw_parts(at as *const u64, ((to - at) / 8) as usize)
+                    });
                     at = to;
                 }
                 None => at = (at | 4095) + 1,
@@ -67,15 +73,23 @@ impl Memory for Own<'_> {
     }
 
     fn is_constant(&self, address: u64) -> bool {
-        self.maps.in_module(address) && self.maps.at(address).is_some_and(|map| map.read && !map.execute)
+        self.maps.in_module(address)
+            && self
+                .maps
+                .at(address)
+                .is_some_and(|map| map.read && !map.execute)
     }
 
     #[inline(always)]
     fn prefetch(&self, address: u64) {
         // SAFETY: a prefetch reads nothing.
         unsafe {
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address as *const i8);
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>((address + 64) as *const i8);
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+                address as *const i8,
+            );
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+                (address + 64) as *const i8,
+            );
         }
     }
 

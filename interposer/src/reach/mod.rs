@@ -48,9 +48,19 @@ const SMALL: u64 = 32 << 20;
 /// what other threads do at this moment.
 pub fn at_exit(global: &'static Global, drain: &mut Drain) {
     let begin = clock_ns(libc::CLOCK_MONOTONIC);
-    let mut summary = Summary { outcome: Outcome::Off, time: clock::after(), threads: 1, blind: 0, ns: 0, scanned: 0 };
+    let mut summary = Summary {
+        outcome: Outcome::Off,
+        time: clock::after(),
+        threads: 1,
+        blind: 0,
+        ns: 0,
+        scanned: 0,
+    };
     if start::variable(b"LEAK_REACH") != b"0" {
-        let careful = global.file.header().is_some_and(|header| header.flags.load(Relaxed) & flag::FORK_CHILD != 0);
+        let careful = global
+            .file
+            .header()
+            .is_some_and(|header| header.flags.load(Relaxed) & flag::FORK_CHILD != 0);
         search(global, drain, careful, begin + LONGEST, &mut summary);
     }
     summary.ns = clock_ns(libc::CLOCK_MONOTONIC).saturating_sub(begin);
@@ -60,7 +70,13 @@ pub fn at_exit(global: &'static Global, drain: &mut Drain) {
     drain.append(global, BlockKind::Reach, out.written());
 }
 
-fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u64, summary: &mut Summary) {
+fn search(
+    global: &'static Global,
+    drain: &mut Drain,
+    careful: bool,
+    deadline: u64,
+    summary: &mut Summary,
+) {
     if drain.live().len() == 0 {
         summary.outcome = Outcome::Done;
         return;
@@ -76,9 +92,17 @@ fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u
         let _ = threads::list(&mut threads);
     }
     let alone = threads.all().is_empty();
-    let stopped = if alone { None } else { stop::stop(threads.all_mut()) };
+    let stopped = if alone {
+        None
+    } else {
+        stop::stop(threads.all_mut())
+    };
     threads.retain(|thread| thread.known == threads::ALL || !threads::has_ended(thread));
-    for thread in threads.all_mut().iter_mut().filter(|thread| thread.known != threads::ALL) {
+    for thread in threads
+        .all_mut()
+        .iter_mut()
+        .filter(|thread| thread.known != threads::ALL)
+    {
         threads::look(thread);
         summary.blind += 1;
     }
@@ -98,7 +122,9 @@ fn search(global: &'static Global, drain: &mut Drain, careful: bool, deadline: u
         deadline,
     };
     if alone && drain.live_bytes() < SMALL {
-        let result = run::run(&job, &mut |part| drain.append(global, BlockKind::Reach, part));
+        let result = run::run(&job, &mut |part| {
+            drain.append(global, BlockKind::Reach, part)
+        });
         (summary.outcome, summary.scanned) = (result.outcome, result.scanned);
         sys::restore_signals(&signals);
         return;

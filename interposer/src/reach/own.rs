@@ -13,7 +13,12 @@ struct Place {
     len: AtomicU64,
 }
 
-static OWN: [Place; PLACES] = [const { Place { start: AtomicU64::new(0), len: AtomicU64::new(0) } }; PLACES];
+static OWN: [Place; PLACES] = [const {
+    Place {
+        start: AtomicU64::new(0),
+        len: AtomicU64::new(0),
+    }
+}; PLACES];
 /// Places used so far: those above were never used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// Places below [`USED`] that may be free.
@@ -24,7 +29,12 @@ pub fn note(start: u64, len: usize) {
     if FREE.load(Relaxed) > 0 {
         let used = USED.load(Relaxed).min(PLACES);
         for place in OWN.iter().take(used).rev() {
-            if place.start.load(Relaxed) == 0 && place.start.compare_exchange(0, start, AcqRel, Relaxed).is_ok() {
+            if place.start.load(Relaxed) == 0
+                && place
+                    .start
+                    .compare_exchange(0, start, AcqRel, Relaxed)
+                    .is_ok()
+            {
                 place.len.store(len as u64, Release);
                 FREE.fetch_sub(1, Relaxed);
                 return;

@@ -8,7 +8,9 @@ pub const WORTH: u64 = 4 << 20;
 /// Calls `each` with the runs of pages between `start` and `end` that are in memory or
 /// swapped out; with all of it if the kernel does not say.
 pub fn each(start: u64, end: u64, each: &mut dyn FnMut(u64, u64)) {
-    let Ok(fd) = sys::open(b"/proc/self/pagemap\0", libc::O_RDONLY, 0) else { return each(start, end) };
+    let Ok(fd) = sys::open(b"/proc/self/pagemap\0", libc::O_RDONLY, 0) else {
+        return each(start, end);
+    };
     let mut words = [0u64; 512];
     let mut at = start & !4095;
     let mut run: Option<u64> = None;

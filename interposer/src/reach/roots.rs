@@ -128,11 +128,22 @@ struct Planner<'a, B> {
 
 /// Makes the plan; `None` if there is no memory.
 pub fn plan<B: Blocks>(scene: &Scene<'_, B>) -> Option<List<Plan>> {
-    let mut planner =
-        Planner { scene, plans: List::new(MOST)?, known: List::new(MOST)?, stacks: List::new(known::STACKS)? };
+    let mut planner = Planner {
+        scene,
+        plans: List::new(MOST)?,
+        known: List::new(MOST)?,
+        stacks: List::new(known::STACKS)?,
+    };
     let maps = scene.maps;
     for segment in maps.data.all() {
-        planner.know(segment.start, segment.end, Rank::Data, RootKind::Data, 0, segment.allocator);
+        planner.know(
+            segment.start,
+            segment.end,
+            Rank::Data,
+            RootKind::Data,
+            0,
+            segment.allocator,
+        );
     }
     for (start, end) in own::all() {
         planner.know(start, end, Rank::Own, RootKind::Mapping, 0, false);
@@ -140,13 +151,29 @@ pub fn plan<B: Blocks>(scene: &Scene<'_, B>) -> Option<List<Plan>> {
     let (start, end) = bootstrap::used();
     planner.know(start, end, Rank::Data, RootKind::Mapping, 0, false);
     let here = own::note as *const () as u64;
-    if let Some(&(start, end)) = maps.modules.all().iter().find(|module| (module.0..module.1).contains(&here)) {
-        planner.know(start, end.next_multiple_of(4096), Rank::OwnModule, RootKind::Data, 0, false);
+    if let Some(&(start, end)) = maps
+        .modules
+        .all()
+        .iter()
+        .find(|module| (module.0..module.1).contains(&here))
+    {
+        planner.know(
+            start,
+            end.next_multiple_of(4096),
+            Rank::OwnModule,
+            RootKind::Data,
+            0,
+            false,
+        );
     }
     known::stacks(&mut |low, top, tid| planner.stacks.push(Stack { low, top, tid }));
     planner.threads();
     for &(start, end) in scene.program {
-        if scene.blocks.after(start).is_none_or(|(from, _)| from >= end) {
+        if scene
+            .blocks
+            .after(start)
+            .is_none_or(|(from, _)| from >= end)
+        {
             planner.know(start, end, Rank::Program, RootKind::Mapping, 0, false);
         }
     }
@@ -160,36 +187,73 @@ pub fn plan<B: Blocks>(scene: &Scene<'_, B>) -> Option<List<Plan>> {
 }
 
 impl<B: Blocks> Planner<'_, B> {
-    fn know(&mut self, start: u64, end: u64, rank: Rank, kind: RootKind, tid: u32, allocator: bool) {
+    fn know(
+        &mut self,
+        start: u64,
+        end: u64,
+        rank: Rank,
+        kind: RootKind,
+        tid: u32,
+        allocator: bool,
+    ) {
         if start < end {
-            self.known.push(Range { start, end, rank, kind, tid, allocator });
+            self.known.push(Range {
+                start,
+                end,
+                rank,
+                kind,
+                tid,
+                allocator,
+            });
         }
     }
 
     fn threads(&mut self) {
-        let Scene { maps, blocks, leaver, threads, .. } = self.scene;
+        let Scene {
+            maps,
+            blocks,
+            leaver,
+            threads,
+            ..
+        } = self.scene;
         self.stack(leaver.tid, leaver.sp, leaver.sp, false);
         for thread in threads.iter() {
             // Nothing is known of a blind thread's registers: what it put on its stack
             // earlier may tell.
-            self.stack(thread.tid, thread.sp, thread.sp.saturating_sub(RED_ZONE), thread.known != ALL);
+            self.stack(
+                thread.tid,
+                thread.sp,
+                thread.sp.saturating_sub(RED_ZONE),
+                thread.known != ALL,
+            );
         }
         // The main thread's variables and descriptor are in a mapping of the loader's, of
         // which the kernel makes one with its neighbours.
         let others = threads.iter().map(|thread| (thread.tid, thread.descriptor));
         for (tid, at) in core::iter::once((leaver.tid, leaver.descriptor)).chain(others) {
             if let Some(map) = maps.at(at).filter(|_| at != 0) {
-                let start = at.saturating_sub(maps.thread_local + TLS_SLACK).max(map.start);
+                let start = at
+                    .saturating_sub(maps.thread_local + TLS_SLACK)
+                    .max(map.start);
                 let end = (at + DESCRIPTOR).min(map.end);
                 self.know(start, end, Rank::Live, RootKind::ThreadLocal, tid, false);
             }
         }
         // Ended threads' stacks are kept by libc for later ones.
         for number in 0..self.stacks.all().len() {
-            let Some(Stack { low, top, tid }) = self.stacks.all().get(number).copied() else { break };
+            let Some(Stack { low, top, tid }) = self.stacks.all().get(number).copied() else {
+                break;
+            };
             let lives = tid == leaver.tid || threads.iter().any(|thread| thread.tid == tid);
             if let Some(map) = maps.at(top - 1).filter(|_| !lives) {
-                self.know(low.max(map.start), stack_end(map, *blocks, top), Rank::Dead, RootKind::Stack, 0, false);
+                self.know(
+                    low.max(map.start),
+                    stack_end(map, *blocks, top),
+                    Rank::Dead,
+                    RootKind::Stack,
+                    0,
+                    false,
+                );
             }
         }
     }
@@ -198,14 +262,26 @@ impl<B: Blocks> Planner<'_, B> {
     /// the live part begins.
     fn stack(&mut self, tid: u32, sp: u64, from: u64, blind: bool) {
         let Scene { maps, blocks, .. } = self.scene;
-        let own = self.stacks.all().iter().find(|stack| stack.tid == tid).copied();
+        let own = self
+            .stacks
+            .all()
+            .iter()
+            .find(|stack| stack.tid == tid)
+            .copied();
         let on_own = own.is_some_and(|stack| (stack.low..stack.top + STACK_SLACK).contains(&sp));
         let map = maps.at(sp).filter(|_| sp != 0);
         let on_main = map.is_some_and(|map| map.kind == Kind::Stack);
         if let Some(map) = map.filter(|_| !on_own && !on_main) {
             match blocks.after(sp).filter(|block| block.0 <= sp) {
                 Some((start, end)) => self.inside(from.max(start), end, tid),
-                None => self.know(from, stack_end(map, *blocks, sp), Rank::Live, RootKind::Stack, tid, false),
+                None => self.know(
+                    from,
+                    stack_end(map, *blocks, sp),
+                    Rank::Live,
+                    RootKind::Stack,
+                    tid,
+                    false,
+                ),
             }
         }
         if let Some(Stack { low, top, .. }) = own {
@@ -221,7 +297,14 @@ impl<B: Blocks> Planner<'_, B> {
                 return;
             }
             self.know(used, top, Rank::Live, RootKind::Stack, tid, false);
-            self.know(top, stack_end(map, *blocks, top), Rank::Live, RootKind::ThreadLocal, tid, false);
+            self.know(
+                top,
+                stack_end(map, *blocks, top),
+                Rank::Live,
+                RootKind::ThreadLocal,
+                tid,
+                false,
+            );
             self.know(low, used, Rank::Dead, RootKind::Stack, tid, false);
         } else if (on_main || tid == self.scene.pid)
             && let Some(map) = maps.maps.all().iter().find(|map| map.kind == Kind::Stack)
@@ -239,8 +322,17 @@ impl<B: Blocks> Planner<'_, B> {
     /// The live part of a stack that the program allocated.
     fn inside(&mut self, start: u64, end: u64, tid: u32) {
         let start = start.next_multiple_of(8);
-        let root = Root { kind: RootKind::Stack as u8, tid, start, len: end.saturating_sub(start) };
-        self.plans.push(Plan { root, allocator: false, inside: true });
+        let root = Root {
+            kind: RootKind::Stack as u8,
+            tid,
+            start,
+            len: end.saturating_sub(start),
+        };
+        self.plans.push(Plan {
+            root,
+            allocator: false,
+            inside: true,
+        });
     }
 
     /// Adds what is known and what is left of the mappings.
@@ -254,7 +346,9 @@ impl<B: Blocks> Planner<'_, B> {
                 next += 1;
             }
             let inside = ranges.get(next..).unwrap_or(&[]);
-            let inside = inside.get(..inside.partition_point(|range| range.start < map.end)).unwrap_or(&[]);
+            let inside = inside
+                .get(..inside.partition_point(|range| range.start < map.end))
+                .unwrap_or(&[]);
             let has_stack = inside.iter().any(|range| range.kind == RootKind::Stack);
             if !map.read || map.kind == Kind::Other {
                 continue;
@@ -279,25 +373,46 @@ impl<B: Blocks> Planner<'_, B> {
     }
 
     fn plan(&mut self, start: u64, end: u64, kind: RootKind, tid: u32, allocator: bool) {
-        let Scene { leaver, threads, .. } = self.scene;
+        let Scene {
+            leaver, threads, ..
+        } = self.scene;
         let (mut kind, mut tid) = (kind, tid);
         if kind == RootKind::Mapping {
             // The main thread's variables are in a mapping that the loader made.
             let descriptors = threads.iter().map(|thread| (thread.tid, thread.descriptor));
             let own = (leaver.tid, leaver.descriptor);
-            if let Some(found) = core::iter::once(own).chain(descriptors).find(|(_, at)| (start..end).contains(at)) {
+            if let Some(found) = core::iter::once(own)
+                .chain(descriptors)
+                .find(|(_, at)| (start..end).contains(at))
+            {
                 (kind, tid) = (RootKind::ThreadLocal, found.0);
             }
         }
         let start = start.next_multiple_of(8);
-        let root = Root { kind: kind as u8, tid, start, len: end.saturating_sub(start) };
-        self.plans.push(Plan { root, allocator, inside: false });
+        let root = Root {
+            kind: kind as u8,
+            tid,
+            start,
+            len: end.saturating_sub(start),
+        };
+        self.plans.push(Plan {
+            root,
+            allocator,
+            inside: false,
+        });
     }
 
     /// Whether what is not known of a mapping is a root.
     fn rest_counts(&self, map: &Map, has_stack: bool) -> bool {
-        let Scene { maps, blocks, careful, .. } = self.scene;
-        let holds = blocks.after(map.start).is_some_and(|(start, _)| start < map.end);
+        let Scene {
+            maps,
+            blocks,
+            careful,
+            ..
+        } = self.scene;
+        let holds = blocks
+            .after(map.start)
+            .is_some_and(|(start, _)| start < map.end);
         match map.kind {
             Kind::Other | Kind::Stack => false,
             Kind::Heap => *careful,
@@ -333,7 +448,9 @@ fn stack_end<B: Blocks>(map: &Map, blocks: &B, top: u64) -> u64 {
 fn is_arena(map: &Map) -> bool {
     const ARENA: u64 = 64 << 20;
     // SAFETY: a readable mapping of whole pages.
-    map.read && map.start.is_multiple_of(ARENA) && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
+    map.read
+        && map.start.is_multiple_of(ARENA)
+        && unsafe { *(map.start as *const u64) }.wrapping_sub(map.start) < 256
 }
 
 /// If a signal handler runs on the stack at `sp` (an alternate one): the stack pointer
@@ -350,7 +467,10 @@ fn interrupted(maps: &Maps, sp: u64, low: u64, top: u64) -> Option<u64> {
     while at < end {
         // SAFETY: inside a readable mapping.
         let code = unsafe { *(at as *const u64) };
-        if maps.at(code).is_some_and(|map| map.execute && map.read && map.end - code >= 16) {
+        if maps
+            .at(code)
+            .is_some_and(|map| map.execute && map.read && map.end - code >= 16)
+        {
             // SAFETY: readable, as was just seen.
             let bytes = unsafe { &*(code as *const [u8; 9]) };
             // SAFETY: as above.
@@ -391,7 +511,11 @@ fn cut(known: &[Range]) -> Option<List<Range>> {
         }
         open.retain(|range| range.end > start);
         if let Some(best) = open.all().iter().min_by_key(|range| range.rank) {
-            out.push(Range { start, end, ..*best });
+            out.push(Range {
+                start,
+                end,
+                ..*best
+            });
         }
     }
     Some(out)

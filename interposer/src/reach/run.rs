@@ -67,11 +67,16 @@ pub fn run(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool) -> Result {
     Result { outcome, scanned }
 }
 
-fn search(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool, scanned: &mut u64) -> core::result::Result<(), Outcome> {
+fn search(
+    job: &Job<'_>,
+    emit: &mut dyn FnMut(&[u8]) -> bool,
+    scanned: &mut u64,
+) -> core::result::Result<(), Outcome> {
     let count = job.live.len();
     let none = || Outcome::NoMemory;
     let mut blocks = List::<Block>::new(count).ok_or_else(none)?;
-    job.live.each(|address, block| blocks.push(Block::new(address, block.size, block.serial)));
+    job.live
+        .each(|address, block| blocks.push(Block::new(address, block.size, block.serial)));
     let mut links = List::<(u32, u32)>::new(count).ok_or_else(none)?;
     let mut marks = List::<u8>::new(count).ok_or_else(none)?;
     let mut queue = List::<u32>::new(count).ok_or_else(none)?;
@@ -106,19 +111,37 @@ fn search(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool, scanned: &mut u64)
     let late = |_: Stop| Outcome::TooLong;
     mark(job, &mut search, &memory, &maps, plans.all()).map_err(late)?;
     *scanned = search.scanned();
-    let mut writer = Writer { job, search: &search, memory: &memory, maps: &maps, plans: plans.all(), looks: FRAMES };
+    let mut writer = Writer {
+        job,
+        search: &search,
+        memory: &memory,
+        maps: &maps,
+        plans: plans.all(),
+        looks: FRAMES,
+    };
     writer.write(emit)
 }
 
-fn mark(job: &Job<'_>, search: &mut Search<'_>, memory: &Own<'_>, maps: &Maps, plans: &[Plan]) -> core::result::Result<(), Stop> {
+fn mark(
+    job: &Job<'_>,
+    search: &mut Search<'_>,
+    memory: &Own<'_>,
+    maps: &Maps,
+    plans: &[Plan],
+) -> core::result::Result<(), Stop> {
     for (number, plan) in (0u32..).zip(plans) {
         let (start, end) = (plan.root.start, plan.root.start + plan.root.len);
         if plan.inside {
             search.root_inside(memory, number, start, start, end);
             continue;
         }
-        let rule = RootRule { allocator: plan.allocator };
-        let large = end - start > super::present::WORTH && maps.at(start).is_some_and(|map| map.kind != Kind::File || !map.shared);
+        let rule = RootRule {
+            allocator: plan.allocator,
+        };
+        let large = end - start > super::present::WORTH
+            && maps
+                .at(start)
+                .is_some_and(|map| map.kind != Kind::File || !map.shared);
         if !large {
             search.root(memory, number, start, start, end, rule)?;
             continue;
@@ -160,7 +183,13 @@ impl Writer<'_, '_> {
         let mut buffer = List::<u8>::new(form::MAX_PART).ok_or(Outcome::NoMemory)?;
         // SAFETY: bytes.
         let buffer = unsafe { buffer.room() };
-        let mut say = |out: &Out<'_>| if out.finish().is_some() && emit(out.written()) { Ok(()) } else { Err(Outcome::NoMemory) };
+        let mut say = |out: &Out<'_>| {
+            if out.finish().is_some() && emit(out.written()) {
+                Ok(())
+            } else {
+                Err(Outcome::NoMemory)
+            }
+        };
         let mut roots = List::<Root>::new(ROOTS).ok_or(Outcome::NoMemory)?;
         for part in self.plans.chunks(ROOTS) {
             roots.truncate(0);
@@ -169,11 +198,17 @@ impl Writer<'_, '_> {
             form::encode_roots(roots.all(), &mut out);
             say(&out)?;
         }
-        let tids = core::iter::once(self.job.leaver.tid).chain(self.job.threads.iter().map(|thread| thread.tid));
+        let tids = core::iter::once(self.job.leaver.tid)
+            .chain(self.job.threads.iter().map(|thread| thread.tid));
         roots.truncate(0);
         let mut left = 1 + self.job.threads.len();
         for tid in tids {
-            roots.push(Root { kind: RootKind::Registers as u8, tid, start: 0, len: 0 });
+            roots.push(Root {
+                kind: RootKind::Registers as u8,
+                tid,
+                start: 0,
+                len: 0,
+            });
             left -= 1;
             if roots.all().len() == ROOTS || left == 0 {
                 let mut out = Out::new(buffer);
@@ -193,34 +228,71 @@ impl Writer<'_, '_> {
                 turn += 1;
             }
             let list = part.all();
-            let blank = Reached { serial: 0, class: form::Class::Reachable, parent: form::Parent::None, table: 0, ring: false };
+            let blank = Reached {
+                serial: 0,
+                class: form::Class::Reachable,
+                parent: form::Parent::None,
+                table: 0,
+                ring: false,
+            };
             let mut out = Out::new(buffer);
-            form::encode_blocks(list.len(), |at| list.get(at).copied().unwrap_or(blank), &mut out);
+            form::encode_blocks(
+                list.len(),
+                |at| list.get(at).copied().unwrap_or(blank),
+                &mut out,
+            );
             say(&out)?;
         }
         Ok(())
     }
 
     fn serial(&self, block: Block) -> u64 {
-        crate::collect::live::Block { size: 0, serial: block.serial() }.full_serial(self.job.next_serial)
+        crate::collect::live::Block {
+            size: 0,
+            serial: block.serial(),
+        }
+        .full_serial(self.job.next_serial)
     }
 
     fn reached(&mut self, turn: usize) -> Option<Reached> {
         let found = self.search.found(turn)?;
         let parent = match found.from {
             From::Nothing => form::Parent::None,
-            From::Block(at, word) => form::Parent::Block { serial: self.serial(self.search.block(at)?), word },
-            From::Root(root, word) => form::Parent::Root { root, word, code: self.code(root, word) },
+            From::Block(at, word) => form::Parent::Block {
+                serial: self.serial(self.search.block(at)?),
+                word,
+            },
+            From::Root(root, word) => form::Parent::Root {
+                root,
+                word,
+                code: self.code(root, word),
+            },
         };
         let block = found.block;
-        let table = if block.size() >= 8 { interior::virtual_table(self.memory, block.address()) } else { 0 };
-        Some(Reached { serial: self.serial(block), class: found.class, parent, table, ring: found.ring })
+        let table = if block.size() >= 8 {
+            interior::virtual_table(self.memory, block.address())
+        } else {
+            0
+        };
+        Some(Reached {
+            serial: self.serial(block),
+            class: found.class,
+            parent,
+            table,
+            ring: found.ring,
+        })
     }
 
     /// A return address into the function whose frame holds a word of a stack: the
     /// next one inwards, which its last call put there.
     fn code(&mut self, root: u32, word: u32) -> u64 {
-        let Some(plan) = self.plans.get(root as usize).filter(|plan| plan.root.kind == RootKind::Stack as u8) else { return 0 };
+        let Some(plan) = self
+            .plans
+            .get(root as usize)
+            .filter(|plan| plan.root.kind == RootKind::Stack as u8)
+        else {
+            return 0;
+        };
         let mut at = plan.root.start.next_multiple_of(8) + u64::from(word) * 8;
         for _ in 0..FRAME {
             if at <= plan.root.start || self.looks == 0 {
@@ -232,19 +304,26 @@ impl Writer<'_, '_> {
                 return code;
             }
         }
-        if plan.root.tid == self.job.leaver.tid { self.job.leaver.code } else { 0 }
+        if plan.root.tid == self.job.leaver.tid {
+            self.job.leaver.code
+        } else {
+            0
+        }
     }
 
     /// Whether a call stands before the address.
     fn is_return(&self, code: u64) -> bool {
-        if code < 4096 || !self.maps.at(code).is_some_and(|map| map.execute && map.read && code - map.start >= 8) {
+        if code < 4096
+            || !self
+                .maps
+                .at(code)
+                .is_some_and(|map| map.execute && map.read && code - map.start >= 8)
+        {
             return false;
         }
         // SAFETY: eight readable bytes before it.
         let before = unsafe { *((code - 8) as *const [u8; 8]) };
-        let indirect = |back: usize| {
-            matches!(before.get(8 - back..), Some([0xff, modrm, ..]) if modrm >> 3 & 7 == 2)
-        };
+        let indirect = |back: usize| matches!(before.get(8 - back..), Some([0xff, modrm, ..]) if modrm >> 3 & 7 == 2);
         before.get(3) == Some(&0xe8) || [2, 3, 4, 6, 7].into_iter().any(indirect)
     }
 }

@@ -69,7 +69,9 @@ pub extern "C" fn leak_snapshot_prepare(threads: usize) -> isize {
         Some(_) => {}
     }
     let len = (HEAD + threads * size_of::<Thread>()).next_multiple_of(4096);
-    let Some(memory) = sys::map_private(len) else { return NO_MEMORY };
+    let Some(memory) = sys::map_private(len) else {
+        return NO_MEMORY;
+    };
     // SAFETY: a fresh mapping of zeros.
     unsafe {
         (*memory.cast::<Request>()).threads = threads as u64;
@@ -94,8 +96,14 @@ struct Work {
 /// other threads of the process stand still.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn leak_snapshot_run(request: *mut Request) -> isize {
-    let Some(memory) = sys::map_private(STACK) else { return NO_MEMORY };
-    let mut work = Work { request, result: NO_MEMORY, job: core::ptr::null() };
+    let Some(memory) = sys::map_private(STACK) else {
+        return NO_MEMORY;
+    };
+    let mut work = Work {
+        request,
+        result: NO_MEMORY,
+        job: core::ptr::null(),
+    };
     // SAFETY: a fresh stack; the request is the caller's.
     unsafe {
         stack::call_on((&raw mut work).cast(), search, memory.add(STACK));
@@ -112,7 +120,11 @@ unsafe extern "C" fn search(work: *mut u8) {
         work.result = NOT_RECORDING;
         return;
     };
-    if global.drain_owner.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+    if global
+        .drain_owner
+        .compare_exchange(0, 1, Acquire, Relaxed)
+        .is_err()
+    {
         work.result = BUSY;
         return;
     }
@@ -132,7 +144,10 @@ unsafe extern "C" fn search(work: *mut u8) {
         pid: sys::getpid(),
         leaver: Leaver::default(),
         threads,
-        careful: global.file.header().is_some_and(|header| header.flags.load(Relaxed) & flag::FORK_CHILD != 0),
+        careful: global
+            .file
+            .header()
+            .is_some_and(|header| header.flags.load(Relaxed) & flag::FORK_CHILD != 0),
         deadline: clock_ns(libc::CLOCK_MONOTONIC) + LIFE,
     };
     work.job = &raw const job;
@@ -140,9 +155,16 @@ unsafe extern "C" fn search(work: *mut u8) {
     if let Some(memory) = sys::map_private(STACK) {
         // SAFETY: a fresh stack; the helper is waited for.
         unsafe {
-            let helper = process::helper(core::ptr::from_mut(work).cast(), make_copy, memory.add(STACK));
+            let helper = process::helper(
+                core::ptr::from_mut(work).cast(),
+                make_copy,
+                memory.add(STACK),
+            );
             work.result = if helper > 0 { work.result } else { NO_COPY };
-            while helper > 0 && syscall4(libc::SYS_wait4, helper as usize, 0, WALL, 0) == -(libc::EINTR as isize) {}
+            while helper > 0
+                && syscall4(libc::SYS_wait4, helper as usize, 0, WALL, 0) == -(libc::EINTR as isize)
+            {
+            }
             sys::unmap(memory, STACK);
         }
     }
@@ -187,7 +209,9 @@ unsafe fn in_copy(request: &Request, job: &Job<'_>) -> ! {
         request.parts.store(parts as u64, Relaxed);
         request.used.store(used as u64, Relaxed);
     } else {
-        request.outcome.store(log_format::reach::Outcome::NoMemory as u32, Relaxed);
+        request
+            .outcome
+            .store(log_format::reach::Outcome::NoMemory as u32, Relaxed);
     }
     request.state.store(1, Release);
     let end = clock_ns(libc::CLOCK_MONOTONIC) + LIFE;

@@ -61,7 +61,11 @@ pub fn stop(threads: &mut [Thread]) -> Option<Stopped> {
     let state = AtomicU32::new(WAITING);
     // SAFETY: a fresh mapping; the stack grows down from its other end.
     let helper = unsafe {
-        job.write(Job { state, threads: threads.as_mut_ptr(), count: threads.len() });
+        job.write(Job {
+            state,
+            threads: threads.as_mut_ptr(),
+            count: threads.len(),
+        });
         process::helper(job.cast(), work, memory.add(STACK))
     };
     if helper <= 0 {
@@ -69,14 +73,21 @@ pub fn stop(threads: &mut [Thread]) -> Option<Stopped> {
         unsafe { sys::unmap(memory, STACK) };
         return None;
     }
-    let stopped = Stopped { job, helper: helper as usize, memory };
+    let stopped = Stopped {
+        job,
+        helper: helper as usize,
+        memory,
+    };
     // SAFETY: no memory involved; unknown without Yama.
     unsafe { syscall2(libc::SYS_prctl, PR_SET_PTRACER, stopped.helper) };
     stopped.say(GO);
     let end = clock_ns(libc::CLOCK_MONOTONIC) + 2 * PATIENCE;
     // SAFETY: the job lives as long as `stopped`.
     let state = unsafe { &(*job).state };
-    while state.load(Acquire) != STOPPED && clock_ns(libc::CLOCK_MONOTONIC) < end && !stopped.is_gone() {
+    while state.load(Acquire) != STOPPED
+        && clock_ns(libc::CLOCK_MONOTONIC) < end
+        && !stopped.is_gone()
+    {
         sys::futex_wait(state, GO, 20_000_000);
     }
     Some(stopped)
@@ -131,7 +142,15 @@ unsafe fn ptrace(what: usize, tid: u32, data: usize) -> isize {
 fn has_stopped(tid: u32, end: u64) -> bool {
     loop {
         // SAFETY: our own tracee.
-        let ret = unsafe { syscall4(libc::SYS_wait4, tid as usize, 0, WALL | libc::WNOHANG as usize, 0) };
+        let ret = unsafe {
+            syscall4(
+                libc::SYS_wait4,
+                tid as usize,
+                0,
+                WALL | libc::WNOHANG as usize,
+                0,
+            )
+        };
         if ret != 0 {
             return ret == tid as isize;
         }
@@ -188,7 +207,9 @@ unsafe extern "C" fn work(job: *mut u8) {
     }
     for thread in threads.iter_mut() {
         // SAFETY: threads of the process that asked.
-        let seized = unsafe { ptrace(PTRACE_SEIZE, thread.tid, 0) == 0 && ptrace(PTRACE_INTERRUPT, thread.tid, 0) == 0 };
+        let seized = unsafe {
+            ptrace(PTRACE_SEIZE, thread.tid, 0) == 0 && ptrace(PTRACE_INTERRUPT, thread.tid, 0) == 0
+        };
         thread.known = u32::from(seized);
     }
     let end = now() + PATIENCE;
@@ -197,7 +218,11 @@ unsafe extern "C" fn work(job: *mut u8) {
             registers(thread);
         }
     }
-    if job.state.compare_exchange(GO, STOPPED, AcqRel, Acquire).is_ok() {
+    if job
+        .state
+        .compare_exchange(GO, STOPPED, AcqRel, Acquire)
+        .is_ok()
+    {
         sys::futex_wake(&job.state);
         let end = now() + LONGEST;
         while job.state.load(Acquire) == STOPPED && now() < end {

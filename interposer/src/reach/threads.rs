@@ -45,7 +45,13 @@ pub fn list(list: &mut List<Thread>) -> Option<()> {
         if let Some(tid) = number(name)
             && tid as u32 != own
         {
-            list.push(Thread { tid: tid as u32, known: 0, sp: 0, descriptor: 0, registers: [0; REGISTERS] });
+            list.push(Thread {
+                tid: tid as u32,
+                known: 0,
+                sp: 0,
+                descriptor: 0,
+                registers: [0; REGISTERS],
+            });
         }
     })
 }
@@ -54,19 +60,30 @@ pub fn list(list: &mut List<Thread>) -> Option<()> {
 /// until the process ends.
 pub fn has_ended(thread: &Thread) -> bool {
     let mut text = [0u8; 512];
-    let Some(len) = read(thread.tid, b"/stat\0", &mut text) else { return true };
+    let Some(len) = read(thread.tid, b"/stat\0", &mut text) else {
+        return true;
+    };
     let line = text.get(..len).unwrap_or(&[]);
     // The state stands behind the name, which may hold anything.
-    let state = line.iter().rposition(|&byte| byte == b')').and_then(|at| line.get(at + 2));
+    let state = line
+        .iter()
+        .rposition(|&byte| byte == b')')
+        .and_then(|at| line.get(at + 2));
     matches!(state, Some(b'Z' | b'X' | b'x'))
 }
 
 /// Asks where a thread is: its stack pointer if it waits.
 pub fn look(thread: &mut Thread) {
     let mut text = [0u8; 256];
-    let Some(len) = read(thread.tid, b"/syscall\0", &mut text) else { return };
+    let Some(len) = read(thread.tid, b"/syscall\0", &mut text) else {
+        return;
+    };
     // "running", or number, arguments, stack pointer, program counter.
-    let mut words = text.get(..len).unwrap_or(&[]).trim_ascii_end().rsplit(|&byte| byte == b' ');
+    let mut words = text
+        .get(..len)
+        .unwrap_or(&[])
+        .trim_ascii_end()
+        .rsplit(|&byte| byte == b' ');
     if let (Some(_), Some(word)) = (words.next(), words.next())
         && let Some(sp) = word.strip_prefix(b"0x").and_then(hex)
     {
@@ -84,9 +101,13 @@ fn read(tid: u32, what: &[u8], to: &mut [u8]) -> Option<usize> {
 }
 
 fn hex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| Some(sum << 4 | u64::from((byte as char).to_digit(16)?)))
+    text.iter().try_fold(0u64, |sum, &byte| {
+        Some(sum << 4 | u64::from((byte as char).to_digit(16)?))
+    })
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| Some(sum * 10 + u64::from((byte as char).to_digit(10)?)))
+    text.iter().try_fold(0u64, |sum, &byte| {
+        Some(sum * 10 + u64::from((byte as char).to_digit(10)?))
+    })
 }

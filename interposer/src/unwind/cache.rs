@@ -88,7 +88,9 @@ impl Rule {
 /// [`super::EXACT`]); found now if it was not known.
 #[inline(always)]
 pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
-    let Some(global) = crate::global::get() else { return Rule::new(Kind::None, 0, 0) };
+    let Some(global) = crate::global::get() else {
+        return Rule::new(Kind::None, 0, 0);
+    };
     let word = global.rules.load(Relaxed) as usize;
     let (table, shift) = ((word & !63) as *mut u64, word & 63);
     let generation = global.rules_generation.load(Relaxed);
@@ -113,8 +115,13 @@ pub fn rule(ra: u64, scratch: &mut cfi::Scratch) -> Rule {
 
 /// Gives a new process its small table.
 pub fn init(global: &crate::global::Global) -> bool {
-    let Some(memory) = crate::sys::map_touched(16 << FIRST_BITS) else { return false };
-    global.rules.store(memory.wrapping_add(64 - FIRST_BITS as usize).cast(), Relaxed);
+    let Some(memory) = crate::sys::map_touched(16 << FIRST_BITS) else {
+        return false;
+    };
+    global.rules.store(
+        memory.wrapping_add(64 - FIRST_BITS as usize).cast(),
+        Relaxed,
+    );
     global.rules_generation.store(0, Relaxed);
     true
 }
@@ -127,7 +134,9 @@ pub fn use_whole(global: &crate::global::Global) {
         return;
     }
     if let Some(memory) = crate::sys::map_private(16 << BITS) {
-        global.rules.store(memory.wrapping_add(64 - BITS as usize).cast(), Release);
+        global
+            .rules
+            .store(memory.wrapping_add(64 - BITS as usize).cast(), Release);
     }
 }
 

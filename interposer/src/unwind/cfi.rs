@@ -9,8 +9,8 @@ use super::{Bounds, EXACT, Link, State, Step, plausible, registered};
 use crate::arch::{DWARF_FP, DWARF_RA, DWARF_SP};
 use crate::{modules, thread};
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Register, RegisterRule, UnwindContext,
-    UnwindContextStorage, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Register, RegisterRule,
+    UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
 };
 use log_format::layout::truncation;
 
@@ -87,7 +87,11 @@ pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
         scratch.reading.end();
     }
     let thread = scratch.thread;
-    let mut job = Job { ra, scratch, rule: Rule::new(Kind::None, 0, 0) };
+    let mut job = Job {
+        ra,
+        scratch,
+        rule: Rule::new(Kind::None, 0, 0),
+    };
     // SAFETY: this thread's state; the job outlives the call.
     unsafe { thread::deep(thread, work, (&raw mut job).cast()) };
     job.rule
@@ -96,7 +100,9 @@ pub fn find_rule(ra: u64, scratch: &mut Scratch) -> Rule {
 fn make_rule(ra: u64, scratch: &mut Scratch) -> Rule {
     let none = Rule::new(Kind::None, 0, 0);
     if let Some(global) = crate::global::get() {
-        global.modules.first_sight(global, scratch.thread, (ra & !EXACT).wrapping_sub(1));
+        global
+            .modules
+            .first_sight(global, scratch.thread, (ra & !EXACT).wrapping_sub(1));
     }
     let Some(row) = row(ra, scratch) else {
         // A rule from here on only: a frame that is entered by a return to its first
@@ -153,7 +159,12 @@ pub unsafe fn slow_step(state: &State, bounds: Bounds, scratch: &mut Scratch) ->
         }
     }
     let thread = scratch.thread;
-    let mut job = Job { state, bounds, scratch, step: Step::End };
+    let mut job = Job {
+        state,
+        bounds,
+        scratch,
+        step: Step::End,
+    };
     // SAFETY: this thread's state; the job outlives the call.
     unsafe { thread::deep(thread, work, (&raw mut job).cast()) };
     job.step
@@ -161,7 +172,9 @@ pub unsafe fn slow_step(state: &State, bounds: Bounds, scratch: &mut Scratch) ->
 
 unsafe fn evaluate_step(state: &State, bounds: Bounds, scratch: &mut Scratch) -> Step {
     let broken = Step::Broken(truncation::NO_RULE);
-    let Some(row) = row(state.ra, scratch) else { return broken };
+    let Some(row) = row(state.ra, scratch) else {
+        return broken;
+    };
     // SAFETY: the row holds for this frame, so what it says to read is there.
     unsafe {
         let cfa = match row.cfa {
@@ -183,7 +196,9 @@ unsafe fn evaluate_step(state: &State, bounds: Bounds, scratch: &mut Scratch) ->
             Place::Undefined => Some(state.bp),
             place => load(place, cfa, state, state.bp),
         };
-        let (Some(ra), Some(bp)) = (ra, bp) else { return broken };
+        let (Some(ra), Some(bp)) = (ra, bp) else {
+            return broken;
+        };
         if ra == 0 {
             return Step::SoftEnd;
         }
@@ -198,7 +213,9 @@ unsafe fn load(place: Place, cfa: u64, state: &State, same: u64) -> Option<u64> 
         match place {
             Place::Same => Some(same),
             Place::Offset(offset) => Some(*(cfa.wrapping_add(offset as u64) as *const u64)),
-            Place::Expression(code) => evaluate(code, state, Some(cfa)).map(|at| *(at as *const u64)),
+            Place::Expression(code) => {
+                evaluate(code, state, Some(cfa)).map(|at| *(at as *const u64))
+            }
             Place::ValueExpression(code) => evaluate(code, state, Some(cfa)),
             Place::Undefined | Place::Unknown => None,
         }
@@ -308,7 +325,14 @@ fn signed(input: &mut log_format::varint::In<'_>) -> Option<i64> {
 /// information at all.
 fn row(ra: u64, scratch: &mut Scratch) -> Option<Row> {
     // A return address may be the first byte after its function.
-    row_at(if ra & EXACT != 0 { ra & !EXACT } else { ra.wrapping_sub(1) }, scratch)
+    row_at(
+        if ra & EXACT != 0 {
+            ra & !EXACT
+        } else {
+            ra.wrapping_sub(1)
+        },
+        scratch,
+    )
 }
 
 /// The row for the instruction at `address`.
@@ -325,8 +349,12 @@ fn row_at(address: u64, scratch: &mut Scratch) -> Option<Row> {
     };
     let header = slice(object.eh_frame_hdr, end)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(object.eh_frame_hdr);
-    let header = EhFrameHdr::new(header, LittleEndian).parse(&bases, 8).ok()?;
-    let gimli::Pointer::Direct(eh_frame) = header.eh_frame_ptr() else { return None };
+    let header = EhFrameHdr::new(header, LittleEndian)
+        .parse(&bases, 8)
+        .ok()?;
+    let gimli::Pointer::Direct(eh_frame) = header.eh_frame_ptr() else {
+        return None;
+    };
     let frames = EhFrame::new(slice(eh_frame, end)?, LittleEndian);
     let bases = bases.set_eh_frame(eh_frame);
     let fde = header
@@ -367,7 +395,9 @@ fn reduce(row: &UnwindTableRow<usize, Fixed>, frames: &EhFrame<Bytes>, signal: b
             RegisterRule::Undefined => Place::Undefined,
             RegisterRule::SameValue => Place::Same,
             RegisterRule::Offset(offset) => Place::Offset(offset),
-            RegisterRule::Expression(e) => expression(&e, frames).map_or(Place::Unknown, Place::Expression),
+            RegisterRule::Expression(e) => {
+                expression(&e, frames).map_or(Place::Unknown, Place::Expression)
+            }
             RegisterRule::ValExpression(e) => {
                 expression(&e, frames).map_or(Place::Unknown, Place::ValueExpression)
             }
@@ -382,5 +412,10 @@ fn reduce(row: &UnwindTableRow<usize, Fixed>, frames: &EhFrame<Bytes>, signal: b
         },
         CfaRule::Expression(e) => expression(e, frames).map_or(Cfa::Unknown, Cfa::Expression),
     };
-    Row { cfa, ra: place(DWARF_RA), bp: place(DWARF_FP), signal }
+    Row {
+        cfa,
+        ra: place(DWARF_RA),
+        bp: place(DWARF_FP),
+        signal,
+    }
 }

@@ -120,7 +120,17 @@ pub struct Memo {
 impl Memo {
     /// An empty memo over two arrays of [`FRAMES`] frames and one of [`KNOWN`] steps.
     pub fn new(frames: *mut Frame, fresh: *mut Frame, known: *mut Known) -> Memo {
-        Memo { frames, fresh, known, room: FRAMES, len: 0, hard_end: false, cut: false, barriers: 0, generation: 0 }
+        Memo {
+            frames,
+            fresh,
+            known,
+            room: FRAMES,
+            len: 0,
+            hard_end: false,
+            cut: false,
+            barriers: 0,
+            generation: 0,
+        }
     }
 
     /// Makes room for [`MAX_FRAMES`]; `fresh` of the fresh frames go along. False if
@@ -131,7 +141,9 @@ impl Memo {
             return false;
         }
         let array = MAX_FRAMES * core::mem::size_of::<Frame>();
-        let Some(base) = crate::sys::map_private(2 * array) else { return false };
+        let Some(base) = crate::sys::map_private(2 * array) else {
+            return false;
+        };
         // SAFETY: the mapping is fresh; its halves are larger than what is copied. The
         // old arrays are a part of the thread's state and stay.
         unsafe {
@@ -185,8 +197,14 @@ enum Outcome {
 pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64) -> u32 {
     // SAFETY: the caller's promise; the state is only used by this thread.
     unsafe {
-        let state = State { sp: return_slot as u64 + 8, ra: *return_slot, bp };
-        let Some(global) = crate::global::get() else { return 0 };
+        let state = State {
+            sp: return_slot as u64 + 8,
+            ra: *return_slot,
+            bp,
+        };
+        let Some(global) = crate::global::get() else {
+            return 0;
+        };
         let thread = &mut *thread;
         let [outer, _] = &mut thread.captures;
         if outer.active != 0 {
@@ -202,11 +220,16 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
         }
         let mut node = None;
         let known = state.sp >= thread.stack_low && state.sp < thread.stack_top;
-        let bounds = Bounds { top: if known { thread.stack_top } else { 0 } };
+        let bounds = Bounds {
+            top: if known { thread.stack_top } else { 0 },
+        };
         // The commonest case first: the same innermost frame, nothing changed.
         if let Some(top) = memo.len.checked_sub(1) {
             let frame = &*memo.frames.add(top);
-            if frame.is(state.sp, state.ra, state.bp) && memo.hard_end && verify(memo, top, bounds) == 0 {
+            if frame.is(state.sp, state.ra, state.bp)
+                && memo.hard_end
+                && verify(memo, top, bounds) == 0
+            {
                 node = Some(frame.node);
             }
         }
@@ -234,9 +257,7 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
 #[inline(always)]
 unsafe fn holds(outer: &Frame) -> bool {
     // SAFETY: by the caller's promise.
-    unsafe {
-        unchanged(outer.sp, outer.ra, outer.bp, outer.link)
-    }
+    unsafe { unchanged(outer.sp, outer.ra, outer.bp, outer.link) }
 }
 
 /// Whether the step to (sp, ra, bp) over `link` would read the same words.
@@ -246,7 +267,12 @@ unsafe fn holds(outer: &Frame) -> bool {
 #[inline(always)]
 unsafe fn unchanged(sp: u64, ra: u64, bp: u64, link: u32) -> bool {
     // SAFETY: by the caller's promise.
-    let (first, second) = unsafe { (*((sp - 8) as *const u64), *((sp - u64::from(link)) as *const u64)) };
+    let (first, second) = unsafe {
+        (
+            *((sp - 8) as *const u64),
+            *((sp - u64::from(link)) as *const u64),
+        )
+    };
     // No branch on the kind of link: it would be mispredicted.
     let expected = if link == KEPT { ra } else { bp };
     (first ^ ra) | (second ^ expected) == 0
@@ -287,14 +313,23 @@ unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
 }
 
 #[inline(never)]
-unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: &mut Capture, first: State) -> u32 {
+unsafe fn walk(
+    global: &'static crate::global::Global,
+    bounds: Bounds,
+    capture: &mut Capture,
+    first: State,
+) -> u32 {
     let Capture { memo, scratch, .. } = capture;
     let (mut frames, mut fresh, known) = (memo.frames, memo.fresh, memo.known);
     let generation = memo.generation;
     let mut fresh_len = 0usize;
     let mut kept = memo.len;
     // Scalars: a struct in memory would be written in parts and read whole.
-    let State { mut sp, mut ra, mut bp } = first;
+    let State {
+        mut sp,
+        mut ra,
+        mut bp,
+    } = first;
     let mut link = KEPT;
     // SAFETY: indices stay below the memo's room and KNOWN; states come from verified steps.
     let outcome = unsafe {
@@ -351,23 +386,56 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
                 kept = reached;
                 Frame { sp, ra, bp, .. } = *frames.add(reached);
             } else {
-                *fresh.add(fresh_len) = Frame { sp, ra, bp, node: 0, link };
+                *fresh.add(fresh_len) = Frame {
+                    sp,
+                    ra,
+                    bp,
+                    node: 0,
+                    link,
+                };
                 fresh_len += 1;
             }
             let step_known = &mut *known.add(place(sp, ra));
-            if (step_known.sp ^ sp) | (step_known.ra ^ ra) | (step_known.bp ^ bp) | (step_known.generation ^ generation) == 0 {
+            if (step_known.sp ^ sp)
+                | (step_known.ra ^ ra)
+                | (step_known.bp ^ bp)
+                | (step_known.generation ^ generation)
+                == 0
+            {
                 let next = sp + u64::from(step_known.size);
-                if unchanged(next, step_known.next_ra, step_known.next_bp, step_known.link) {
-                    (sp, ra, bp, link) = (next, step_known.next_ra, step_known.next_bp, step_known.link);
+                if unchanged(
+                    next,
+                    step_known.next_ra,
+                    step_known.next_bp,
+                    step_known.link,
+                ) {
+                    (sp, ra, bp, link) = (
+                        next,
+                        step_known.next_ra,
+                        step_known.next_bp,
+                        step_known.link,
+                    );
                     continue;
                 }
             }
             match step(&State { sp, ra, bp }, bounds, scratch) {
                 Step::Frame(next, how) => {
                     let next_link = pack(next.sp, how);
-                    if let (Ok(size), true) = (u32::try_from(next.sp.wrapping_sub(sp)), next_link != BARRIER) {
+                    if let (Ok(size), true) = (
+                        u32::try_from(next.sp.wrapping_sub(sp)),
+                        next_link != BARRIER,
+                    ) {
                         *step_known = Known {
-                            sp, ra, bp, generation, size, link: next_link, next_ra: next.ra, next_bp: next.bp, node: 0, parent: 0,
+                            sp,
+                            ra,
+                            bp,
+                            generation,
+                            size,
+                            link: next_link,
+                            next_ra: next.ra,
+                            next_bp: next.bp,
+                            node: 0,
+                            parent: 0,
                         };
                     }
                     (sp, ra, bp, link) = (next.sp, next.ra, next.bp, next_link);
@@ -416,7 +484,10 @@ unsafe fn walk(global: &'static crate::global::Global, bounds: Bounds, capture: 
             let frame = &*fresh.add(index);
             let parent = node;
             let step_known = &mut *known.add(place(frame.sp, frame.ra));
-            let same = (step_known.sp ^ frame.sp) | (step_known.ra ^ frame.ra) | (step_known.generation ^ generation) == 0;
+            let same = (step_known.sp ^ frame.sp)
+                | (step_known.ra ^ frame.ra)
+                | (step_known.generation ^ generation)
+                == 0;
             if same && step_known.parent == parent && step_known.node != 0 {
                 node = step_known.node;
             } else {
@@ -458,7 +529,11 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
 /// the interrupted one, so this one walks without, in arrays of its own.
 #[cold]
 #[inline(never)]
-unsafe fn nested(global: &'static crate::global::Global, thread: &mut ThreadState, first: State) -> u32 {
+unsafe fn nested(
+    global: &'static crate::global::Global,
+    thread: &mut ThreadState,
+    first: State,
+) -> u32 {
     let bounds = thread.bounds(first.sp);
     let [outer, inner] = &mut thread.captures;
     if inner.active != 0 && !was_left(inner.active, first.sp) {

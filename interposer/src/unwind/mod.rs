@@ -76,8 +76,18 @@ pub unsafe fn step(state: &State, bounds: Bounds, scratch: &mut cfi::Scratch) ->
     // SAFETY: as the caller's.
     unsafe {
         match rule.kind() {
-            cache::Kind::Sp => apply(state, state.sp.wrapping_add(rule.cfa_offset()), rule.bp_offset(), bounds),
-            cache::Kind::Bp => apply(state, state.bp.wrapping_add(rule.cfa_offset()), rule.bp_offset(), bounds),
+            cache::Kind::Sp => apply(
+                state,
+                state.sp.wrapping_add(rule.cfa_offset()),
+                rule.bp_offset(),
+                bounds,
+            ),
+            cache::Kind::Bp => apply(
+                state,
+                state.bp.wrapping_add(rule.cfa_offset()),
+                rule.bp_offset(),
+                bounds,
+            ),
             cache::Kind::End => Step::End,
             cache::Kind::FramePointer => by_frame_pointer(state, bounds),
             cache::Kind::Slow => cfi::slow_step(state, bounds, scratch),
@@ -89,7 +99,10 @@ pub unsafe fn step(state: &State, bounds: Bounds, scratch: &mut cfi::Scratch) ->
 /// Whether a canonical frame address can be right after `sp`.
 #[inline(always)]
 fn plausible(sp: u64, cfa: u64, bounds: Bounds) -> bool {
-    cfa > sp && cfa & 7 == 0 && (cfa - sp) < MAX_FRAME && (bounds.top == 0 || cfa <= bounds.top || sp > bounds.top)
+    cfa > sp
+        && cfa & 7 == 0
+        && (cfa - sp) < MAX_FRAME
+        && (bounds.top == 0 || cfa <= bounds.top || sp > bounds.top)
 }
 
 #[inline(always)]
@@ -122,7 +135,11 @@ unsafe fn by_frame_pointer(state: &State, bounds: Bounds) -> Step {
         return Step::End;
     }
     let inside = bounds.top != 0 && state.sp <= bounds.top;
-    if !inside || state.bp < state.sp || state.bp & 7 != 0 || state.bp.saturating_add(16) > bounds.top {
+    if !inside
+        || state.bp < state.sp
+        || state.bp & 7 != 0
+        || state.bp.saturating_add(16) > bounds.top
+    {
         return Step::Broken(truncation::NO_RULE);
     }
     // SAFETY: both words lie between the stack pointer and the stack's end.

@@ -10,7 +10,9 @@ use super::cfi::{Bytes, Fixed, Row};
 use crate::global::{self, Phase};
 use crate::{sys, thread};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*, fence};
-use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindContext, UnwindSection, UnwindTableRow};
+use gimli::{
+    BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindContext, UnwindSection, UnwindTableRow,
+};
 
 const MAX: usize = 1024;
 /// Longest section that is copied, bytes; of a longer one the first entries are.
@@ -34,7 +36,11 @@ struct Section {
 }
 
 static SECTIONS: [Section; MAX] = [const {
-    Section { start: AtomicU64::new(FREE), copy: AtomicPtr::new(core::ptr::null_mut()), len: AtomicUsize::new(0) }
+    Section {
+        start: AtomicU64::new(FREE),
+        copy: AtomicPtr::new(core::ptr::null_mut()),
+        len: AtomicUsize::new(0),
+    }
 }; MAX];
 /// Places with a copy.
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -66,7 +72,12 @@ impl Reading {
 /// Whether any thread may be reading a copy.
 fn are_read() -> bool {
     global::get().is_some_and(|global| {
-        thread::all(global).any(|state| state.captures.iter().any(|capture| capture.scratch.reading.0.load(Acquire)))
+        thread::all(global).any(|state| {
+            state
+                .captures
+                .iter()
+                .any(|capture| capture.scratch.reading.0.load(Acquire))
+        })
     })
 }
 
@@ -79,7 +90,10 @@ fn reclaim() {
     }
     for section in &SECTIONS {
         if section.start.load(Relaxed) != RETIRED
-            || section.start.compare_exchange(RETIRED, BUSY, AcqRel, Relaxed).is_err()
+            || section
+                .start
+                .compare_exchange(RETIRED, BUSY, AcqRel, Relaxed)
+                .is_err()
         {
             continue;
         }
@@ -120,7 +134,8 @@ unsafe fn length(begin: *const u8) -> usize {
 /// `begin` points to a well-formed `.eh_frame` section or is null.
 pub unsafe fn add(begin: *const u8) {
     reclaim();
-    let refused = global::get().is_some_and(|g| g.phase() == Phase::Dormant || g.filtered.load(Relaxed) != 0);
+    let refused =
+        global::get().is_some_and(|g| g.phase() == Phase::Dormant || g.filtered.load(Relaxed) != 0);
     if begin.is_null() || refused {
         return;
     }
@@ -134,7 +149,11 @@ pub unsafe fn add(begin: *const u8) {
         return;
     }
     let place = SECTIONS.iter().find(|section| {
-        section.start.load(Relaxed) == FREE && section.start.compare_exchange(FREE, BUSY, AcqRel, Relaxed).is_ok()
+        section.start.load(Relaxed) == FREE
+            && section
+                .start
+                .compare_exchange(FREE, BUSY, AcqRel, Relaxed)
+                .is_ok()
     });
     let copy = place.and_then(|_| sys::map_private(len));
     if let (Some(section), Some(copy)) = (place, copy) {
@@ -160,7 +179,10 @@ pub fn remove(begin: *const u8) {
     for section in &SECTIONS {
         let start = begin as u64;
         if section.start.load(Relaxed) == start
-            && section.start.compare_exchange(start, RETIRED, AcqRel, Relaxed).is_ok()
+            && section
+                .start
+                .compare_exchange(start, RETIRED, AcqRel, Relaxed)
+                .is_ok()
         {
             break;
         }
@@ -193,10 +215,16 @@ pub(super) unsafe fn row(
         let bases = BaseAddresses::default().set_eh_frame(start);
         let mut entries = frames.entries(&bases);
         while let Ok(Some(entry)) = entries.next() {
-            let CieOrFde::Fde(partial) = entry else { continue };
-            let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else { continue };
+            let CieOrFde::Fde(partial) = entry else {
+                continue;
+            };
+            let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else {
+                continue;
+            };
             if fde.contains(address) {
-                let row = fde.unwind_info_for_address(&frames, &bases, context, address).ok()?;
+                let row = fde
+                    .unwind_info_for_address(&frames, &bases, context, address)
+                    .ok()?;
                 return Some(reduce(row, &frames, fde.is_signal_trampoline()));
             }
         }

@@ -30,7 +30,11 @@ pub fn count_down(global: &'static Global, thread: &mut ThreadState, first: Stat
         return;
     }
     let thread: *mut ThreadState = thread;
-    let mut check = Check { thread, first, node };
+    let mut check = Check {
+        thread,
+        first,
+        node,
+    };
     // No nested checks.
     // Not `thread::deep`: the other unwinder must see the program's stack.
     // SAFETY: this thread's state.
@@ -43,16 +47,27 @@ pub fn count_down(global: &'static Global, thread: &mut ThreadState, first: Stat
 unsafe extern "C" fn run(check: *mut u8) {
     // SAFETY: `count_down` gave it.
     let check = unsafe { &*check.cast::<Check>() };
-    let Some(global) = crate::global::recording() else { return };
-    let Some(header) = global.file.header() else { return };
-    let Some(memory) = crate::sys::map_private(2 * MAX * 8) else { return };
+    let Some(global) = crate::global::recording() else {
+        return;
+    };
+    let Some(header) = global.file.header() else {
+        return;
+    };
+    let Some(memory) = crate::sys::map_private(2 * MAX * 8) else {
+        return;
+    };
     // SAFETY: a fresh mapping.
-    let (ours, theirs) = unsafe { core::slice::from_raw_parts_mut(memory.cast::<u64>(), 2 * MAX) }.split_at_mut(MAX);
+    let (ours, theirs) =
+        unsafe { core::slice::from_raw_parts_mut(memory.cast::<u64>(), 2 * MAX) }.split_at_mut(MAX);
     let nodes = global.stacks.nodes();
     let mut len = 0;
     let mut cut = false;
     let mut id = check.node;
-    while let Some(&Node { parent, kind, payload }) = nodes.get(id as usize)
+    while let Some(&Node {
+        parent,
+        kind,
+        payload,
+    }) = nodes.get(id as usize)
         && id != 0
     {
         if kind != node_kind::NATIVE {
@@ -84,13 +99,19 @@ unsafe extern "C" fn run(check: *mut u8) {
         });
     }
     header.selfcheck_checked.fetch_add(1, Relaxed);
-    let (ours, theirs) = (ours.get(..len).unwrap_or(&[]), theirs.get(..count).unwrap_or(&[]));
+    let (ours, theirs) = (
+        ours.get(..len).unwrap_or(&[]),
+        theirs.get(..count).unwrap_or(&[]),
+    );
     if ours != theirs {
         // Where the other one stops for want of unwind information and ours goes
         // on by frame pointer (or both stop), there is nothing to compare.
         let shorter = ours.starts_with(theirs) || cut && theirs.starts_with(ours);
         let no_cfi = shorter
-            && theirs.last().or(Some(&first)).is_some_and(|&ip| no_unwind_information(ip, check.thread))
+            && theirs
+                .last()
+                .or(Some(&first))
+                .is_some_and(|&ip| no_unwind_information(ip, check.thread))
             || cut && shorter;
         if no_cfi {
             header.selfcheck_no_cfi.fetch_add(1, Relaxed);
@@ -105,7 +126,10 @@ unsafe extern "C" fn run(check: *mut u8) {
 fn no_unwind_information(ip: u64, thread: *mut ThreadState) -> bool {
     // SAFETY: this thread's state; its capture is over.
     let [capture, _] = unsafe { &mut (*thread).captures };
-    matches!(cache::rule(ip, &mut capture.scratch).kind(), cache::Kind::FramePointer)
+    matches!(
+        cache::rule(ip, &mut capture.scratch).kind(),
+        cache::Kind::FramePointer
+    )
 }
 
 fn keep(thread: *mut ThreadState, ours: &[u64], theirs: &[u64]) {
@@ -113,7 +137,11 @@ fn keep(thread: *mut ThreadState, ours: &[u64], theirs: &[u64]) {
     let mut out = Out::new(&mut buf);
     let first = |list: &'_ [u64]| list.len().min(90);
     let (ours, theirs) = (ours.get(..first(ours)), theirs.get(..first(theirs)));
-    Disagreement { ours: ours.unwrap_or(&[]), theirs: theirs.unwrap_or(&[]) }.encode(&mut out);
+    Disagreement {
+        ours: ours.unwrap_or(&[]),
+        theirs: theirs.unwrap_or(&[]),
+    }
+    .encode(&mut out);
     // SAFETY: this thread's state.
     unsafe { thread::blob(thread, BlobKind::Disagreement, out.written()) };
 }

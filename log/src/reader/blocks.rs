@@ -72,8 +72,12 @@ impl<'s> Index<'s> {
                     let next = self.search(pos + 8, end);
                     let name = match bad {
                         Bad::NoHeader => format!("at {pos:#x}: no block where one should begin"),
-                        Bad::Absurd { seq } => format!("block {seq} at {pos:#x}: header is damaged"),
-                        Bad::Checksum { seq } => format!("block {seq} at {pos:#x}: checksum differs"),
+                        Bad::Absurd { seq } => {
+                            format!("block {seq} at {pos:#x}: header is damaged")
+                        }
+                        Bad::Checksum { seq } => {
+                            format!("block {seq} at {pos:#x}: checksum differs")
+                        }
                     };
                     let read = self.blocks.len();
                     damage.add(match next {
@@ -125,7 +129,9 @@ impl<'s> Index<'s> {
     fn search(&mut self, mut pos: u64, end: u64) -> Option<u64> {
         let mut page = vec![0u8; 1 << 16];
         while pos + BLOCK_HEADER as u64 <= end {
-            let want = usize::try_from(end - pos).unwrap_or(usize::MAX).min(page.len());
+            let want = usize::try_from(end - pos)
+                .unwrap_or(usize::MAX)
+                .min(page.len());
             let got = self.source.read_at(pos, page.get_mut(..want)?) & !7;
             if got == 0 {
                 return None;
@@ -188,11 +194,18 @@ impl Loader {
     }
 
     /// Puts the content of a block into `raw`; on failure says what is wrong.
-    pub fn load(&mut self, source: &Source, block: &BlockRef, raw: &mut Vec<u8>) -> Result<(), &'static str> {
+    pub fn load(
+        &mut self,
+        source: &Source,
+        block: &BlockRef,
+        raw: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
         let at = block.offset + BLOCK_HEADER as u64;
         let (len, raw_len) = (block.len as usize, block.raw_len as usize);
         if block.codec == Codec::Raw as u8 {
-            return source.read_exact(at, len, raw).ok_or("cannot be read any more");
+            return source
+                .read_exact(at, len, raw)
+                .ok_or("cannot be read any more");
         }
         if block.codec != Codec::Zstd as u8 {
             return Err("is compressed in a way this version does not know");

@@ -7,7 +7,9 @@
 
 use super::source::{Source, u32_at, u64_at};
 use crate::error::DamageList;
-use crate::layout::{EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE, PAGE};
+use crate::layout::{
+    EXTENT_HEADER_SIZE, EXTENT_MAGIC, ExtentHeader, ExtentKind, HEADER_SIZE, PAGE,
+};
 use std::format;
 use std::mem::offset_of;
 use std::vec;
@@ -41,7 +43,12 @@ impl Extent {
 /// What stands at the start of a page.
 enum Page {
     Zero,
-    Extent { kind: u32, id: u32, len: u64, used: u64 },
+    Extent {
+        kind: u32,
+        id: u32,
+        len: u64,
+        used: u64,
+    },
     Other,
 }
 
@@ -97,13 +104,21 @@ impl<'s> Pages<'s> {
             self.start = offset;
             0
         });
-        self.buf.get(at..(at + size).min(self.filled)).unwrap_or(&[])
+        self.buf
+            .get(at..(at + size).min(self.filled))
+            .unwrap_or(&[])
     }
 }
 
 /// The extent at `offset`, if its header is sound.
 fn sound(source: &Source, offset: u64, page: &Page) -> Option<(Extent, u64)> {
-    let Page::Extent { kind, id, len, used } = *page else {
+    let Page::Extent {
+        kind,
+        id,
+        len,
+        used,
+    } = *page
+    else {
         return None;
     };
     if len < PAGE || !len.is_multiple_of(PAGE) || offset.checked_add(len).is_none() {
@@ -171,7 +186,10 @@ fn report_lost(damage: &mut DamageList, from: Option<u64>, to: u64) {
 /// there, but none that was superseded: a ring or a chunk that is known already.
 /// (Blocks are told apart by their numbers.)
 pub(crate) fn second_look(source: &Source, extents: &mut Vec<Extent>, damage: &mut DamageList) {
-    let mut known: Vec<(u64, u64)> = extents.iter().map(|e| (e.offset, e.content_end())).collect();
+    let mut known: Vec<(u64, u64)> = extents
+        .iter()
+        .map(|e| (e.offset, e.content_end()))
+        .collect();
     known.sort_unstable();
     let mut known = known.into_iter().peekable();
     let mut pages = Pages::new(source);

@@ -1,7 +1,8 @@
 //! What blobs say about the process: collected while a log is read.
 
 use crate::blob::{
-    BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread, decode_disagreement, decode_unload,
+    BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread,
+    decode_disagreement, decode_unload,
 };
 use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
@@ -150,7 +151,8 @@ impl Facts {
             BlobKind::Process => {
                 let process = Process::decode(blob.payload)?;
                 let argv = process.argv.strip_suffix(&[0]).unwrap_or(process.argv);
-                let mut words: Vec<Vec<u8>> = argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+                let mut words: Vec<Vec<u8>> =
+                    argv.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
                 if process.argv.is_empty() {
                     words.clear();
                 }
@@ -178,7 +180,9 @@ impl Facts {
             BlobKind::ModuleUnload => {
                 let (bias, nodes) = decode_unload(blob.payload)?;
                 let loaded = self.modules.iter_mut().rev();
-                let module = loaded.into_iter().find(|m| m.bias == bias && m.end_node.is_none())?;
+                let module = loaded
+                    .into_iter()
+                    .find(|m| m.bias == bias && m.end_node.is_none())?;
                 module.end_node = Some(nodes);
                 module.unloaded = Some(blob.time);
             }
@@ -200,11 +204,17 @@ impl Facts {
             BlobKind::Disagreement => {
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 decode_disagreement(blob.payload, |is_ours, address| {
-                    if is_ours { ours.push(address) } else { theirs.push(address) }
+                    if is_ours {
+                        ours.push(address)
+                    } else {
+                        theirs.push(address)
+                    }
                 })?;
                 self.disagreements.push((ours, theirs));
             }
-            BlobKind::Note => self.notes.push(String::from_utf8_lossy(blob.payload).into_owned()),
+            BlobKind::Note => self
+                .notes
+                .push(String::from_utf8_lossy(blob.payload).into_owned()),
             BlobKind::CodeAdded => {
                 let code = Code::decode(blob.payload)?;
                 self.code(code.start, code.len, code.first_node, code.name.to_vec());
@@ -237,20 +247,28 @@ impl Facts {
             BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
             BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
             BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
-            BlobKind::Ignore => self.checks.ignored.push((In::new(blob.payload).uint()?, blob.time)),
+            BlobKind::Ignore => self
+                .checks
+                .ignored
+                .push((In::new(blob.payload).uint()?, blob.time)),
             BlobKind::RootRegion => {
                 let region = RootRegion::decode(blob.payload)?;
                 let regions = &mut self.checks.root_regions;
-                let same = |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
+                let same =
+                    |other: &RootRegion| (other.start, other.len) == (region.start, region.len);
                 if region.begins {
                     regions.push(region);
                 } else if let Some(place) = regions.iter().position(same) {
                     regions.remove(place);
                 }
             }
-            BlobKind::LeakCheck => self.checks.asked.push((blob.time, LeakCheck::decode(blob.payload)?)),
+            BlobKind::LeakCheck => self
+                .checks
+                .asked
+                .push((blob.time, LeakCheck::decode(blob.payload)?)),
             BlobKind::BadFree => {
-                self.bad_frees.push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
+                self.bad_frees
+                    .push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
             }
             BlobKind::ChecksOff => self.checks.off = true,
         }
@@ -259,6 +277,11 @@ impl Facts {
 
     fn code(&mut self, start: u64, len: u64, first_node: u32, name: Vec<u8>) {
         self.code_at.insert(start, self.codes.len());
-        self.codes.push(CodeFact { start, len, first_node, name });
+        self.codes.push(CodeFact {
+            start,
+            len,
+            first_node,
+            name,
+        });
     }
 }

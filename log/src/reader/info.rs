@@ -143,8 +143,11 @@ impl Clock {
     /// The reading of the event clock so many nanoseconds after the start of
     /// recording; saturates.
     pub fn to_ticks(&self, ns: u64) -> u64 {
-        let ticks = (u128::from(ns) << 32).checked_div(u128::from(self.rate)).unwrap_or(0);
-        self.start.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+        let ticks = (u128::from(ns) << 32)
+            .checked_div(u128::from(self.rate))
+            .unwrap_or(0);
+        self.start
+            .saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
     }
 
     fn read(page: &[u8]) -> Clock {
@@ -170,7 +173,11 @@ impl Clock {
                 let (early, late) = if a.0 <= b.0 { (a, b) } else { (b, a) };
                 let near = early.1.rate.abs_diff(late.1.rate) <= early.1.rate / 16;
                 // Very early readings are coarse and prove nothing.
-                if near || early.0 < 1 << 20 { late.1 } else { early.1 }
+                if near || early.0 < 1 << 20 {
+                    late.1
+                } else {
+                    early.1
+                }
             }
             (Some(one), None) | (None, Some(one)) => one.1,
             (None, None) => Clock { start, rate: 0 },
@@ -206,7 +213,8 @@ mod tests {
 
     fn page(slots: [(u64, u64); 2]) -> std::vec::Vec<u8> {
         let mut page = std::vec![0u8; 4096];
-        let mut put = |at: usize, value: u64| page[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        let mut put =
+            |at: usize, value: u64| page[at..at + 8].copy_from_slice(&value.to_le_bytes());
         put(offset_of!(Header, start_ticks), 1_000_000);
         put(offset_of!(Header, start_ns), 500);
         for (number, (ticks, ns)) in slots.into_iter().enumerate() {
@@ -236,7 +244,10 @@ mod tests {
     fn a_slot_that_was_being_written_does_not_count() {
         let early = (1_000_000 + 200_000_000, 500 + 100_000_000);
         // The ticks of a later reading, the nanoseconds of an older one.
-        assert_eq!(ns([early, (1_000_000 + 2_000_000_000, 500 + 100_000_000)]), (true, 1000));
+        assert_eq!(
+            ns([early, (1_000_000 + 2_000_000_000, 500 + 100_000_000)]),
+            (true, 1000)
+        );
         assert_eq!(ns([early, (1_000_000 + 400_000_000, 0)]), (true, 1000));
     }
 
@@ -244,6 +255,10 @@ mod tests {
     fn without_a_slot_a_tick_counts_as_a_nanosecond() {
         assert_eq!(ns([(0, 0), (0, 0)]), (false, 2000));
         assert_eq!(Clock::new(5, 1, 1).to_ns(3), 0, "before the start");
-        assert_eq!(Clock::new(0, 1, 1 << 31).span_ns(u64::MAX), u64::MAX, "absurd numbers stay in range");
+        assert_eq!(
+            Clock::new(0, 1, 1 << 31).span_ns(u64::MAX),
+            u64::MAX,
+            "absurd numbers stay in range"
+        );
     }
 }

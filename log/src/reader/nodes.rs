@@ -5,8 +5,8 @@ use super::blocks::Loader;
 use crate::block::BlockKind;
 use crate::error::DamageList;
 use crate::layout::{ExtentKind, NODE_CHUNK, Node, PAGE, flag, node_kind};
-use crate::varint::In;
 use crate::nodes::decode_nodes;
+use crate::varint::In;
 use std::format;
 use std::mem::size_of;
 use std::vec::Vec;
@@ -27,9 +27,16 @@ pub(super) fn read(log: &Log, damage: &mut DamageList) -> Vec<Node> {
     let mut table = Vec::new();
     let mut loader = Loader::new();
     let mut raw = Vec::new();
-    for block in log.blocks.iter().filter(|b| b.kind == BlockKind::Nodes as u8) {
+    for block in log
+        .blocks
+        .iter()
+        .filter(|b| b.kind == BlockKind::Nodes as u8)
+    {
         let mut fail = |what: &str| {
-            damage.add(format!("block {} at {:#x}: {what}; its stacks are unknown", block.seq, block.offset));
+            damage.add(format!(
+                "block {} at {:#x}: {what}; its stacks are unknown",
+                block.seq, block.offset
+            ));
         };
         if let Err(what) = loader.load(&log.source, block, &mut raw) {
             fail(what);
@@ -47,7 +54,10 @@ pub(super) fn read(log: &Log, damage: &mut DamageList) -> Vec<Node> {
     if !log.info.has(flag::NODES_IN_BLOCKS) {
         raw_extents(log, &mut table, damage);
     }
-    while table.last().is_some_and(|node| node.kind == node_kind::EMPTY) {
+    while table
+        .last()
+        .is_some_and(|node| node.kind == node_kind::EMPTY)
+    {
         table.pop();
     }
     table
@@ -64,14 +74,27 @@ fn raw_extents(log: &Log, table: &mut Vec<Node>, damage: &mut DamageList) {
     for extent in extents {
         let size = size_of::<Node>() as u64;
         let count = usize::try_from(extent.len.saturating_sub(PAGE) / size).unwrap_or(0);
-        let first = extent.id.checked_mul(NODE_CHUNK).filter(|&first| plausible(first, count, table.len()));
+        let first = extent
+            .id
+            .checked_mul(NODE_CHUNK)
+            .filter(|&first| plausible(first, count, table.len()));
         let Some(first) = first else {
-            damage.add(format!("stack table at {:#x}: chunk {} is impossible; skipped", extent.offset, extent.id));
+            damage.add(format!(
+                "stack table at {:#x}: chunk {} is impossible; skipped",
+                extent.offset, extent.id
+            ));
             continue;
         };
         let bytes = count * size_of::<Node>();
-        if log.source.read_exact(extent.offset + PAGE, bytes, &mut buf).is_none() {
-            damage.add(format!("stack table at {:#x}: cannot be read", extent.offset));
+        if log
+            .source
+            .read_exact(extent.offset + PAGE, bytes, &mut buf)
+            .is_none()
+        {
+            damage.add(format!(
+                "stack table at {:#x}: cannot be read",
+                extent.offset
+            ));
             continue;
         }
         let nodes = buf.chunks_exact(size_of::<Node>()).map(|bytes| Node {
@@ -86,7 +109,10 @@ fn raw_extents(log: &Log, table: &mut Vec<Node>, damage: &mut DamageList) {
             if table.len() <= id {
                 table.resize(id + 1, Node::default());
             }
-            if let Some(slot) = table.get_mut(id).filter(|slot| slot.kind == node_kind::EMPTY) {
+            if let Some(slot) = table
+                .get_mut(id)
+                .filter(|slot| slot.kind == node_kind::EMPTY)
+            {
                 *slot = node;
             }
         }

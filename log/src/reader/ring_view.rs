@@ -54,7 +54,9 @@ fn header(source: &Source, offset: u64) -> (u64, u64, u64, u32) {
 
 /// Looks at all rings; with `copy`, takes their content as well.
 pub(crate) fn look(source: &Source, extents: &[Extent], copy: bool) -> Vec<RingView> {
-    let rings = extents.iter().filter(|extent| extent.kind == ExtentKind::Ring);
+    let rings = extents
+        .iter()
+        .filter(|extent| extent.kind == ExtentKind::Ring);
     let mut views: Vec<RingView> = rings
         .map(|extent| {
             let (head, tail, capacity, id) = header(source, extent.offset);
@@ -97,7 +99,10 @@ impl RingView {
         let Some(copy) = &self.copy else {
             return source.read_at(self.offset + PAGE + place, buf);
         };
-        let from = usize::try_from(place).ok().and_then(|place| copy.get(place..)).unwrap_or(&[]);
+        let from = usize::try_from(place)
+            .ok()
+            .and_then(|place| copy.get(place..))
+            .unwrap_or(&[]);
         let len = from.len().min(buf.len());
         if let (Some(target), Some(from)) = (buf.get_mut(..len), from.get(..len)) {
             target.copy_from_slice(from);

@@ -69,7 +69,10 @@ impl TailEvents {
             match Cursor::open(source, view, tails, since) {
                 Ok((cursor, complaint)) => {
                     if !seen.insert(view.id) {
-                        damage.add(format!("ring {} at {:#x}: there are two of it", view.id, view.offset));
+                        damage.add(format!(
+                            "ring {} at {:#x}: there are two of it",
+                            view.id, view.offset
+                        ));
                         continue;
                     }
                     if let Some(what) = complaint {
@@ -82,7 +85,11 @@ impl TailEvents {
         }
         // The latest event that the first look saw, if there were two.
         let until = if cursors.iter().any(|cursor| cursor.view.copy.is_some()) {
-            cursors.iter().filter_map(Cursor::last_of_first_look).max().unwrap_or(0)
+            cursors
+                .iter()
+                .filter_map(Cursor::last_of_first_look)
+                .max()
+                .unwrap_or(0)
         } else {
             u64::MAX
         };
@@ -176,7 +183,13 @@ impl Cursor {
         tails: &[Tail],
         since: u64,
     ) -> Result<(Cursor, Option<&'static str>), &'static str> {
-        let &RingView { head, tail: own_tail, capacity, id, .. } = &**view;
+        let &RingView {
+            head,
+            tail: own_tail,
+            capacity,
+            id,
+            ..
+        } = &**view;
         let mut cursor = Cursor {
             source: Arc::clone(source),
             view: Arc::clone(view),
@@ -199,7 +212,11 @@ impl Cursor {
         if !capacity.is_power_of_two() || capacity < UNIT {
             return Err("its size is impossible");
         }
-        let told = tails.iter().find(|tail| tail.ring == id).copied().unwrap_or_default();
+        let told = tails
+            .iter()
+            .find(|tail| tail.ring == id)
+            .copied()
+            .unwrap_or_default();
         let tail = own_tail.max(told.tail);
         // A head before the tail is one that its thread was correcting, or a
         // window whose end stands in the log already.
@@ -326,7 +343,11 @@ impl Cursor {
         let before_wrap = usize::try_from(view.capacity - place).ok()?.min(want);
         let (one, two) = self.buf.split_at_mut_checked(before_wrap)?;
         let got = view.read(source, place, one);
-        let got = if got == before_wrap { got + view.read(source, 0, two) } else { got };
+        let got = if got == before_wrap {
+            got + view.read(source, 0, two)
+        } else {
+            got
+        };
         self.buf.truncate(got);
         Some(())
     }

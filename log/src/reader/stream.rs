@@ -102,9 +102,15 @@ impl std::fmt::Debug for Stream<'_> {
 }
 
 impl<'l> Stream<'l> {
-    pub(super) fn new(source: Arc<Source>, blocks: Vec<BlockRef>, damage: &'l mut DamageList) -> Self {
+    pub(super) fn new(
+        source: Arc<Source>,
+        blocks: Vec<BlockRef>,
+        damage: &'l mut DamageList,
+    ) -> Self {
         let content: u64 = blocks.iter().map(|block| u64::from(block.raw_len)).sum();
-        let threaded = (content >= THREAD_FROM).then(|| start_decoder(&source, &blocks)).flatten();
+        let threaded = (content >= THREAD_FROM)
+            .then(|| start_decoder(&source, &blocks))
+            .flatten();
         Stream {
             source,
             done: 0,
@@ -199,7 +205,10 @@ fn parts<'a>(
     decoder
         .sums(|count| {
             sums.clear();
-            sums.resize(Some(count).filter(|&count| count <= MAX_SUMS)?, Sum::default());
+            sums.resize(
+                Some(count).filter(|&count| count <= MAX_SUMS)?,
+                Sum::default(),
+            );
             sums.get_mut(..)
         })
         .ok_or("list of sums")?;

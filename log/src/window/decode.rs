@@ -1,7 +1,8 @@
 //! Bytes to windows. The bytes may be anything.
 
 use super::{
-    COLUMNS, Event, EventKind, HAS_PTR, HAS_SERIAL, HAS_SIZE, HAS_STACK, Head, MAKES, Sum, Tail, Totals,
+    COLUMNS, Event, EventKind, HAS_PTR, HAS_SERIAL, HAS_SIZE, HAS_STACK, Head, MAKES, Sum, Tail,
+    Totals,
 };
 use crate::varint::In;
 
@@ -64,7 +65,10 @@ impl<'a> Decoder<'a> {
 
     /// The sums, through `make_room(count)` that gives the place to put them;
     /// it may refuse a count it finds absurd.
-    pub fn sums<'s>(&mut self, make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>) -> Option<()> {
+    pub fn sums<'s>(
+        &mut self,
+        make_room: impl FnOnce(usize) -> Option<&'s mut [Sum]>,
+    ) -> Option<()> {
         let count = usize::try_from(self.rest.uint()?).ok()?;
         // Six bytes a sum at least: a count beyond that is damage.
         if count > self.rest.rest().len() / 6 {
@@ -92,7 +96,11 @@ impl<'a> Decoder<'a> {
         for sum in sums.iter_mut() {
             let mask = input.byte()?;
             for (class, slot) in sum.lifetimes.iter_mut().enumerate() {
-                *slot = if mask >> class & 1 != 0 { input.u32()? } else { 0 };
+                *slot = if mask >> class & 1 != 0 {
+                    input.u32()?
+                } else {
+                    0
+                };
             }
         }
         Some(())

@@ -1,8 +1,6 @@
 //! Windows to bytes, as the interposer writes them.
 
-use super::{
-    COLUMNS, Event, HAS_PTR, HAS_SERIAL, HAS_SIZE, HAS_STACK, Head, MAKES, Sum, Tail,
-};
+use super::{COLUMNS, Event, HAS_PTR, HAS_SERIAL, HAS_SIZE, HAS_STACK, Head, MAKES, Sum, Tail};
 use crate::varint::Out;
 
 /// Encodes one window. The caller gives the buffers; nothing is allocated.

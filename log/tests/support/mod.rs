@@ -5,10 +5,12 @@
 
 use log_format::blob::{Blob, BlobKind, Module, Process, Thread};
 use log_format::block::{BlockHeader, BlockKind, Codec};
-use log_format::layout::{EXTENT_MAGIC, ExtentKind, HEADER_SIZE, Header, MAGIC, Node, PAGE, VERSION};
+use log_format::layout::{
+    EXTENT_MAGIC, ExtentKind, HEADER_SIZE, Header, MAGIC, Node, PAGE, VERSION,
+};
+use log_format::nodes::encode_nodes;
 use log_format::record::{Record, kind, word0};
 use log_format::varint::Out;
-use log_format::nodes::encode_nodes;
 use log_format::window::{COLUMNS, Encoder, Event, Head, Sum, Tail};
 use std::mem::offset_of;
 use std::path::PathBuf;
@@ -88,7 +90,11 @@ impl LogFile {
     pub fn ring(&mut self, id: u32, capacity: u64, tail: u64, records: &[u8]) -> u64 {
         assert!(records.len() as u64 <= capacity && capacity.is_power_of_two());
         let mut content = vec![0; (PAGE - 64 + capacity) as usize];
-        put(&mut content, 0, &(tail + records.len() as u64).to_le_bytes());
+        put(
+            &mut content,
+            0,
+            &(tail + records.len() as u64).to_le_bytes(),
+        );
         put(&mut content, 64, &tail.to_le_bytes());
         put(&mut content, 128, &capacity.to_le_bytes());
         put(&mut content, 136, &id.to_le_bytes());
@@ -112,7 +118,8 @@ impl LogFile {
 
     /// Appends zero pages.
     pub fn zeros(&mut self, pages: u64) {
-        self.bytes.resize(self.bytes.len() + (pages * PAGE) as usize, 0);
+        self.bytes
+            .resize(self.bytes.len() + (pages * PAGE) as usize, 0);
     }
 
     /// The file so far.
@@ -173,12 +180,20 @@ fn encoded(size: usize, write: impl FnOnce(&mut Out<'_>)) -> Vec<u8> {
 /// A blob as it stands in META and WINDOW blocks.
 pub fn blob(what: BlobKind, time: u64, thread: u32, payload: &[u8]) -> Vec<u8> {
     let what = what as u8;
-    let blob = Blob { what, time, thread, payload };
+    let blob = Blob {
+        what,
+        time,
+        thread,
+        payload,
+    };
     encoded(payload.len() + 64, |out| blob.encode(out))
 }
 
 pub fn process(exe: &str, argv: &[&str]) -> Vec<u8> {
-    let argv: Vec<u8> = argv.iter().flat_map(|word| word.bytes().chain([0])).collect();
+    let argv: Vec<u8> = argv
+        .iter()
+        .flat_map(|word| word.bytes().chain([0]))
+        .collect();
     let process = Process {
         exe: exe.as_bytes(),
         cwd: b"/home",
@@ -206,7 +221,13 @@ pub fn thread(serial: u32, tid: u32, name: &str) -> Vec<u8> {
 }
 
 /// A window's content.
-pub fn window(head: &Head, tails: &[Tail], sums: &[Sum], events: &[Event], blobs: &[u8]) -> Vec<u8> {
+pub fn window(
+    head: &Head,
+    tails: &[Tail],
+    sums: &[Sum],
+    events: &[Event],
+    blobs: &[u8],
+) -> Vec<u8> {
     let mut columns: Vec<Vec<u8>> = vec![vec![0; 10 * events.len()]; COLUMNS];
     let mut iter = columns.iter_mut();
     let columns = std::array::from_fn(|_| &mut iter.next().unwrap()[..]);
@@ -214,8 +235,11 @@ pub fn window(head: &Head, tails: &[Tail], sums: &[Sum], events: &[Event], blobs
     for event in events {
         encoder.event(event);
     }
-    let mut out = vec![0; 1024 + tails.len() * 64 + sums.len() * 128 + events.len() * 70 + blobs.len()];
-    let len = encoder.finish(head, tails, sums.iter().copied(), blobs, &mut out).unwrap();
+    let mut out =
+        vec![0; 1024 + tails.len() * 64 + sums.len() * 128 + events.len() * 70 + blobs.len()];
+    let len = encoder
+        .finish(head, tails, sums.iter().copied(), blobs, &mut out)
+        .unwrap();
     out.truncate(len);
     out
 }
@@ -242,9 +266,17 @@ pub fn node(parent: u32, address: u64) -> Node {
 pub fn record(record: &Record, time: u64, payload: &[u8]) -> Vec<u8> {
     let words: Vec<u64> = match *record {
         Record::Free { ptr } => vec![word0(kind::FREE, ptr), time],
-        Record::Alloc { ptr, size, stack } => vec![word0(kind::ALLOC, ptr), time, size, u64::from(stack)],
+        Record::Alloc { ptr, size, stack } => {
+            vec![word0(kind::ALLOC, ptr), time, size, u64::from(stack)]
+        }
         Record::ReallocBegin { old } => vec![word0(kind::REALLOC_BEGIN, old), time],
-        Record::ReallocEnd { old, new, size, stack, ok } => vec![
+        Record::ReallocEnd {
+            old,
+            new,
+            size,
+            stack,
+            ok,
+        } => vec![
             word0(kind::REALLOC_END, new),
             time,
             size,
@@ -252,7 +284,13 @@ pub fn record(record: &Record, time: u64, payload: &[u8]) -> Vec<u8> {
             old,
             0,
         ],
-        Record::Map { address, len, stack, prot, flags } => vec![
+        Record::Map {
+            address,
+            len,
+            stack,
+            prot,
+            flags,
+        } => vec![
             word0(kind::MAP, address),
             time,
             len,
@@ -264,7 +302,10 @@ pub fn record(record: &Record, time: u64, payload: &[u8]) -> Vec<u8> {
         Record::Time { time } => return word0(kind::TIME, time).to_le_bytes().to_vec(),
         Record::Blob { what, len } => {
             assert_eq!(len, payload.len());
-            vec![u64::from(kind::BLOB) << 56 | u64::from(what) << 48 | len as u64, time]
+            vec![
+                u64::from(kind::BLOB) << 56 | u64::from(what) << 48 | len as u64,
+                time,
+            ]
         }
     };
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -289,5 +330,12 @@ pub fn short_record(record: &Record) -> Option<Vec<u8>> {
 /// A blob as a ring record.
 pub fn ring_blob(what: BlobKind, time: u64, payload: &[u8]) -> Vec<u8> {
     let what = what as u8;
-    record(&Record::Blob { what, len: payload.len() }, time, payload)
+    record(
+        &Record::Blob {
+            what,
+            len: payload.len(),
+        },
+        time,
+        payload,
+    )
 }

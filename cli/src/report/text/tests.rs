@@ -158,7 +158,11 @@ fn the_inside_of_standard_libraries_is_folded() {
 
 #[test]
 fn a_stack_that_was_cut_says_so_and_is_not_cut_further() {
-    let mut cut = site(vec![frame("f", None), frame("main", None), frame("_start", None)]);
+    let mut cut = site(vec![
+        frame("f", None),
+        frame("main", None),
+        frame("_start", None),
+    ]);
     cut.cut = Some("no unwind information there");
     let text = printed(&page(), vec![cut]);
     insta::assert_snapshot!(text.split("made here").last().unwrap());
@@ -206,7 +210,9 @@ fn losses_come_before_the_sites() {
     let page = Page { loss, ..page() };
     let text = printed(&page, vec![]);
     assert!(
-        text.contains("lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"),
+        text.contains(
+            "lost        ./app has jemalloc linked in: ...\n            7 events lost: ...\n"
+        ),
         "{text}"
     );
 }
@@ -232,8 +238,13 @@ fn the_middle_of_a_long_stack_is_left_out_unless_asked_for() {
     let names: Vec<String> = (0..100).map(|n| format!("f{n}")).collect();
     let long = || site(names.iter().map(|name| frame(name, None)).collect());
     let stack = |text: &str| -> Vec<String> {
-        let lines = text.lines().map(str::trim).filter(|line| line.starts_with(['f', '(']));
-        lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()).collect()
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with(['f', '(']));
+        lines
+            .map(|line| line.split("  ").next().unwrap_or_default().to_owned())
+            .collect()
     };
     let shown = stack(&printed(&page(), vec![long()]));
     let mut expected: Vec<String> = (0..20).map(|n| format!("f{n}")).collect();
@@ -246,6 +257,12 @@ fn the_middle_of_a_long_stack_is_left_out_unless_asked_for() {
         ..page()
     };
     assert_eq!(stack(&printed(&all, vec![long()])), names);
-    let fits = site(names.iter().take(32).map(|name| frame(name, None)).collect());
+    let fits = site(
+        names
+            .iter()
+            .take(32)
+            .map(|name| frame(name, None))
+            .collect(),
+    );
     assert_eq!(stack(&printed(&page(), vec![fits])), &names[..32]);
 }

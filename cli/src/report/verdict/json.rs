@@ -134,7 +134,11 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
                 text: describe(one),
             })
             .collect(),
-        logs: page.profiles.iter().map(|profile| profile.path.display().to_string()).collect(),
+        logs: page
+            .profiles
+            .iter()
+            .map(|profile| profile.path.display().to_string())
+            .collect(),
         loss: &page.loss,
         notes: &page.notes,
     };
@@ -160,7 +164,9 @@ fn leaks<'a>(page: &'a Page<'_>) -> Vec<Leak<'a>> {
                 Status::Suppressed(place) => Some(place),
                 _ => None,
             },
-            frames: page.site(finding).map_or_else(Vec::new, |site| site.frames.iter().map(frame).collect()),
+            frames: page
+                .site(finding)
+                .map_or_else(Vec::new, |site| site.frames.iter().map(frame).collect()),
         }
     });
     leaks.collect()

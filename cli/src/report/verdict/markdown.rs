@@ -13,7 +13,11 @@ const MOST: usize = 50;
 /// Prints it.
 pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
     let verdict = page.verdict;
-    let mark = if verdict.failed { ":x:" } else { ":white_check_mark:" };
+    let mark = if verdict.failed {
+        ":x:"
+    } else {
+        ":white_check_mark:"
+    };
     writeln!(out, "### {mark} leak check: {}", code(page.program))?;
     writeln!(out)?;
     writeln!(out, "{}", plain(&page.sentence()))?;
@@ -21,7 +25,11 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
         writeln!(out)?;
         writeln!(out, "> :warning: {}", plain(loss))?;
     }
-    let counting: Vec<_> = verdict.findings.iter().filter(|finding| finding.status == Status::Counts).collect();
+    let counting: Vec<_> = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.status == Status::Counts)
+        .collect();
     if !counting.is_empty() {
         writeln!(out)?;
         writeln!(out, "| | bytes | blocks | class | allocated in | |")?;
@@ -49,17 +57,30 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
         .collect();
     lines.extend(page.notes.iter().map(|note| format!("- {}", plain(note))));
     if page.ignored.blocks > 0 {
-        lines.push(format!("- ignored, as the program asked: {}", amount(page.ignored)));
+        lines.push(format!(
+            "- ignored, as the program asked: {}",
+            amount(page.ignored)
+        ));
     }
     let unused = page.suppressions.unused();
-    lines.extend(unused.map(|one| format!("- a suppression that suppressed nothing: {}", code(&describe(one)))));
+    lines.extend(unused.map(|one| {
+        format!(
+            "- a suppression that suppressed nothing: {}",
+            code(&describe(one))
+        )
+    }));
     if !lines.is_empty() {
         writeln!(out)?;
     }
     lines.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
-fn row(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_>) -> io::Result<()> {
+fn row(
+    out: &mut dyn Write,
+    number: usize,
+    finding: &Finding<'_>,
+    page: &Page<'_>,
+) -> io::Result<()> {
     let leak = &finding.leak;
     let frame = blamed(page.frames(finding));
     let name = frame.map_or_else(|| "(no stack)".to_owned(), |frame| code(&frame_name(frame)));
@@ -75,15 +96,28 @@ fn row(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_
     )
 }
 
-fn details(out: &mut dyn Write, number: usize, finding: &Finding<'_>, page: &Page<'_>) -> io::Result<()> {
+fn details(
+    out: &mut dyn Write,
+    number: usize,
+    finding: &Finding<'_>,
+    page: &Page<'_>,
+) -> io::Result<()> {
     writeln!(out)?;
-    writeln!(out, "<details><summary>{number}: {}</summary>", amount(finding.leak.amount))?;
+    writeln!(
+        out,
+        "<details><summary>{number}: {}</summary>",
+        amount(finding.leak.amount)
+    )?;
     writeln!(out)?;
     writeln!(out, "```text")?;
     for frame in page.frames(finding) {
         let line = format!("{}  {}", frame_name(frame), frame_place(frame, &page.here));
         // A fence inside of a name would end the block.
-        writeln!(out, "{}", line.trim_end().replace("```", "'''").replace('\n', " "))?;
+        writeln!(
+            out,
+            "{}",
+            line.trim_end().replace("```", "'''").replace('\n', " ")
+        )?;
     }
     writeln!(out, "```")?;
     writeln!(out, "</details>")

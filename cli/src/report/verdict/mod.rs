@@ -9,8 +9,8 @@ mod text;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use heap::{Class, Profile};
 use heap::gate::{Amount, Finding, Policy, Status, Suppressions, Verdict};
+use heap::{Class, Profile};
 
 use super::page::{Frame, Site};
 use crate::figures::{bytes, counted};
@@ -53,7 +53,9 @@ impl Page<'_> {
     /// The frames of a finding, from what called the allocator to `main`.
     fn frames(&self, finding: &Finding<'_>) -> &[Frame<'_>] {
         let own = finding.leak.own_frames().len();
-        self.site(finding).and_then(|site| site.frames.get(..own)).unwrap_or(&[])
+        self.site(finding)
+            .and_then(|site| site.frames.get(..own))
+            .unwrap_or(&[])
     }
 
     /// The verdict in one sentence.
@@ -62,14 +64,30 @@ impl Page<'_> {
         let fail_on = self.policy.fail_on;
         let what = match counted_.leaks {
             0 => "nothing that counts was left".to_owned(),
-            n => format!("{}, {}", counted(n, if self.with_baseline { "new leak" } else { "leak" }), amount(counted_.amount)),
+            n => format!(
+                "{}, {}",
+                counted(
+                    n,
+                    if self.with_baseline {
+                        "new leak"
+                    } else {
+                        "leak"
+                    }
+                ),
+                amount(counted_.amount)
+            ),
         };
         format!("{what} (fail on {fail_on})")
     }
 }
 
 /// Prints a verdict.
-pub fn print(out: &mut dyn Write, format: CheckFormat, page: &Page<'_>, paint: Paint) -> io::Result<()> {
+pub fn print(
+    out: &mut dyn Write,
+    format: CheckFormat,
+    page: &Page<'_>,
+    paint: Paint,
+) -> io::Result<()> {
     match format {
         CheckFormat::Text => text::print(out, page, paint),
         CheckFormat::Json => json::print(out, page),
@@ -81,7 +99,11 @@ pub fn print(out: &mut dyn Write, format: CheckFormat, page: &Page<'_>, paint: P
 
 /// `1.20 KiB in 3 blocks`.
 fn amount(amount: Amount) -> String {
-    format!("{} in {}", bytes(amount.bytes), counted(amount.blocks, "block"))
+    format!(
+        "{} in {}",
+        bytes(amount.bytes),
+        counted(amount.blocks, "block")
+    )
 }
 
 /// What a class is called where one leak is described.
@@ -91,7 +113,11 @@ fn class_name(class: Option<Class>) -> &'static str {
 
 /// A leak in one line: what, and who allocated it.
 fn title(finding: &Finding<'_>, page: &Page<'_>) -> String {
-    let what = format!("{} {}", amount(finding.leak.amount), class_name(finding.leak.class));
+    let what = format!(
+        "{} {}",
+        amount(finding.leak.amount),
+        class_name(finding.leak.class)
+    );
     match blamed(page.frames(finding)) {
         Some(frame) => format!("{what}, allocated in {}", frame_name(frame)),
         None => what,
@@ -101,7 +127,10 @@ fn title(finding: &Finding<'_>, page: &Page<'_>) -> String {
 /// The frame to blame: the innermost outside of standard libraries, of those with lines if there are any.
 fn blamed<'s, 'a>(frames: &'s [Frame<'a>]) -> Option<&'s Frame<'a>> {
     let own = |frame: &&Frame<'a>| !super::hiding::is_standard(frame);
-    let lines = frames.iter().filter(own).find(|frame| frame.file.is_some() && frame.line.is_some());
+    let lines = frames
+        .iter()
+        .filter(own)
+        .find(|frame| frame.file.is_some() && frame.line.is_some());
     lines.or_else(|| frames.iter().find(own)).or(frames.first())
 }
 

@@ -12,17 +12,38 @@ use super::text::describe;
 use super::{Page, blamed, frame_name, title};
 
 /// The schema that the output keeps to.
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 /// What relative paths are relative to.
 const ROOT: &str = "SRCROOT";
 
 /// Rule, level and words of each kind of leak.
 const RULES: [(&str, &str, &str); 5] = [
-    ("unreachable", "error", "Nothing points to the block any more: it can never be freed."),
-    ("indirect", "error", "Only blocks that are lost themselves point to the block."),
-    ("possible", "warning", "Only pointers into the inside of the block are left."),
-    ("reachable", "note", "The block was not freed, though something still points to it."),
-    ("not-freed", "warning", "The block was not freed; what points to it at the end is not known."),
+    (
+        "unreachable",
+        "error",
+        "Nothing points to the block any more: it can never be freed.",
+    ),
+    (
+        "indirect",
+        "error",
+        "Only blocks that are lost themselves point to the block.",
+    ),
+    (
+        "possible",
+        "warning",
+        "Only pointers into the inside of the block are left.",
+    ),
+    (
+        "reachable",
+        "note",
+        "The block was not freed, though something still points to it.",
+    ),
+    (
+        "not-freed",
+        "warning",
+        "The block was not freed; what points to it at the end is not known.",
+    ),
 ];
 
 /// Prints it.
@@ -34,7 +55,12 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
             "defaultConfiguration": {"level": level},
         })
     });
-    let results: Vec<Value> = page.verdict.findings.iter().map(|finding| result(finding, page)).collect();
+    let results: Vec<Value> = page
+        .verdict
+        .findings
+        .iter()
+        .map(|finding| result(finding, page))
+        .collect();
     let mut root = page.here.to_string_lossy().into_owned();
     root.push('/');
     let document = json!({
@@ -60,8 +86,11 @@ pub fn print(out: &mut dyn Write, page: &Page<'_>) -> io::Result<()> {
 /// The processes that leaked; whether each came to its end and how. Without their arguments: the file is
 /// made to be uploaded.
 fn invocations(page: &Page<'_>) -> Vec<Value> {
-    let notes: Vec<Value> =
-        page.loss.iter().map(|line| json!({"level": "warning", "message": {"text": line}})).collect();
+    let notes: Vec<Value> = page
+        .loss
+        .iter()
+        .map(|line| json!({"level": "warning", "message": {"text": line}}))
+        .collect();
     let invocations = page.profiles.iter().map(|profile| {
         let process = &profile.process;
         let mut invocation = json!({
@@ -105,11 +134,19 @@ fn result(finding: &Finding<'_>, page: &Page<'_>) -> Value {
         result["locations"] = json!([location(frame, page)]);
     }
     if !frames.is_empty() {
-        let frames: Vec<Value> = frames.iter().map(|frame| stack_frame(frame, page)).collect();
-        result["stacks"] = json!([{"message": {"text": "where it was allocated"}, "frames": frames}]);
+        let frames: Vec<Value> = frames
+            .iter()
+            .map(|frame| stack_frame(frame, page))
+            .collect();
+        result["stacks"] =
+            json!([{"message": {"text": "where it was allocated"}, "frames": frames}]);
     }
     if let Status::Suppressed(place) = finding.status {
-        let why = page.suppressions.all().get(place).map_or_else(String::new, describe);
+        let why = page
+            .suppressions
+            .all()
+            .get(place)
+            .map_or_else(String::new, describe);
         result["suppressions"] = json!([{"kind": "external", "justification": why}]);
     }
     if page.with_baseline {
@@ -173,6 +210,9 @@ mod tests {
         assert_eq!(encoded("/a b/c++/ä.c"), "/a%20b/c%2B%2B/%C3%A4.c");
         let here = Path::new("/home/me/app");
         assert_eq!(artifact("/home/me/app/src/a.c", here)["uri"], "src/a.c");
-        assert_eq!(artifact("/usr/include/x.h", here)["uri"], "file:///usr/include/x.h");
+        assert_eq!(
+            artifact("/usr/include/x.h", here)["uri"],
+            "file:///usr/include/x.h"
+        );
     }
 }

@@ -27,7 +27,10 @@ pub fn print(mut out: &mut dyn Write, page: &Page<'_>, paint: Paint) -> io::Resu
         ..text::Page::default()
     };
     let mut sources = Sources::default();
-    let counting = verdict.findings.iter().filter(|finding| finding.status == Status::Counts);
+    let counting = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.status == Status::Counts);
     let shown = page.top.unwrap_or(usize::MAX);
     for (number, finding) in counting.take(shown).enumerate() {
         let leak = &finding.leak;
@@ -42,10 +45,19 @@ pub fn print(mut out: &mut dyn Write, page: &Page<'_>, paint: Paint) -> io::Resu
         )?;
         if let Some(site) = page.site(finding) {
             if let Some(growth) = site.growth.filter(|growth| growth.verdict.grows()) {
-                writeln!(out, "     {}: {}", growth::heading(growth), growth::sentence(growth))?;
+                writeln!(
+                    out,
+                    "     {}: {}",
+                    growth::heading(growth),
+                    growth::sentence(growth)
+                )?;
             }
             if let Some(pattern) = site.pattern {
-                writeln!(out, "     {}", paint.strong(format_args!("{pattern}: {}", pattern.advice())))?;
+                writeln!(
+                    out,
+                    "     {}",
+                    paint.strong(format_args!("{pattern}: {}", pattern.advice()))
+                )?;
             }
             stack::print(&mut out, site, &looks, &mut sources, paint)?;
         }
@@ -62,19 +74,36 @@ fn footer(out: &mut dyn Write, page: &Page<'_>, paint: Paint) -> io::Result<()> 
     let mut lines = Vec::new();
     let mut say = |sum: Sum, what: &str| {
         if sum.leaks > 0 {
-            lines.push(format!("{what}: {}, {}", counted(sum.leaks, "leak"), amount(sum.amount)));
+            lines.push(format!(
+                "{what}: {}, {}",
+                counted(sum.leaks, "leak"),
+                amount(sum.amount)
+            ));
         }
     };
     say(verdict.known, "known to the baseline");
     say(verdict.spared, "of classes that do not count");
     say(verdict.suppressed, "suppressed");
-    for one in page.suppressions.all().iter().filter(|one| one.hits.leaks > 0) {
+    for one in page
+        .suppressions
+        .all()
+        .iter()
+        .filter(|one| one.hits.leaks > 0)
+    {
         let sum = one.hits;
-        lines.push(format!("  {} × {}, {}", count(sum.leaks), describe(one), amount(sum.amount)));
+        lines.push(format!(
+            "  {} × {}, {}",
+            count(sum.leaks),
+            describe(one),
+            amount(sum.amount)
+        ));
     }
     lines.extend(page.notes.iter().cloned());
     if page.ignored.blocks > 0 {
-        lines.push(format!("ignored, as the program asked: {}", amount(page.ignored)));
+        lines.push(format!(
+            "ignored, as the program asked: {}",
+            amount(page.ignored)
+        ));
     }
     let unused: Vec<_> = page.suppressions.unused().collect();
     if !unused.is_empty() {

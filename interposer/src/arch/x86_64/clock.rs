@@ -31,10 +31,15 @@ fn is_invariant() -> bool {
 
 /// Nanoseconds of `CLOCK_MONOTONIC` or another clock (through the vDSO).
 pub fn clock_ns(clock: i32) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is writable. glibc answers these clocks without errno.
     unsafe { libc::clock_gettime(clock, &mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
 }
 
 /// Now, after everything before has happened: for the end of an allocation.

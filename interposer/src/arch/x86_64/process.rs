@@ -21,7 +21,11 @@ pub unsafe fn copy() -> isize {
 /// `top` is the 16-aligned end of a writable stack that nobody else uses. The function
 /// touches no thread-local variable: they are this thread's.
 #[unsafe(naked)]
-pub unsafe extern "C" fn helper(argument: *mut u8, function: unsafe extern "C" fn(*mut u8), top: *mut u8) -> isize {
+pub unsafe extern "C" fn helper(
+    argument: *mut u8,
+    function: unsafe extern "C" fn(*mut u8),
+    top: *mut u8,
+) -> isize {
     naked_asm!(
         ".cfi_startproc",
         "mov r8, rdi",

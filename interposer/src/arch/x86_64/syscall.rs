@@ -7,7 +7,15 @@ use core::arch::asm;
 /// # Safety
 /// As the call's own.
 #[inline(always)]
-pub unsafe fn syscall6(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+pub unsafe fn syscall6(
+    number: i64,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> isize {
     let ret: isize;
     // SAFETY: the caller answers for the arguments; rcx and r11 are named as lost.
     unsafe {

@@ -288,7 +288,11 @@ pub unsafe extern "C" fn capture_here(thread: *mut crate::thread::ThreadState) -
     )
 }
 
-unsafe extern "C" fn capture_from(thread: *mut crate::thread::ThreadState, slot: *const u64, fp: u64) -> u32 {
+unsafe extern "C" fn capture_from(
+    thread: *mut crate::thread::ThreadState,
+    slot: *const u64,
+    fp: u64,
+) -> u32 {
     // SAFETY: `capture_here` passes on where its return address stands.
     unsafe { crate::unwind::capture(thread, slot, fp) }
 }

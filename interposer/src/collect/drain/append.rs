@@ -6,7 +6,9 @@ use crate::sys;
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use core::sync::atomic::compiler_fence;
 use log_format::block::{BLOCK_HEADER, BlockHeader, BlockKind, Codec};
-use log_format::layout::{EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, FIRST_DATA_END, HEADER_SIZE};
+use log_format::layout::{
+    EXTENT_HEADER_SIZE, ExtentHeader, ExtentKind, FIRST_DATA_END, HEADER_SIZE,
+};
 
 /// A block of at most this size is stored as it is until a larger one came, bytes.
 const SMALL: usize = 8 << 10;
@@ -21,14 +23,21 @@ impl Drain {
     pub fn append(&mut self, global: &Global, kind: BlockKind, raw: &[u8]) -> bool {
         // The blocks of a short process are small: not worth the compressor.
         let worth = raw.len() > SMALL || self.scratch.has_compressor();
-        let compressed = if worth && self.scratch.ready() { self.scratch.compress(raw) } else { None };
+        let compressed = if worth && self.scratch.ready() {
+            self.scratch.compress(raw)
+        } else {
+            None
+        };
         let (codec, stored) = match compressed {
             Some(stored) => (Codec::Zstd, stored),
             None => (Codec::Raw, raw),
         };
         let header = BlockHeader::new(kind, codec, self.seq, raw.len() as u32, stored);
         let stride = BlockHeader::stride(stored.len() as u32);
-        if self.used() + stride > self.data_len && self.data_len < FIRST_DATA_END - HEADER_SIZE && self.next_data == 0 {
+        if self.used() + stride > self.data_len
+            && self.data_len < FIRST_DATA_END - HEADER_SIZE
+            && self.next_data == 0
+        {
             // The first extent has more than the room at its start.
             if let Err(reason) = global.file.reserve_first() {
                 global.stop(reason);
@@ -38,7 +47,10 @@ impl Drain {
         }
         if self.used() + stride > self.data_len {
             let least = stride + EXTENT_HEADER_SIZE;
-            let len = self.next_data.max(DATA_EXTENT).max(least.next_multiple_of(4096));
+            let len = self
+                .next_data
+                .max(DATA_EXTENT)
+                .max(least.next_multiple_of(4096));
             if !self.extend(global, len) {
                 return false;
             }
@@ -52,7 +64,9 @@ impl Drain {
             core::ptr::copy_nonoverlapping(stored.as_ptr(), at.add(BLOCK_HEADER), stored.len());
             core::ptr::copy_nonoverlapping(header.to_bytes().as_ptr(), at, BLOCK_HEADER);
             // Published last: a block that the extent does not count is not there.
-            (*self.data.cast::<ExtentHeader>()).used.store(used + stride - EXTENT_HEADER_SIZE, Release);
+            (*self.data.cast::<ExtentHeader>())
+                .used
+                .store(used + stride - EXTENT_HEADER_SIZE, Release);
         }
         self.seq += 1;
         true
@@ -90,7 +104,11 @@ impl Drain {
 
     pub(super) fn extend(&mut self, global: &Global, len: u64) -> bool {
         // SAFETY: no fixed place.
-        match unsafe { global.file.extend(ExtentKind::Data, 0, len, core::ptr::null_mut()) } {
+        match unsafe {
+            global
+                .file
+                .extend(ExtentKind::Data, 0, len, core::ptr::null_mut())
+        } {
             Ok(extent) => {
                 let (old, old_len) = (self.data, self.data_len);
                 self.set_data(extent, len);
@@ -117,7 +135,9 @@ impl Drain {
         }
         let nodes = global.stacks.nodes();
         let mut first = self.nodes_written.max(1);
-        let Some(scratch) = sys::map_private(PART * 4 * 3) else { return false };
+        let Some(scratch) = sys::map_private(PART * 4 * 3) else {
+            return false;
+        };
         // SAFETY: a fresh mapping; the two parts do not overlap.
         let (hash, order) = unsafe {
             (

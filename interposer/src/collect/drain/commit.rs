@@ -33,14 +33,25 @@ impl Drain {
             if slot.pending {
                 self.settle(number, serial);
             } else {
-                match self.live.insert(slot.ptr, Block { size: slot.size, serial }) {
+                match self.live.insert(
+                    slot.ptr,
+                    Block {
+                        size: slot.size,
+                        serial,
+                    },
+                ) {
                     Ok(None) => {}
                     Ok(Some(stale)) => {
                         head.totals.missed_frees += 1;
                         self.live_blocks -= 1;
                         self.live_bytes = self.live_bytes.wrapping_sub(stale.size);
                         encoder.event(&Event {
-                            kind: EventKind::MissedFree, thread: slot.thread, stack: 0, time: slot.time, ptr: 0, size: 0,
+                            kind: EventKind::MissedFree,
+                            thread: slot.thread,
+                            stack: 0,
+                            time: slot.time,
+                            ptr: 0,
+                            size: 0,
                             serial: stale.full_serial(serial),
                         });
                     }
@@ -48,8 +59,17 @@ impl Drain {
                 }
             }
             encoder.event(&Event {
-                kind: if slot.realloc { EventKind::ReallocAlloc } else { EventKind::Alloc },
-                thread: slot.thread, stack: slot.stack, time: slot.time, ptr: slot.ptr, size: slot.size, serial: 0,
+                kind: if slot.realloc {
+                    EventKind::ReallocAlloc
+                } else {
+                    EventKind::Alloc
+                },
+                thread: slot.thread,
+                stack: slot.stack,
+                time: slot.time,
+                ptr: slot.ptr,
+                size: slot.size,
+                serial: 0,
             });
         }
         self.encode_listed(&mut encoder, &mut listed, u32::MAX);
@@ -90,7 +110,12 @@ impl Drain {
         }
     }
 
-    pub(super) fn encode_listed(&mut self, encoder: &mut Encoder<'_>, next: &mut usize, before: u32) {
+    pub(super) fn encode_listed(
+        &mut self,
+        encoder: &mut Encoder<'_>,
+        next: &mut usize,
+        before: u32,
+    ) {
         while let Some(listed) = self.scratch.listed().get(*next) {
             if listed.order == u32::MAX {
                 *next += 1;
@@ -101,7 +126,11 @@ impl Drain {
             }
             let mut event = listed.event;
             self.mappings.note(&event);
-            event.serial = Block { size: 0, serial: event.serial }.full_serial(encoder.next_serial());
+            event.serial = Block {
+                size: 0,
+                serial: event.serial,
+            }
+            .full_serial(encoder.next_serial());
             encoder.event(&event);
             *next += 1;
         }
@@ -134,7 +163,13 @@ impl Drain {
                     pending.announced = true;
                     let serial = pending.block.full_serial(encoder.next_serial());
                     encoder.event(&Event {
-                        kind: EventKind::Release, thread, stack: 0, time: self.end, ptr: 0, size: 0, serial,
+                        kind: EventKind::Release,
+                        thread,
+                        stack: 0,
+                        time: self.end,
+                        ptr: 0,
+                        size: 0,
+                        serial,
                     });
                 }
             }
@@ -150,8 +185,12 @@ impl Drain {
                 let before = (*self.saved.add(index)).position;
                 let ring = &*self.rings.add(index);
                 if ring.position != before {
-                    let tail =
-                        Tail { ring: index as u32, tail: ring.position, thread: ring.thread, last_alloc: ring.last_alloc };
+                    let tail = Tail {
+                        ring: index as u32,
+                        tail: ring.position,
+                        thread: ring.thread,
+                        last_alloc: ring.last_alloc,
+                    };
                     *self.tails.add(len) = tail;
                     len += 1;
                 }

@@ -18,7 +18,13 @@ impl Drain {
             }
             Record::Free { ptr } => self.freed(ring, ptr, time),
             Record::ReallocBegin { old } => self.realloc_begin(ring, old),
-            Record::ReallocEnd { old, new, size, stack, ok } => {
+            Record::ReallocEnd {
+                old,
+                new,
+                size,
+                stack,
+                ok,
+            } => {
                 let pending = take_pending(ring, old);
                 if ok {
                     self.realloc_done(ring, pending, time);
@@ -33,17 +39,33 @@ impl Drain {
                     self.realloc_failed(ring, pending, time);
                 }
             }
-            Record::Map { address, len, stack, .. } => {
+            Record::Map {
+                address,
+                len,
+                stack,
+                ..
+            } => {
                 self.list(EventKind::Map, ring.thread, time, address, len, stack);
             }
-            Record::Unmap { address, len } => self.list(EventKind::Unmap, ring.thread, time, address, len, 0),
+            Record::Unmap { address, len } => {
+                self.list(EventKind::Unmap, ring.thread, time, address, len, 0)
+            }
             Record::Blob { .. } | Record::Time { .. } => {}
         }
     }
 
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn made(&mut self, index: u32, ring: &mut RingState, ptr: u64, size: u64, stack: u32, time: u64, realloc: bool) {
+    pub(super) fn made(
+        &mut self,
+        index: u32,
+        ring: &mut RingState,
+        ptr: u64,
+        size: u64,
+        stack: u32,
+        time: u64,
+        realloc: bool,
+    ) {
         let (mut place, stale) = self.scratch.find(ptr);
         if let Some(stale) = stale {
             // Its free was not seen.
@@ -63,7 +85,16 @@ impl Drain {
         let order = self.order;
         let thread = ring.thread;
         let slot = self.scratch.open(Slot {
-            ptr, size, time, order, stack, thread, ring: index, open: true, realloc, pending: false,
+            ptr,
+            size,
+            time,
+            order,
+            stack,
+            thread,
+            ring: index,
+            open: true,
+            realloc,
+            pending: false,
         });
         self.scratch.link(place, slot);
     }
@@ -71,7 +102,10 @@ impl Drain {
     #[inline(always)]
     pub(super) fn freed(&mut self, ring: &mut RingState, ptr: u64, time: u64) {
         if let (place, Some(slot)) = self.scratch.find(ptr) {
-            let (owner, size) = { let s = self.scratch.slot(slot); (s.ring, s.size) };
+            let (owner, size) = {
+                let s = self.scratch.slot(slot);
+                (s.ring, s.size)
+            };
             // SAFETY: the ring of an open slot is below `ring_count`. It may be the
             // one behind `ring`: fields are read through one pointer at a time.
             let last = unsafe { &raw mut (*self.rings.add(owner as usize)).last_alloc };
@@ -104,7 +138,11 @@ impl Drain {
         self.totals.temporary += u64::from(temporary);
         self.live_blocks -= 1;
         self.live_bytes = self.live_bytes.wrapping_sub(block.size);
-        let kind = if temporary { EventKind::FreeTemporary } else { EventKind::Free };
+        let kind = if temporary {
+            EventKind::FreeTemporary
+        } else {
+            EventKind::Free
+        };
         self.list_block(kind, ring.thread, time, ptr, block);
     }
 
@@ -116,7 +154,8 @@ impl Drain {
             // SAFETY: the table is at most half full of numbers of rings.
             unsafe {
                 while *self.lasts.add(at) != 0 {
-                    let last = &raw mut (*self.rings.add(*self.lasts.add(at) as usize - 1)).last_alloc;
+                    let last =
+                        &raw mut (*self.rings.add(*self.lasts.add(at) as usize - 1)).last_alloc;
                     if *last == ptr {
                         *last = 0;
                         return true;
@@ -146,8 +185,13 @@ impl Drain {
     }
 
     pub(super) fn realloc_begin(&mut self, ring: &mut RingState, old: u64) {
-        let mut pending =
-            Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false };
+        let mut pending = Pending {
+            old,
+            what: 3,
+            slot: 0,
+            block: Block { size: 0, serial: 0 },
+            announced: false,
+        };
         if let (place, Some(slot)) = self.scratch.find(old) {
             self.scratch.unlink(place);
             let open = self.scratch.slot(slot);
@@ -172,7 +216,13 @@ impl Drain {
             self.scratch.list(Listed {
                 order: u32::MAX,
                 event: Event {
-                    kind: EventKind::ReleaseDone, thread: 0, stack: 0, time: 0, ptr: 0, size: 0, serial: block.serial,
+                    kind: EventKind::ReleaseDone,
+                    thread: 0,
+                    stack: 0,
+                    time: 0,
+                    ptr: 0,
+                    size: 0,
+                    serial: block.serial,
                 },
                 ptr: old,
                 size: block.size,
@@ -202,7 +252,14 @@ impl Drain {
             2 => self.list_block(EventKind::ReleaseDone, ring.thread, time, 0, pending.block),
             _ => {
                 self.totals.unmatched_frees += 1;
-                self.list(EventKind::UnmatchedFree, ring.thread, time, pending.old, 0, 0);
+                self.list(
+                    EventKind::UnmatchedFree,
+                    ring.thread,
+                    time,
+                    pending.old,
+                    0,
+                    0,
+                );
             }
         }
     }
@@ -229,18 +286,66 @@ impl Drain {
         self.note_peak();
     }
 
-    pub(super) fn list(&mut self, kind: EventKind, thread: u32, time: u64, ptr: u64, size: u64, stack: u32) {
-        let event = Event { kind, thread, stack, time, ptr, size, serial: 0 };
-        self.scratch.list(Listed { order: self.order, event, ptr: 0, size: 0 });
+    pub(super) fn list(
+        &mut self,
+        kind: EventKind,
+        thread: u32,
+        time: u64,
+        ptr: u64,
+        size: u64,
+        stack: u32,
+    ) {
+        let event = Event {
+            kind,
+            thread,
+            stack,
+            time,
+            ptr,
+            size,
+            serial: 0,
+        };
+        self.scratch.list(Listed {
+            order: self.order,
+            event,
+            ptr: 0,
+            size: 0,
+        });
     }
 
-    pub(super) fn list_block(&mut self, kind: EventKind, thread: u32, time: u64, ptr: u64, block: Block) {
-        let event = Event { kind, thread, stack: 0, time, ptr: 0, size: 0, serial: block.serial };
-        self.scratch.list(Listed { order: self.order, event, ptr, size: block.size });
+    pub(super) fn list_block(
+        &mut self,
+        kind: EventKind,
+        thread: u32,
+        time: u64,
+        ptr: u64,
+        block: Block,
+    ) {
+        let event = Event {
+            kind,
+            thread,
+            stack: 0,
+            time,
+            ptr: 0,
+            size: 0,
+            serial: block.serial,
+        };
+        self.scratch.list(Listed {
+            order: self.order,
+            event,
+            ptr,
+            size: block.size,
+        });
     }
 
     #[cold]
-    pub(super) fn blob(&mut self, ring: &mut RingState, what: u8, time: u64, len: usize, source: &Ring) {
+    pub(super) fn blob(
+        &mut self,
+        ring: &mut RingState,
+        what: u8,
+        time: u64,
+        len: usize,
+        source: &Ring,
+    ) {
         let mut payload = [0u8; 512];
         let small = len <= payload.len();
         let bytes: &mut [u8] = if small {
@@ -249,7 +354,9 @@ impl Drain {
             // Larger ones are rare: the window's output is free until the end.
             self.scratch.out()
         };
-        let Some(bytes) = bytes.get_mut(..len.min(MAX_BLOB)) else { return };
+        let Some(bytes) = bytes.get_mut(..len.min(MAX_BLOB)) else {
+            return;
+        };
         for (index, byte) in bytes.iter_mut().enumerate() {
             let at = ring.position + 16 + index as u64;
             *byte = (source.word(at & !7) >> (at % 8 * 8)) as u8;
@@ -260,7 +367,12 @@ impl Drain {
             ring.thread = thread.serial;
             ring.last_alloc = 0;
         }
-        self.scratch.blob(&Blob { what, time, thread: ring.thread, payload: bytes });
+        self.scratch.blob(&Blob {
+            what,
+            time,
+            thread: ring.thread,
+            payload: bytes,
+        });
     }
 }
 
@@ -275,5 +387,11 @@ fn take_pending(ring: &mut RingState, old: u64) -> Pending {
             return found;
         }
     }
-    Pending { old, what: 3, slot: 0, block: Block { size: 0, serial: 0 }, announced: false }
+    Pending {
+        old,
+        what: 3,
+        slot: 0,
+        block: Block { size: 0, serial: 0 },
+        announced: false,
+    }
 }

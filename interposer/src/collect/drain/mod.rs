@@ -155,7 +155,9 @@ impl Drain {
         if self.rings.is_null() {
             let array = MAX_THREADS * size_of::<RingState>();
             let tails = MAX_THREADS * size_of::<Tail>();
-            let Some(base) = sys::map_private(2 * array + tails + (MAX_THREADS + LASTS) * 4) else { return false };
+            let Some(base) = sys::map_private(2 * array + tails + (MAX_THREADS + LASTS) * 4) else {
+                return false;
+            };
             // SAFETY: inside the mapping.
             unsafe {
                 self.saved = base.add(array).cast();
@@ -205,7 +207,9 @@ impl Drain {
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
         let mut bytes = 0;
         for index in 0..self.ring_count {
-            let (tail, head) = self.ring_of(global, index).map_or((0, 0), |ring| ring::readable(ring.header));
+            let (tail, head) = self
+                .ring_of(global, index)
+                .map_or((0, 0), |ring| ring::readable(ring.header));
             bytes += head - tail;
             // SAFETY: the array has a place for every state.
             unsafe {
@@ -332,7 +336,10 @@ impl Drain {
         unsafe { core::ptr::copy_nonoverlapping(self.saved, self.rings, self.ring_count) };
         for listed in self.scratch.listed() {
             if listed.ptr != 0 {
-                let block = Block { size: listed.size, serial: listed.event.serial };
+                let block = Block {
+                    size: listed.size,
+                    serial: listed.event.serial,
+                };
                 // It was there a moment ago, so there is room for it.
                 let _ = self.live.insert(listed.ptr, block);
             }
@@ -395,13 +402,26 @@ impl Drain {
         // SAFETY: published states and their rings stay mapped.
         unsafe {
             let state = global.states.get(index)?.load(Acquire).as_ref()?;
-            Some(Ring { header: &*state.ring, data: state.data, mask: state.mask })
+            Some(Ring {
+                header: &*state.ring,
+                data: state.data,
+                mask: state.mask,
+            })
         }
     }
 
     /// Takes events of one ring while they are not later than `until`.
-    fn run(&mut self, global: &'static Global, index: usize, until: u64, last: u64, limit: u32) -> Run {
-        let Some(source) = self.ring_of(global, index) else { return Run::Empty };
+    fn run(
+        &mut self,
+        global: &'static Global,
+        index: usize,
+        until: u64,
+        last: u64,
+        limit: u32,
+    ) -> Run {
+        let Some(source) = self.ring_of(global, index) else {
+            return Run::Empty;
+        };
         // SAFETY: `index` is below `ring_count`.
         let state = unsafe { &mut *self.rings.add(index) };
         let mut sure = 0;
@@ -431,7 +451,11 @@ impl Drain {
                     }
                     state.time = source.time(state.position, state.now);
                     if state.time > until {
-                        return if state.time > last { Run::Empty } else { Run::Other };
+                        return if state.time > last {
+                            Run::Empty
+                        } else {
+                            Run::Other
+                        };
                     }
                     continue;
                 }
@@ -443,7 +467,15 @@ impl Drain {
                     let second = source.word(position + 8);
                     self.totals.allocations += 1;
                     let (size, stack) = (second & 0xffff_ffff, (second >> 32) as u32);
-                    self.made(index as u32, state, first & record::PTR_MASK, size, stack, state.now, false);
+                    self.made(
+                        index as u32,
+                        state,
+                        first & record::PTR_MASK,
+                        size,
+                        stack,
+                        state.now,
+                        false,
+                    );
                     state.position = position + 16;
                 }
                 _ => {
@@ -457,7 +489,9 @@ impl Drain {
                     };
                     state.now = word(1);
                     match record {
-                        Record::Blob { what, len } => self.blob(state, what, state.now, len, &source),
+                        Record::Blob { what, len } => {
+                            self.blob(state, what, state.now, len, &source)
+                        }
                         record => self.event(index as u32, state, &record, state.now),
                     }
                     state.position = position + len;
@@ -470,7 +504,11 @@ impl Drain {
             }
             state.time = source.time(state.position, state.now);
             if state.time > until {
-                return if state.time > last { Run::Empty } else { Run::Other };
+                return if state.time > last {
+                    Run::Empty
+                } else {
+                    Run::Other
+                };
             }
         }
     }

@@ -57,7 +57,12 @@ pub struct Registers {
 impl Registers {
     /// A place in code without JavaScript frames that must be found.
     pub fn at(pc: usize, sp: usize) -> Registers {
-        Registers { pc, sp, fp: sp, rest: [0; 13] }
+        Registers {
+            pc,
+            sp,
+            fp: sp,
+            rest: [0; 13],
+        }
     }
 }
 
@@ -85,7 +90,8 @@ pub struct Api {
     /// `Isolate::InContext`.
     pub in_context: unsafe extern "C" fn(*mut Isolate) -> bool,
     /// `Isolate::GetStackSample`.
-    pub stack_sample: unsafe extern "C" fn(*mut Isolate, *const Registers, *mut usize, usize, *mut Sample),
+    pub stack_sample:
+        unsafe extern "C" fn(*mut Isolate, *const Registers, *mut usize, usize, *mut Sample),
     /// `Isolate::SetJitCodeEventHandler`.
     pub set_code_handler: unsafe extern "C" fn(*mut Isolate, i32, Option<CodeHandler>),
     /// `V8::SetFlagsFromString`.
@@ -98,7 +104,9 @@ const NAMES: [Name; 6] = [
     Name::new("_ZN2v87Isolate13TryGetCurrentEv"),
     Name::new("_ZN2v87Isolate9InContextEv"),
     Name::new("_ZN2v87Isolate14GetStackSampleERKNS_13RegisterStateEPPvmPNS_10SampleInfoE"),
-    Name::new("_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE"),
+    Name::new(
+        "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE",
+    ),
     Name::new("_ZN2v82V818SetFlagsFromStringEPKc"),
     Name::new("_ZN2v82V810GetVersionEv"),
 ];
@@ -130,7 +138,11 @@ pub enum Presence {
 pub unsafe fn find() -> Presence {
     let found = symbols::find(NAMES, |_| true);
     if found.iter().any(|address| address.is_null()) {
-        return if found.iter().all(|address| address.is_null()) { Presence::None } else { Presence::Part };
+        return if found.iter().all(|address| address.is_null()) {
+            Presence::None
+        } else {
+            Presence::Part
+        };
     }
     // SAFETY: functions of these types, as their names say; pointers and functions have one
     // size and `Api` is nothing but functions.

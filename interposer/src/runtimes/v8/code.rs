@@ -45,7 +45,10 @@ impl Births {
         let mut table = self.table.load(Acquire);
         if table.is_null() {
             let fresh = sys::map_private(UNITS * 8)?;
-            match self.table.compare_exchange(core::ptr::null_mut(), fresh.cast(), AcqRel, Acquire) {
+            match self
+                .table
+                .compare_exchange(core::ptr::null_mut(), fresh.cast(), AcqRel, Acquire)
+            {
                 Ok(_) => table = fresh.cast(),
                 Err(other) => {
                     // SAFETY: nobody saw the loser's mapping.
@@ -73,41 +76,73 @@ pub unsafe extern "C" fn on_event(told: *const CodeEvent) {
     if told.code_kind == code_kind::BYTECODE || !matches!(told.kind, event::ADDED | event::MOVED) {
         return;
     }
-    let Some(global) = global::recording() else { return };
+    let Some(global) = global::recording() else {
+        return;
+    };
     if told.kind == event::MOVED {
-        moved(global, told.start, told.name_or_start as u64, told.len as u64);
+        moved(
+            global,
+            told.start,
+            told.name_or_start as u64,
+            told.len as u64,
+        );
         return;
     }
     if told.len == 0 || told.name_or_start.is_null() {
         return;
     }
     // SAFETY: V8's string, which lives during the call.
-    let name = unsafe { core::slice::from_raw_parts(told.name_or_start, told.name_len.min(MAX_NAME)) };
+    let name =
+        unsafe { core::slice::from_raw_parts(told.name_or_start, told.name_len.min(MAX_NAME)) };
     added(global, told.start, told.len as u64, name);
 }
 
 fn added(global: &'static Global, start: u64, len: u64, name: &[u8]) {
-    let hash = name.iter().fold(start ^ len.rotate_left(32), |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    let hash = name
+        .iter()
+        .fold(start ^ len.rotate_left(32), |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+    let Some(first_node) = settle(global, start, len, (hash >> 32) as u32 | 1) else {
+        return;
+    };
+    say(BlobKind::CodeAdded, |out| {
+        blob::Code {
+            start,
+            len,
+            first_node,
+            name,
+        }
+        .encode(out)
     });
-    let Some(first_node) = settle(global, start, len, (hash >> 32) as u32 | 1) else { return };
-    say(BlobKind::CodeAdded, |out| blob::Code { start, len, first_node, name }.encode(out));
 }
 
 fn moved(global: &'static Global, from: u64, to: u64, len: u64) {
     let hash = from.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ to;
-    let Some(first_node) = settle(global, to, len, (hash >> 32) as u32 | 1) else { return };
-    say(BlobKind::CodeMoved, |out| blob::CodeMove { from, to, first_node }.encode(out));
+    let Some(first_node) = settle(global, to, len, (hash >> 32) as u32 | 1) else {
+        return;
+    };
+    say(BlobKind::CodeMoved, |out| {
+        blob::CodeMove {
+            from,
+            to,
+            first_node,
+        }
+        .encode(out)
+    });
 }
 
 /// Marks a range as that of new code; the count of nodes now. `None`: it is known already,
 /// as code is that each isolate tells of.
 fn settle(global: &'static Global, start: u64, len: u64, hash: u32) -> Option<u32> {
     let first_node = global.stacks.count().max(1);
-    let Some(table) = global.births.table() else { return Some(first_node) };
+    let Some(table) = global.births.table() else {
+        return Some(first_node);
+    };
     let units = (start >> UNIT)..=(start.saturating_add(len.max(1) - 1) >> UNIT);
     let entry = |number: u64| table.get(number as usize % UNITS);
-    let known = |number: u64| entry(number).is_some_and(|entry| (entry.load(Relaxed) >> 32) as u32 == hash);
+    let known =
+        |number: u64| entry(number).is_some_and(|entry| (entry.load(Relaxed) >> 32) as u32 == hash);
     if known(*units.start()) && known(*units.end()) {
         return None;
     }
@@ -120,7 +155,9 @@ fn settle(global: &'static Global, start: u64, len: u64, hash: u32) -> Option<u3
         entry.store(u64::from(birth) | u64::from(hash) << 32, Relaxed);
     }
     if replaced {
-        global.stacks.widen_dead(start, start.saturating_add(len).saturating_add(1));
+        global
+            .stacks
+            .widen_dead(start, start.saturating_add(len).saturating_add(1));
         crate::unwind::cache::forget_stacks(global);
     }
     Some(first_node)

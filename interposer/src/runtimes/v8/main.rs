@@ -69,7 +69,9 @@ unsafe fn major(api: &Api) -> u32 {
     let text = unsafe { crate::modules::c_bytes((api.version)()) };
     text.iter()
         .take_while(|byte| byte.is_ascii_digit())
-        .fold(0, |number: u32, byte| number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0')))
+        .fold(0, |number: u32, byte| {
+            number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0'))
+        })
 }
 
 /// Whether Node would refuse to start with other flags than a snapshot was made with. The

@@ -23,8 +23,8 @@ pub mod main;
 use crate::global;
 use crate::{originals, thread, thunk_before};
 use api::Api;
-use log_format::blob::BlobKind;
 use core::sync::atomic::{AtomicU64, Ordering::*};
+use log_format::blob::BlobKind;
 
 /// Threads that are remembered as done, by the low bits of their serial numbers.
 const DONE: usize = 4096;
@@ -51,7 +51,9 @@ thunk_before!(epoll_pwait -> before_call, originals::EPOLL_PWAIT);
 
 #[cold]
 fn safe_point(api: &'static Api) {
-    let Some(global) = global::recording() else { return };
+    let Some(global) = global::recording() else {
+        return;
+    };
     // SAFETY: the function reads a thread-local variable.
     let isolate = unsafe { (api.current)() };
     if isolate.is_null() {
@@ -63,7 +65,9 @@ fn safe_point(api: &'static Api) {
     }
     // SAFETY: this thread's state.
     let serial = unsafe { (*thread).serial };
-    let Some(done) = global.isolates.0.get(serial as usize % DONE) else { return };
+    let Some(done) = global.isolates.0.get(serial as usize % DONE) else {
+        return;
+    };
     let mark = (isolate as u64) ^ u64::from(serial).rotate_right(16);
     if done.load(Relaxed) == mark {
         return;
@@ -93,19 +97,33 @@ unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate) -> bool {
         if !(api.in_context)(isolate) {
             return false;
         }
-        (api.stack_sample)(isolate, &registers, frames.as_mut_ptr(), frames.len(), &mut sample);
+        (api.stack_sample)(
+            isolate,
+            &registers,
+            frames.as_mut_ptr(),
+            frames.len(),
+            &mut sample,
+        );
     }
     AT_REST.contains(&sample.state)
 }
 
-
 /// The program has mapped code from a file. V8 does that with its own builtins, to have them
 /// near the code that it makes (Node 20).
 pub fn mapped_code(address: u64, len: u64, offset: u64) {
-    let (Some(api), Some(global)) = (api::get(), global::recording()) else { return };
+    let (Some(api), Some(global)) = (api::get(), global::recording()) else {
+        return;
+    };
     let thread = thread::ready();
     if !thread.is_null() {
-        global.modules.second_sight(global, thread, api.set_code_handler as usize as u64, address, len, offset);
+        global.modules.second_sight(
+            global,
+            thread,
+            api.set_code_handler as usize as u64,
+            address,
+            len,
+            offset,
+        );
         thread::release_borrowed(thread);
     }
 }
