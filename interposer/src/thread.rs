@@ -13,18 +13,22 @@
 //! States are wiped in a fork child: `producer` then has no room, so the hot path
 //! needs no test for it.
 
-use crate::arch::{clock, stack, tls};
+mod record;
+mod rings;
+
+pub use record::{blob, coarse_time, publish, write};
+pub use rings::{FIRST_EXTENT, FIRST_HEAD, STATE, drop_rings, make_first};
+
+use crate::arch::{stack, tls};
 use crate::collect::{self, Room};
 use crate::global::{self, Global, MAX_THREADS, Phase};
-use crate::unwind::{Bounds, Capture, FRAMES, Frame, KNOWN, Known, Memo};
+use crate::unwind::{Bounds, Capture};
 use crate::{start, sys};
-use core::mem::size_of;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
 use log_format::blob::{self, BlobKind};
-use log_format::layout::{ExtentKind, PAGE};
-use log_format::record::{self, kind};
-use log_format::ring::{Line, Producer, RingHeader};
+use log_format::ring::{Producer, RingHeader};
 use log_format::varint::Out;
+use rings::{acquire, give_ring, is_without_ring};
 
 /// TLS mark: see the module.
 pub const BUSY: usize = 1;
@@ -35,12 +39,6 @@ pub const LATE: usize = 2;
 /// Marks are at most this.
 pub const MAX_MARK: usize = 15;
 
-/// Ring of the first thread, bytes.
-const FIRST_RING: u64 = 2 << 20;
-/// Ring of every further thread, bytes.
-const RING: u64 = 512 << 10;
-/// Own stack for deep paths, bytes (touched as used).
-const OWN_STACK: usize = 256 << 10;
 /// Less room than this on the program's stack: deep paths use the own one, bytes.
 const DEEP_PATH: usize = 64 << 10;
 
@@ -353,50 +351,6 @@ pub fn be_precise(global: &Global) {
     }
 }
 
-/// Most records per reading of the clock.
-const MAX_TICKS: u32 = 16;
-/// Records that come slower than this are each worth a reading, ticks.
-const SLOW: u64 = 4096;
-
-/// The time of a record while the process has one thread: exact to the last few
-/// records. A reading of the clock can cost as much as the rest of a record.
-///
-/// # Safety
-/// `thread` is this thread's state and has room.
-#[inline(always)]
-pub unsafe fn coarse_time(thread: *mut ThreadState) -> u64 {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        (*thread).ticks_left = (*thread).ticks_left.wrapping_sub(1);
-        if (*thread).ticks_left == 0 {
-            read_clock(thread);
-        }
-        (*thread).now
-    }
-}
-
-/// Reads the clock and writes it into the ring; adapts how often.
-#[inline(never)]
-unsafe fn read_clock(thread: *mut ThreadState) {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        let state = &mut *thread;
-        let now = clock::before();
-        // 0 in a child of a raw `clone` that returns into this: its state is wiped.
-        let passed = now.wrapping_sub(state.now) / u64::from(state.ticks.max(1));
-        state.ticks = if passed > SLOW {
-            1
-        } else {
-            (state.ticks * 2).min(MAX_TICKS)
-        };
-        state.ticks_left = state.ticks;
-        state.now = now;
-        let position = state.producer.reserve(8, stack::pointer() as u64);
-        write(thread, position, [record::word0(kind::TIME, now)]);
-        publish(thread, position);
-    }
-}
-
 /// Bounds of the stack that this thread was started on.
 fn own_stack_bounds() -> (u64, u64) {
     let sp = stack::pointer() as u64;
@@ -407,215 +361,6 @@ fn own_stack_bounds() -> (u64, u64) {
     }
     let (top, low) = tls::stack();
     (low as u64, top as u64)
-}
-
-/// A free state, or a new one with its ring.
-fn acquire(global: &'static Global) -> *mut ThreadState {
-    let count = global.state_count.load(Acquire).min(MAX_THREADS);
-    for slot in global.states.iter().take(count) {
-        let thread = slot.load(Acquire);
-        if thread.is_null() {
-            continue;
-        }
-        // SAFETY: published states stay mapped.
-        let (owner, full) = unsafe {
-            let state = &*thread;
-            let without = is_without_ring(thread);
-            (
-                &state.owner,
-                !without && state.producer.pending(&*state.ring) > state.mask.div_ceil(2),
-            )
-        };
-        // One that was left full is not for a thread that wants to write.
-        if full {
-            continue;
-        }
-        if owner.load(Relaxed) == 0 && owner.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
-            // SAFETY: acquired: ours alone.
-            if unsafe { is_without_ring(thread) && !give_ring(global, thread) } {
-                owner.store(0, Release);
-                return core::ptr::null_mut();
-            }
-            return thread;
-        }
-    }
-    // After a failure only now and then: each try costs system calls.
-    let failed = global.ring_failures.load(Relaxed);
-    if failed != 0
-        && !global
-            .ring_failures
-            .fetch_add(1, Relaxed)
-            .is_multiple_of(RETRY)
-    {
-        return core::ptr::null_mut();
-    }
-    let index = global.state_count.fetch_add(1, AcqRel);
-    let Some(slot) = global.states.get(index) else {
-        global.state_count.fetch_sub(1, AcqRel);
-        return core::ptr::null_mut();
-    };
-    // SAFETY: no fixed place.
-    match unsafe {
-        global.file.extend(
-            ExtentKind::Ring,
-            index as u32,
-            RING + PAGE,
-            core::ptr::null_mut(),
-        )
-    } {
-        // SAFETY: a fresh extent of that size.
-        Ok(extent) => unsafe { make_state(slot, extent, RING, index as u32, 1) },
-        // This thread's events are lost; those of others are not.
-        Err(_) => {
-            global.ring_failures.fetch_max(1, Relaxed);
-            core::ptr::null_mut()
-        }
-    }
-}
-
-/// Tries to get a ring that follow a failure, one of so many.
-const RETRY: u32 = 4096;
-
-/// Bytes of the first ring's extent.
-pub const FIRST_EXTENT: u64 = FIRST_RING + PAGE;
-/// Bytes of it that have room on the disk from the start.
-pub const FIRST_HEAD: u64 = 5 * PAGE;
-/// Longest blob that may overshoot a ring of which not all has room, bytes.
-const SMALL_BLOB: usize = 1024;
-
-/// Makes the first state, which nobody owns yet, over an extent of
-/// [`FIRST_EXTENT`] bytes.
-///
-/// # Safety
-/// The extent is fresh and mapped; called once, by the thread that starts.
-pub unsafe fn make_first(global: &'static Global, extent: *mut u8) -> bool {
-    let Some(slot) = global.states.first() else {
-        return false;
-    };
-    // SAFETY: by the caller's promise.
-    let made = !unsafe { make_state(slot, extent, FIRST_RING, 0, 0) }.is_null();
-    global.state_count.store(1, Release);
-    made
-}
-
-unsafe fn make_state(
-    slot: &AtomicPtr<ThreadState>,
-    extent: *mut u8,
-    capacity: u64,
-    index: u32,
-    owner: u32,
-) -> *mut ThreadState {
-    // SAFETY: a fresh extent: header, ring header at 64, data on the next page.
-    unsafe {
-        let ring = extent.add(64).cast::<RingHeader>();
-        (*ring).capacity.store(capacity, Relaxed);
-        (*ring).id.store(index, Relaxed);
-        let thread = map_state(ring, extent.add(PAGE as usize).cast(), capacity, index);
-        if !thread.is_null() {
-            (*thread).owner.store(owner, Relaxed);
-            slot.store(thread, Release);
-        }
-        thread
-    }
-}
-
-/// What the ring of a state is whose own was given up with the end of the log: always
-/// empty.
-static NO_RING: RingHeader = RingHeader {
-    head: Line(AtomicU64::new(0)),
-    tail: Line(AtomicU64::new(0)),
-    capacity: AtomicU64::new(0),
-    id: AtomicU32::new(0),
-};
-
-unsafe fn is_without_ring(thread: *const ThreadState) -> bool {
-    // SAFETY: a published state.
-    unsafe { core::ptr::eq((*thread).ring, &NO_RING) }
-}
-
-/// Takes the rings of all states, whose pages the file has no more. No other thread
-/// records.
-pub fn drop_rings(global: &Global) {
-    for slot in global.states.iter().take(global.state_count.load(Acquire)) {
-        let thread = slot.load(Acquire);
-        // SAFETY: published states stay mapped; this is the only thread that uses any.
-        unsafe {
-            if thread.is_null() || is_without_ring(thread) {
-                continue;
-            }
-            (*thread).producer.close();
-            let extent = (*thread).ring.cast::<u8>().sub(64).cast_mut();
-            (*thread).ring = &NO_RING;
-            sys::unmap(extent, ((*thread).mask + 1 + PAGE) as usize);
-        }
-    }
-}
-
-/// Gives a state a new ring of the same number, in which its positions go on.
-unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> bool {
-    // SAFETY: the caller owns the state; the extent is fresh: header, ring header at
-    // 64, data on the next page.
-    unsafe {
-        let state = &mut *thread;
-        let len = state.mask + 1 + PAGE;
-        let Ok(extent) =
-            global
-                .file
-                .extend(ExtentKind::Ring, state.index, len, core::ptr::null_mut())
-        else {
-            return false;
-        };
-        let ring = extent.add(64).cast::<RingHeader>();
-        let position = state.producer.position();
-        (*ring).head.0.store(position, Relaxed);
-        (*ring).tail.0.store(position, Relaxed);
-        (*ring).capacity.store(state.mask + 1, Relaxed);
-        (*ring).id.store(state.index, Relaxed);
-        state.data = extent.add(PAGE as usize).cast();
-        state.ring = ring;
-    }
-    true
-}
-
-/// Bytes of one capture's arrays.
-const LEVEL: usize = 2 * FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>();
-/// Bytes of a state's mapping.
-pub const STATE: usize = size_of::<ThreadState>().next_multiple_of(4096) + 2 * LEVEL + OWN_STACK;
-
-/// Maps a state: itself, for two captures the frames and known steps, the own stack.
-unsafe fn map_state(
-    ring: *const RingHeader,
-    data: *mut u64,
-    capacity: u64,
-    index: u32,
-) -> *mut ThreadState {
-    let head = size_of::<ThreadState>().next_multiple_of(4096);
-    let array = FRAMES * size_of::<Frame>();
-    let known = KNOWN * size_of::<Known>();
-    let (level, len) = (LEVEL, STATE);
-    let Some(base) = sys::map_private(len) else {
-        return core::ptr::null_mut();
-    };
-    // SAFETY: the mapping is fresh and large enough for all parts.
-    unsafe {
-        sys::wipe_on_fork(base, len);
-        let thread = base.cast::<ThreadState>();
-        (*thread).ring = ring;
-        (*thread).data = data;
-        (*thread).mask = capacity - 1;
-        (*thread).index = index;
-        (*thread).own_stack = base.add(len);
-        for (number, capture) in (*thread).captures.iter_mut().enumerate() {
-            let frames = base.add(head + number * level);
-            let fresh = frames.add(array);
-            capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
-        }
-        if index == 0 {
-            // Soon used all over.
-            sys::touch(base.add(head + 2 * array), known);
-        }
-        thread
-    }
 }
 
 /// Ends the ownership of a state: the thread will record nothing more with it.
@@ -658,96 +403,6 @@ pub fn end_round(thread: *mut ThreadState) -> bool {
         detach(thread);
     }
     true
-}
-
-/// Writes words of a record at its reserved position.
-///
-/// # Safety
-/// The position was reserved for at least that many words.
-#[inline(always)]
-pub unsafe fn write<const N: usize>(thread: *const ThreadState, position: u64, words: [u64; N]) {
-    // SAFETY: the mask keeps each word inside the ring.
-    unsafe {
-        for (index, word) in words.into_iter().enumerate() {
-            let at = (position + index as u64 * 8) & (*thread).mask;
-            *(*thread).data.add((at / 8) as usize) = word;
-        }
-    }
-}
-
-/// Ends the record at `position`.
-///
-/// # Safety
-/// The position was reserved and written by this thread.
-#[inline(always)]
-pub unsafe fn publish(thread: *mut ThreadState, position: u64) {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        if !(*thread).producer.complete(&*(*thread).ring) {
-            nested(thread, position);
-        }
-    }
-}
-
-/// A record inside another: a handler's, or the other writer was left by
-/// `longjmp` and what it reserved must be filled.
-#[cold]
-unsafe fn nested(thread: *mut ThreadState, position: u64) {
-    // SAFETY: as `publish`.
-    unsafe {
-        let state = &*thread;
-        let sp = stack::pointer() as u64;
-        if state.bounds(sp).top == 0 || !state.producer.is_abandoned(sp) {
-            return;
-        }
-        let mut at = (*state.ring).head.0.load(Relaxed);
-        while at < position {
-            write(thread, at, [record::word0(kind::TIME, state.now)]);
-            at += 8;
-        }
-        if let Some(global) = global::get() {
-            lost(global);
-        }
-        state.producer.take_over(&*state.ring);
-    }
-}
-
-/// Writes a blob into this thread's ring if there is room; returns whether.
-///
-/// # Safety
-/// `thread` is this thread's state.
-pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> bool {
-    // SAFETY: by the caller's promise.
-    unsafe {
-        let state = &*thread;
-        if !state.producer.has_room() || payload.len() > record::MAX_BLOB {
-            return false;
-        }
-        if payload.len() > SMALL_BLOB
-            && global::get().is_none_or(|g| g.file.reserve_first().is_err())
-        {
-            return false;
-        }
-        let len = 16 + (payload.len() as u64).next_multiple_of(16);
-        let first = u64::from(kind::BLOB) << 56 | (what as u64) << 48 | payload.len() as u64;
-        let position = state.producer.reserve(len, stack::pointer() as u64);
-        write(thread, position, [first, clock::after()]);
-        let (chunks, rest) = payload.as_chunks::<8>();
-        let mut at = position + 16;
-        for chunk in chunks {
-            write(thread, at, [u64::from_le_bytes(*chunk)]);
-            at += 8;
-        }
-        let mut last = [0u8; 8];
-        if let Some(to) = last.get_mut(..rest.len()) {
-            to.copy_from_slice(rest);
-        }
-        if at < position + len {
-            write(thread, at, [u64::from_le_bytes(last)]);
-        }
-        publish(thread, position);
-        true
-    }
 }
 
 /// Runs a deep path: on the program's stack where that is large, else on the
