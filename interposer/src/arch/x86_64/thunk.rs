@@ -4,6 +4,22 @@
 //! that the unwinder begins at the app's own frame, and jumps: no frame of ours
 //! lies between. (With `endbr64`, as indirect calls need it under CET.)
 
+/// `pushed!("rdi", "rsi")`: pushes these registers in order and tells unwinders.
+#[macro_export]
+macro_rules! pushed {
+    ($($register:literal),*) => {
+        concat!($("push ", $register, "\n.cfi_adjust_cfa_offset 8\n"),*)
+    };
+}
+
+/// `popped!("rsi", "rdi")`: the reverse of [`pushed!`].
+#[macro_export]
+macro_rules! popped {
+    ($($register:literal),*) => {
+        concat!($("pop ", $register, "\n.cfi_adjust_cfa_offset -8\n"),*)
+    };
+}
+
 /// `thunk!(name(1) -> body)`: exports `name`, which has that many integer
 /// arguments (0 to 4), and jumps to `body(args…, return_slot, caller_rbp)`.
 #[macro_export]
@@ -84,21 +100,9 @@ macro_rules! thunk_before {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
-                "push rcx", ".cfi_adjust_cfa_offset 8",
-                "push r8", ".cfi_adjust_cfa_offset 8",
-                "push r9", ".cfi_adjust_cfa_offset 8",
-                "push rax", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rdi", "rsi", "rdx", "rcx", "r8", "r9", "rax"),
                 "call {before}",
-                "pop rax", ".cfi_adjust_cfa_offset -8",
-                "pop r9", ".cfi_adjust_cfa_offset -8",
-                "pop r8", ".cfi_adjust_cfa_offset -8",
-                "pop rcx", ".cfi_adjust_cfa_offset -8",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("rax", "r9", "r8", "rcx", "rdx", "rsi", "rdi"),
                 "jmp qword ptr [rip + {slot}]",
                 ".cfi_endproc",
                 before = sym $before,
@@ -123,18 +127,10 @@ macro_rules! thunk_first {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
-                "push rcx", ".cfi_adjust_cfa_offset 8",
-                "push r8", ".cfi_adjust_cfa_offset 8",
-                "push r9", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rsi", "rdx", "rcx", "r8", "r9"),
                 "call {before}",
                 "mov rdi, rax",
-                "pop r9", ".cfi_adjust_cfa_offset -8",
-                "pop r8", ".cfi_adjust_cfa_offset -8",
-                "pop rcx", ".cfi_adjust_cfa_offset -8",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("r9", "r8", "rcx", "rdx", "rsi"),
                 "jmp qword ptr [rip + {slot}]",
                 ".cfi_endproc",
                 before = sym $before,
@@ -161,11 +157,7 @@ macro_rules! thunk_list {
                 ".cfi_startproc",
                 "endbr64",
                 "pop r11", ".cfi_adjust_cfa_offset -8", ".cfi_register 16, 11",
-                "push r9", ".cfi_adjust_cfa_offset 8",
-                "push r8", ".cfi_adjust_cfa_offset 8",
-                "push rcx", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("r9", "r8", "rcx", "rdx", "rsi"),
                 "mov rsi, rsp",
                 "push r11", ".cfi_adjust_cfa_offset 8", ".cfi_offset 16, -48",
                 "call {body}",
@@ -196,15 +188,11 @@ macro_rules! thunk_or {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rdi", "rsi", "rdx"),
                 "lea rcx, [rsp + 24]",
                 "mov r8, rbp",
                 "call {body}",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("rdx", "rsi", "rdi"),
                 "test rax, rax",
                 "je 2f",
                 "ret",
@@ -256,13 +244,9 @@ pub unsafe extern "C" fn run_main() {
     core::arch::naked_asm!(
         ".cfi_startproc",
         "endbr64",
-        "push rdi", ".cfi_adjust_cfa_offset 8",
-        "push rsi", ".cfi_adjust_cfa_offset 8",
-        "push rdx", ".cfi_adjust_cfa_offset 8",
+        crate::pushed!("rdi", "rsi", "rdx"),
         "call {before}",
-        "pop rdx", ".cfi_adjust_cfa_offset -8",
-        "pop rsi", ".cfi_adjust_cfa_offset -8",
-        "pop rdi", ".cfi_adjust_cfa_offset -8",
+        crate::popped!("rdx", "rsi", "rdi"),
         "jmp qword ptr [rip + {main}]",
         ".cfi_endproc",
         before = sym crate::runtimes::v8::main::set_flags,
@@ -307,13 +291,9 @@ macro_rules! thunk_found {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rdi", "rsi", "rdx"),
                 "call {find}",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("rdx", "rsi", "rdi"),
                 "jmp rax",
                 ".cfi_endproc",
                 find = sym $find,
@@ -333,9 +313,7 @@ macro_rules! thunk_else {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push rsi", ".cfi_adjust_cfa_offset 8",
-                "push rdx", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rdi", "rsi", "rdx"),
                 "lea rcx, [rsp + 24]",
                 "mov r8, rbp",
                 "call {body}",
@@ -345,9 +323,7 @@ macro_rules! thunk_else {
                 "ret",
                 "2:", ".cfi_adjust_cfa_offset 24",
                 "call {find}",
-                "pop rdx", ".cfi_adjust_cfa_offset -8",
-                "pop rsi", ".cfi_adjust_cfa_offset -8",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("rdx", "rsi", "rdi"),
                 "jmp rax",
                 ".cfi_endproc",
                 body = sym $body,
@@ -373,17 +349,11 @@ macro_rules! thunk_leaving {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 "endbr64",
-                "push rdi", ".cfi_adjust_cfa_offset 8",
-                "push r15", ".cfi_adjust_cfa_offset 8",
-                "push r14", ".cfi_adjust_cfa_offset 8",
-                "push r13", ".cfi_adjust_cfa_offset 8",
-                "push r12", ".cfi_adjust_cfa_offset 8",
-                "push rbp", ".cfi_adjust_cfa_offset 8",
-                "push rbx", ".cfi_adjust_cfa_offset 8",
+                $crate::pushed!("rdi", "r15", "r14", "r13", "r12", "rbp", "rbx"),
                 "mov rsi, rsp",
                 "call {before}",
                 "add rsp, 48", ".cfi_adjust_cfa_offset -48",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $crate::popped!("rdi"),
                 "jmp qword ptr [rip + {slot}]",
                 ".cfi_endproc",
                 before = sym $before,
