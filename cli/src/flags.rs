@@ -154,6 +154,17 @@ pub struct ReportFlags {
     #[arg(long)]
     pub per_process: bool,
 
+    #[command(flatten)]
+    pub symbols: SymbolFlags,
+
+    /// Colours. NO_COLOR in the environment turns them off as well.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// Where the names of functions are looked for.
+#[derive(Debug, Args)]
+pub struct SymbolFlags {
     /// Look here for separate debug information as well; may be given more than once.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub debug_dir: Vec<PathBuf>,
@@ -161,10 +172,17 @@ pub struct ReportFlags {
     /// Where the root directory of the machine that ran the program is to be found.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub sysroot: Option<PathBuf>,
+}
 
-    /// Colours. NO_COLOR in the environment turns them off as well.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: Color,
+impl SymbolFlags {
+    /// The same for the symbolizer.
+    pub fn options(&self) -> symbolizer::Options {
+        symbolizer::Options {
+            debug_dirs: self.debug_dir.clone(),
+            sysroot: self.sysroot.clone(),
+            inlines: true,
+        }
+    }
 }
 
 /// Judge logs, for tests and CI: leaks that count make the exit status 23.
@@ -195,13 +213,8 @@ pub struct CheckFlags {
     #[command(flatten)]
     pub gate: GateFlags,
 
-    /// Look here for separate debug information as well; may be given more than once.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub debug_dir: Vec<PathBuf>,
-
-    /// Where the root directory of the machine that ran the program is to be found.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub sysroot: Option<PathBuf>,
+    #[command(flatten)]
+    pub symbols: SymbolFlags,
 
     /// Colours. NO_COLOR in the environment turns them off as well.
     #[arg(long, value_name = "WHEN", default_value = "auto")]

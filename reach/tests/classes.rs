@@ -160,7 +160,7 @@ proptest! {
             prop_assert_eq!(rings[n].2, ring, "block {} of {:?}, roots {:?}", n, pointers, roots);
         }
         // Chains of parents end at a root, or at a direct leak for indirect ones.
-        for n in 0..count {
+        for (n, &held) in somehow.iter().enumerate() {
             let mut at = n;
             let mut steps = 0;
             let end = loop {
@@ -179,7 +179,7 @@ proptest! {
                     }
                 }
             };
-            let expected = if somehow[n] { Class::Reachable } else { Class::Unreachable };
+            let expected = if held { Class::Reachable } else { Class::Unreachable };
             prop_assert_eq!(end, expected);
         }
     }

@@ -346,3 +346,19 @@ fn sums<'a>(sites: impl Iterator<Item = &'a Value>) -> Sums {
     }
     sums
 }
+
+/// The text report of a log, with these options.
+pub fn text(log: &Path, options: &[&str]) -> String {
+    let run = Command::new(crate::tools::leak())
+        .arg("report")
+        .arg(log)
+        .args(options)
+        .output()
+        .expect("leak report");
+    assert!(
+        run.status.success(),
+        "{options:?}: {}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    String::from_utf8_lossy(&run.stdout).into_owned()
+}

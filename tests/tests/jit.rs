@@ -1,6 +1,7 @@
 //! Code that was made at run time: its names come from the map that compilers leave for perf.
 
 use leak_tests::report::{Report, functions};
+use leak_tests::run::Outcome;
 use leak_tests::{Run, command_or_skip};
 use std::path::{Path, PathBuf};
 
@@ -33,12 +34,9 @@ fn names_the_script(log: &Path) -> bool {
     allocations.sum::<u64>() >= 300
 }
 
-#[test]
-fn functions_of_node_have_the_names_of_its_perf_map() {
-    let Some(node) = command_or_skip("node") else {
-        return;
-    };
-    let outcome = Run::executable(node)
+/// The script's run by a node that writes a perf map.
+fn with_perf_map(node: PathBuf) -> Outcome {
+    Run::executable(node)
         .args([
             "--perf-basic-prof",
             "--interpreted-frames-native-stack",
@@ -48,7 +46,15 @@ fn functions_of_node_have_the_names_of_its_perf_map() {
         // Else the recorder has the names itself.
         .env("LEAK_JS", "0")
         .seconds(120)
-        .under_leak();
+        .under_leak()
+}
+
+#[test]
+fn functions_of_node_have_the_names_of_its_perf_map() {
+    let Some(node) = command_or_skip("node") else {
+        return;
+    };
+    let outcome = with_perf_map(node);
     assert_eq!(outcome.stdout, "300\n");
     let name = format!("perf-{}.map", outcome.pid);
     let map = Map(Path::new("/tmp").join(&name));
@@ -78,17 +84,7 @@ fn a_perf_map_that_is_older_than_the_process_is_not_used() {
     let Some(node) = command_or_skip("node") else {
         return;
     };
-    let outcome = Run::executable(node)
-        .args([
-            "--perf-basic-prof",
-            "--interpreted-frames-native-stack",
-            "script.js",
-        ])
-        .file("script.js", SCRIPT)
-        // Else the recorder has the names itself.
-        .env("LEAK_JS", "0")
-        .seconds(120)
-        .under_leak();
+    let outcome = with_perf_map(node);
     let map = Map(Path::new("/tmp").join(format!("perf-{}.map", outcome.pid)));
     let Ok(file) = std::fs::File::options().write(true).open(&map.0) else {
         return eprintln!("skipped: this node writes no {}", map.0.display());

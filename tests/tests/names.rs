@@ -2,29 +2,13 @@
 //! another build.
 
 use leak_tests::bytes::Random;
-use leak_tests::report::{Report, contains, functions};
+use leak_tests::report::{Report, contains, functions, text};
 use leak_tests::{Program, Run, compile};
 use std::path::Path;
 use std::process::Command;
 
 fn some(count: &str) -> Run {
     Run::program("leak_some").arg(count)
-}
-
-/// The text report of a log.
-fn text(log: &Path, options: &[&str]) -> String {
-    let run = Command::new(leak_tests::tools::leak())
-        .arg("report")
-        .arg(log)
-        .args(options)
-        .output()
-        .expect("leak report");
-    assert!(
-        run.status.success(),
-        "{options:?}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    String::from_utf8_lossy(&run.stdout).into_owned()
 }
 
 #[test]

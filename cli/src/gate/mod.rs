@@ -56,11 +56,6 @@ pub struct Options {
 
 impl From<&CheckFlags> for Options {
     fn from(flags: &CheckFlags) -> Options {
-        let symbols = symbolizer::Options {
-            debug_dirs: flags.debug_dir.clone(),
-            sysroot: flags.sysroot.clone(),
-            inlines: true,
-        };
         Options {
             generate: flags.gen_suppressions.map(|grammar| match grammar {
                 flags::Grammar::Lsan => Grammar::Lsan,
@@ -68,7 +63,7 @@ impl From<&CheckFlags> for Options {
             }),
             format: flags.format,
             top: Some(flags.top).filter(|&top| top > 0),
-            symbols,
+            symbols: flags.symbols.options(),
             ..Options::of_run(
                 &flags.gate,
                 flags.top,

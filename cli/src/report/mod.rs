@@ -124,11 +124,7 @@ impl From<&ReportFlags> for Options {
             only_present: text || subject != Subject::End,
             per_process: flags.per_process,
             all_frames: flags.all_frames,
-            symbols: symbolizer::Options {
-                debug_dirs: flags.debug_dir.clone(),
-                sysroot: flags.sysroot.clone(),
-                inlines: true,
-            },
+            symbols: flags.symbols.options(),
             paint: Paint::new(flags.color, &io::stdout()),
         }
     }

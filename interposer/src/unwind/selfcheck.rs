@@ -107,12 +107,8 @@ unsafe extern "C" fn run(check: *mut u8) {
         // Where the other one stops for want of unwind information and ours goes
         // on by frame pointer (or both stop), there is nothing to compare.
         let shorter = ours.starts_with(theirs) || cut && theirs.starts_with(ours);
-        let no_cfi = shorter
-            && theirs
-                .last()
-                .or(Some(&first))
-                .is_some_and(|&ip| no_unwind_information(ip, check.thread))
-            || cut && shorter;
+        let last = theirs.last().unwrap_or(&first);
+        let no_cfi = shorter && (cut || no_unwind_information(*last, check.thread));
         if no_cfi {
             header.selfcheck_no_cfi.fetch_add(1, Relaxed);
         } else if header.selfcheck_disagreed.fetch_add(1, Relaxed) < KEEP {
