@@ -48,7 +48,7 @@ originals! {
     MMAP = "mmap", MUNMAP = "munmap", MREMAP = "mremap", SBRK = "sbrk", BRK = "brk",
     DLOPEN = "dlopen", DLMOPEN = "dlmopen", DLCLOSE = "dlclose",
     PTHREAD_CREATE = "pthread_create", PTHREAD_SETNAME = "pthread_setname_np",
-    FORK = "fork",
+    FORK = "fork", FORK_NOW = "_Fork",
     EXECVE = "execve", EXECV = "execv", EXECVP = "execvp", EXECVPE = "execvpe",
     FEXECVE = "fexecve", EXECVEAT = "execveat",
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",

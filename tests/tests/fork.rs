@@ -379,19 +379,21 @@ fn a_child_without_the_rights_to_its_log_s_place_writes_elsewhere_or_is_counted(
 
 #[test]
 fn a_child_that_returns_into_an_interrupted_hook_lives_and_is_counted() {
-    let run = Run::program("forks_in_handler")
-        .arg("200")
-        .behind(Program::new("reentrant_allocator").build());
-    let outcome = run.undisturbed();
-    let own = |log: &&std::path::PathBuf| Report::of(log).within("after_forks").blocks > 0;
-    let logs = leak_tests::run::logs_in(outcome.folder.path());
-    let parents: Vec<_> = logs.iter().filter(own).collect();
-    assert_eq!(parents.len(), 1, "{logs:?}");
-    let parent = Report::of(parents[0]);
-    let kept = parent.within("after_forks");
-    assert_eq!((kept.blocks, kept.bytes), (10, 560));
-    assert_eq!(parent.within("churn").blocks, 0);
-    // Every child has a log, or is counted as one that has none.
-    let without = parent.number("loss.children_without_log");
-    assert_eq!(without + logs.len() as u64, 201);
+    for how in ["fork", "_Fork", "syscall"] {
+        let run = Run::program("forks_in_handler")
+            .args(["200", how])
+            .behind(Program::new("reentrant_allocator").build());
+        let outcome = run.undisturbed();
+        let own = |log: &&std::path::PathBuf| Report::of(log).within("after_forks").blocks > 0;
+        let logs = leak_tests::run::logs_in(outcome.folder.path());
+        let parents: Vec<_> = logs.iter().filter(own).collect();
+        assert_eq!(parents.len(), 1, "{logs:?}");
+        let parent = Report::of(parents[0]);
+        let kept = parent.within("after_forks");
+        assert_eq!((kept.blocks, kept.bytes), (10, 560));
+        assert_eq!(parent.within("churn").blocks, 0);
+        // Every child has a log, or is counted as one that has none.
+        let without = parent.number("loss.children_without_log");
+        assert_eq!(without + logs.len() as u64, 201);
+    }
 }

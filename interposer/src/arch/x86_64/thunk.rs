@@ -112,6 +112,52 @@ macro_rules! thunk_before {
     };
 }
 
+/// `thunk_unless!(name -> body, slot)`: as [`thunk_before!`], with `body(registers,
+/// caller_rbp)`, where `registers` points at rax, r9, r8, rcx, rdx, rsi, rdi of the caller and
+/// the return address. If it [answers][Answer], that is returned and the original not called.
+#[macro_export]
+macro_rules! thunk_unless {
+    ($name:ident -> $body:path, $slot:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                $crate::pushed!("rdi", "rsi", "rdx", "rcx", "r8", "r9", "rax"),
+                "mov rdi, rsp",
+                "mov rsi, rbp",
+                "call {body}",
+                "test rax, rax",
+                "jne 2f",
+                ".cfi_remember_state",
+                $crate::popped!("rax", "r9", "r8", "rcx", "rdx", "rsi", "rdi"),
+                "jmp qword ptr [rip + {slot}]",
+                "2:", ".cfi_restore_state",
+                "mov rax, rdx",
+                "add rsp, 56", ".cfi_adjust_cfa_offset -56",
+                "ret",
+                ".cfi_endproc",
+                body = sym $body,
+                slot = sym $slot,
+            )
+        }
+    };
+}
+
+/// What the body of [`thunk_unless!`] says: two registers.
+#[repr(C)]
+pub struct Answer {
+    /// Whether the original is not to be called.
+    pub instead: u64,
+    /// Then the result.
+    pub value: i64,
+}
+
 /// `thunk_first!(name -> before, slot)`: as [`thunk_before!`]; the first argument becomes what
 /// `before(arg0, arg1, arg2)` returns.
 #[macro_export]
