@@ -8,7 +8,7 @@
 
 use crate::Block;
 
-/// A run of blocks.
+/// A run of blocks; the end of the last one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Region {
@@ -85,11 +85,11 @@ impl<'m> Index<'m> {
             regions,
             table,
             low,
-            span: high - low,
+            span: high + 1 - low,
         })
     }
 
-    /// Whether a word can point to a block at all.
+    /// Whether a word can point to a block, or just behind it, at all.
     #[inline(always)]
     pub fn can_hold(&self, word: u64) -> bool {
         word.wrapping_sub(self.low) < self.span
@@ -133,9 +133,9 @@ impl<'m> Index<'m> {
         crate::search::prefetch(self.table.as_ptr().wrapping_add(granule as usize));
     }
 
-    /// The last block of a granule's that begins at or before the word, if it holds it.
+    /// The block that begins last at or before a word of the granule, if any does.
     #[inline(always)]
-    pub fn block(&self, blocks: &[Block], granule: u32, word: u64) -> Option<usize> {
+    pub fn before(&self, blocks: &[Block], granule: u32, word: u64) -> Option<usize> {
         let mut at = self.entry(granule);
         let next = self
             .table
@@ -154,8 +154,7 @@ impl<'m> Index<'m> {
                 at += 1;
             }
         }
-        let block = blocks.get(at)?;
-        (block.address() <= word && word < block.end()).then_some(at)
+        (blocks.get(at)?.address() <= word).then_some(at)
     }
 }
 
@@ -165,7 +164,7 @@ fn find_regions(blocks: &[Block], gap: u64, regions: &mut [Region]) -> Option<us
     for block in blocks {
         match &mut open {
             Some(region) if block.address() - region.end.min(block.address()) < gap => {
-                region.end = region.end.max(block.end());
+                region.end = region.end.max(block.end() + 1);
             }
             _ => {
                 if let Some(region) = open.take() {
@@ -174,7 +173,7 @@ fn find_regions(blocks: &[Block], gap: u64, regions: &mut [Region]) -> Option<us
                 }
                 open = Some(Region {
                     start: block.address(),
-                    end: block.end(),
+                    end: block.end() + 1,
                     table: 0,
                     shift: 0,
                 });
@@ -215,9 +214,12 @@ mod tests {
                 let near = blocks[probe.index(blocks.len())];
                 for word in [near.address() - 1, near.address(), near.address() + near.size() / 2, near.end() - 1, near.end()] {
                     let expected = blocks.iter().position(|b| b.address() <= word && word < b.end());
-                    let found = index.granule(word, &mut guess).and_then(|granule| index.block(&blocks, granule, word));
+                    let before = index.granule(word, &mut guess).and_then(|granule| index.before(&blocks, granule, word));
+                    let found = before.filter(|&at| word < blocks[at].end());
                     prop_assert_eq!(found, expected);
-                    prop_assert!(expected.is_none() || index.can_hold(word));
+                    let ends = blocks.iter().rposition(|b| b.end() == word);
+                    prop_assert!(ends.is_none() || expected.is_some() || before == ends);
+                    prop_assert!(expected.or(ends).is_none() || index.can_hold(word));
                 }
             }
         }

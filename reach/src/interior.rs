@@ -2,7 +2,7 @@
 //!
 //! The same four that Valgrind knows (its manual, `--leak-check-heuristics`). It knows
 //! which blocks `new[]` made, and we do not: so any count that divides the rest is
-//! taken for one.
+//! taken for one. And a fifth, just behind a block: an array of no elements.
 
 use crate::{Block, Memory};
 
@@ -10,6 +10,9 @@ use crate::{Block, Memory};
 /// block all the same.
 pub fn holds(memory: &impl Memory, block: Block, word: u64) -> bool {
     let offset = word - block.address();
+    if is_empty_array(memory, block, word) {
+        return true;
+    }
     if offset == 0 || !offset.is_multiple_of(8) || !block.address().is_multiple_of(8) {
         return false;
     }
@@ -30,6 +33,17 @@ fn after_length(memory: &impl Memory, block: Block) -> bool {
         return false;
     };
     first != 0 && first <= rest && rest % first == 0 || base_class(memory, block.address() + 8, 8)
+}
+
+/// `new T[0]` with destructors: the block is the count, and its pointer that of the
+/// elements that are not there. Only where the count takes 8 bytes: the ends of larger
+/// blocks are where allocators have the next one.
+#[inline(always)]
+pub(crate) fn is_empty_array(memory: &impl Memory, block: Block, word: u64) -> bool {
+    word == block.end()
+        && block.size() == 8
+        && word.is_multiple_of(8)
+        && memory.word(word - 8) == Some(0)
 }
 
 /// libstdc++'s shared `std::string`: length, capacity, owners, text, NUL.

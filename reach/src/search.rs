@@ -516,9 +516,13 @@ impl<'m> Search<'m> {
             .copied()
             .unwrap_or_default();
         self.waiting.done += 1;
-        if let Some(at) = self
+        let before = self
             .index
-            .block(self.blocks, candidate.granule, candidate.value)
+            .before(self.blocks, candidate.granule, candidate.value);
+        if let Some(at) = before
+            && let Some(&block) = self.blocks.get(at)
+            && (candidate.value < block.end()
+                || !rule.allocator && interior::is_empty_array(memory, block, candidate.value))
         {
             self.led(memory, candidate, at, pass, rule);
         }

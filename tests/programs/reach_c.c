@@ -1,5 +1,6 @@
 /* What is reachable at the end of C programs; see reach.h. */
 #include "reach.h"
+#include <fcntl.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -242,6 +243,29 @@ CASE(kept_by_a_shared_mapping) {
     void **page = (void **)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(page != MAP_FAILED);
     page[700] = reachable(100);
+}
+/* A new file of so many bytes. */
+FRAME static int file_of(size_t size) {
+    int file = open("mapped", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    MUST(file >= 0 && ftruncate(file, size) == 0 && unlink("mapped") == 0);
+    return file;
+}
+CASE(kept_by_mappings_of_a_file_that_was_cut) {
+    int file = file_of(3 * 4096);
+    void **own = (void **)mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    void **shared = (void **)mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    MUST(own != MAP_FAILED && shared != MAP_FAILED);
+    own[511] = reachable(100);
+    shared[5] = reachable(200);
+    shared[1024] = unreachable(300);
+    MUST(ftruncate(file, 4096) == 0);
+    MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, file_of(0), 0) != MAP_FAILED);
+}
+CASE(kept_by_a_mapping_of_a_large_file) {
+    int file = file_of(1 << 20);
+    void **own = (void **)mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    MUST(own != MAP_FAILED);
+    for (int i = 0; i < 16; i++) own[i * 8192 + 8191] = reachable(100);
 }
 CASE(kept_by_a_huge_reservation) {
     void **page = (void **)mmap(NULL, 1ul << 36, PROT_READ | PROT_WRITE,

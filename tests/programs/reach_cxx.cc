@@ -123,6 +123,14 @@ CASE(an_array_with_its_length) {
     OPAQUE(kept);
 }
 CASE(an_array_with_its_length_lost) { sink = unreachable_by([] { return new Destroyed[5]; }); sink = nullptr; }
+CASE(an_array_of_no_elements) {
+    static Destroyed *kept;
+    volatile size_t none = 0;
+    kept = reachable_by([&] { return new Destroyed[none]; });
+    OPAQUE(kept);
+    sink = unreachable_by([&] { return new Destroyed[none]; });
+    sink = nullptr;
+}
 CASE(an_array_held_by_an_element) {
     static Destroyed *kept;
     kept = possible_by([] { return new Destroyed[5]; }) + 2;

@@ -331,6 +331,18 @@ fn sixty_four_waiting_threads_one_spinning_one_in_a_handler_every_time() {
 }
 
 #[test]
+fn what_libc_keeps_of_ended_threads_for_later_ones_is_no_leak() {
+    let run = Run::executable(Program::new("reach_threads").build());
+    let outcome = run.arg("thread_local_of_an_ended_thread").under_leak();
+    let leaks = &outcome.report().0["leaks"];
+    assert_eq!(
+        leaks["unreachable"],
+        serde_json::json!({"blocks": 1, "bytes": 100}),
+        "{leaks}"
+    );
+}
+
+#[test]
 fn it_can_be_turned_off() {
     let run = Run::executable(Program::new("reach_c").build()).arg("lost_at_once");
     let report = run.env("LEAK_REACH", "0").under_leak().report();

@@ -246,14 +246,27 @@ impl<B: Blocks> Planner<'_, B> {
             };
             let lives = tid == leaver.tid || threads.iter().any(|thread| thread.tid == tid);
             if let Some(map) = maps.at(top - 1).filter(|_| !lives) {
+                let end = stack_end(map, *blocks, top);
                 self.know(
                     low.max(map.start),
-                    stack_end(map, *blocks, top),
+                    end,
                     Rank::Dead,
                     RootKind::Stack,
                     0,
                     false,
                 );
+                // With the stack the next thread gets the vector of variables.
+                let most = end.min(top + STACK_SLACK + maps.thread_local + DESCRIPTOR);
+                if let Some(at) = descriptor(map, top, most) {
+                    self.know(
+                        at + 8,
+                        at + 16,
+                        Rank::Live,
+                        RootKind::ThreadLocal,
+                        tid,
+                        false,
+                    );
+                }
             }
         }
     }
@@ -428,6 +441,7 @@ impl<B: Blocks> Planner<'_, B> {
 /// Bytes of a thread's descriptor, at most, and what may lie between it and the
 /// variables before it.
 const DESCRIPTOR: u64 = 4096;
+const DESCRIPTOR_HEAD: u64 = 24;
 const TLS_SLACK: u64 = 256;
 
 /// What lies above the place that is known as a stack's top: libc's first frame, the
@@ -441,6 +455,17 @@ fn stack_end<B: Blocks>(map: &Map, blocks: &B, top: u64) -> u64 {
         Some((start, _)) if start < map.end && start > top => (start & !4095).max(top),
         _ => map.end,
     }
+}
+
+/// Where a thread's descriptor stands above its stack, if it does: it begins with its own
+/// address, the vector of the thread's variables, its own address.
+fn descriptor(map: &Map, top: u64, end: u64) -> Option<u64> {
+    let end = end.min(map.end).saturating_sub(DESCRIPTOR_HEAD);
+    let places = (top.next_multiple_of(16)..end).step_by(16);
+    places.filter(|_| map.read).find(|&at| {
+        // SAFETY: inside a readable mapping.
+        unsafe { *(at as *const u64) == at && *((at + 16) as *const u64) == at }
+    })
 }
 
 /// Whether glibc's allocator made the mapping as a further arena: its size's multiple,
