@@ -115,8 +115,8 @@ pub use log_format::window::LIFETIMES;
 pub use memory::{Memory, Pinning, Split};
 pub use origin::{Origin, is_log, origin};
 pub use profile::{
-    Checks, Disagreement, Ending, Figures, FrameKind, LiveBlock, Loss, Mapping, Module, Point,
-    Process, Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+    Checks, Disagreement, Ending, Figures, FrameKind, LeakCheck, LiveBlock, Loss, Mapping, Module,
+    Point, Process, Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
 };
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};

@@ -8,9 +8,10 @@ use crate::memory::Memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::BadFree;
-use crate::reach::Reach;
+use crate::reach::{Reach, Tally};
 use crate::units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};
 use log_format::layout::{StopReason, node_kind, truncation};
+use log_format::reach::Outcome;
 use log_format::reader::{Clock, Damage};
 use log_format::window::LIFETIMES;
 use std::ffi::OsString;
@@ -106,10 +107,24 @@ pub struct Checks {
     pub options: String,
     /// It is not to be checked (`__lsan_is_turned_off`).
     pub off: bool,
-    /// When it asked whether it leaks.
-    pub asked: Vec<Nanos>,
-    /// How many of these questions nobody could answer.
-    pub unanswered: u64,
+    /// When it asked whether it leaks, and the answers.
+    pub asked: Vec<LeakCheck>,
+}
+
+/// The program asked while it ran whether it leaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeakCheck {
+    /// When, since the start.
+    pub time: Nanos,
+    /// Where.
+    pub stack: StackId,
+    /// What was lost then, with what only that led to, and without what is ignored or
+    /// suppressed; or why nobody knows.
+    pub lost: Result<Tally, Outcome>,
+    /// Blocks that were lost too, but are ignored or suppressed.
+    pub set_aside: u64,
+    /// The search at this moment stands for the one at the end.
+    pub last: bool,
 }
 
 /// What the self-check of the unwinder found.

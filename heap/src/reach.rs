@@ -265,6 +265,10 @@ impl Reach {
         let mut reach = Reach::default();
         let mut table = Table::default();
         for part in parts {
+            // A later search takes the place of an earlier one.
+            if reach.search != Search::None {
+                (reach, table) = (Reach::default(), Table::default());
+            }
             match part {
                 Part::Summary(summary) => reach.search = Search::Made(summary),
                 Part::Roots(roots) => reach.roots.extend(roots),

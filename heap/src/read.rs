@@ -9,10 +9,10 @@ use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
 use crate::patterns::bad_frees;
 use crate::profile::{
-    Checks, Disagreement, Ending, Loss, Module, Point, Process, Profile, SelfCheck, Site, Thread,
-    Totals,
+    Checks, Disagreement, Ending, LeakCheck, Loss, Module, Point, Process, Profile, SelfCheck,
+    Site, Thread, Totals,
 };
-use crate::reach::Reach;
+use crate::reach::{Reach, Tally};
 use crate::replay::Replay;
 use crate::tail;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
@@ -496,13 +496,20 @@ fn checks(facts: &CheckFacts, clock: &Clock) -> Checks {
         asked: facts
             .asked
             .iter()
-            .map(|&(time, _)| Nanos(clock.to_ns(time)))
+            .map(|&(time, check)| LeakCheck {
+                time: Nanos(clock.to_ns(time)),
+                stack: StackId(check.stack),
+                lost: match check.lost {
+                    Some(blocks) => Ok(Tally {
+                        blocks,
+                        bytes: Bytes(check.bytes),
+                    }),
+                    None => Err(check.outcome),
+                },
+                set_aside: check.set_aside,
+                last: check.last,
+            })
             .collect(),
-        unanswered: facts
-            .asked
-            .iter()
-            .filter(|(_, check)| check.lost.is_none())
-            .count() as u64,
     }
 }
 

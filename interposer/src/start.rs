@@ -478,9 +478,9 @@ fn replaced(out: &mut Out<'_>, pattern: &[u8], name: &[u8]) {
 }
 
 /// Appends a number.
-pub fn decimal(out: &mut Out<'_>, value: u32) {
-    let mut digits = [0u8; 10];
-    let mut left = value;
+pub fn decimal(out: &mut Out<'_>, value: impl Into<u64>) {
+    let mut digits = [0u8; 20];
+    let mut left = value.into();
     let mut count = 0;
     for slot in digits.iter_mut().rev() {
         *slot = b'0' + (left % 10) as u8;
@@ -490,7 +490,7 @@ pub fn decimal(out: &mut Out<'_>, value: u32) {
             break;
         }
     }
-    out.bytes(digits.get(10 - count..).unwrap_or(&[]));
+    out.bytes(digits.get(20 - count..).unwrap_or(&[]));
 }
 
 fn fill(header: &Header, tsc: bool, child: bool) {

@@ -122,6 +122,34 @@ pub unsafe fn map_file(fd: Fd, offset: u64, len: usize, at: *mut u8) -> Result<*
     Ok(address as *mut u8)
 }
 
+/// The content of a file, mapped to be read, and its length; `path` has no NUL at its end.
+pub fn map_readable(path: &[u8]) -> Option<(*const u8, usize)> {
+    let mut name = [0u8; 4096];
+    name.get_mut(..path.len())
+        .filter(|to| to.len() < 4096)?
+        .copy_from_slice(path);
+    let fd = open(&name, libc::O_RDONLY, 0).ok()?;
+    // SAFETY: lseek and mmap touch no memory of ours.
+    let mapped = unsafe {
+        let len = syscall3(libc::SYS_lseek, fd.0 as usize, 0, libc::SEEK_END as usize);
+        let len = check(len).ok().filter(|&len| len > 0);
+        len.and_then(|len| {
+            let ret = syscall6(
+                libc::SYS_mmap,
+                0,
+                len,
+                libc::PROT_READ as usize,
+                libc::MAP_PRIVATE as usize,
+                fd.0 as usize,
+                0,
+            );
+            Some((check(ret).ok()? as *const u8, len))
+        })
+    };
+    close(fd);
+    mapped
+}
+
 /// Replaces mapped pages by private zeroed ones.
 ///
 /// # Safety
@@ -496,6 +524,14 @@ pub fn rlimit(resource: u32) -> u64 {
 pub fn stderr(text: &[u8]) {
     // SAFETY: the slice is readable; a failure is nobody's concern.
     unsafe { syscall3(libc::SYS_write, 2, text.as_ptr() as usize, text.len()) };
+}
+
+/// Ends the process at once.
+pub fn exit_group(status: u8) -> ! {
+    loop {
+        // SAFETY: the end of this process.
+        unsafe { syscall2(libc::SYS_exit_group, usize::from(status), 0) };
+    }
 }
 
 /// Reads a file from its start (`path` NUL-terminated) until it ends or `to` is full;

@@ -1,5 +1,6 @@
 //! Blobs: the rare records, in rings and in META and WINDOW blocks.
 
+use crate::reach::Outcome;
 use crate::varint::{In, Out};
 
 /// What a blob says.
@@ -147,15 +148,29 @@ impl RootRegion {
 pub struct LeakCheck {
     /// Stack of the call.
     pub stack: u32,
-    /// Blocks that were lost then, and those that only they pointed to; `None`: nobody looked.
+    /// Blocks that were lost then, and those that only they pointed to, without what is set
+    /// aside; `None`: nobody looked.
     pub lost: Option<u64>,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Blocks that were lost too, but are ignored or suppressed.
+    pub set_aside: u64,
+    /// How the search went; why there is no answer if there is none.
+    pub outcome: Outcome,
+    /// The program asked for the check that comes instead of the one at its end.
+    pub last: bool,
 }
 
 impl LeakCheck {
-    /// Appends the stack, then the number plus one, or 0.
+    /// Appends the stack, the number of lost blocks plus one or 0, their bytes, the blocks that
+    /// are set aside (uints), the outcome and whether it is the last one (bytes).
     pub fn encode(&self, out: &mut Out<'_>) {
         out.uint(u64::from(self.stack));
         out.uint(self.lost.map_or(0, |lost| lost.saturating_add(1)));
+        out.uint(self.bytes);
+        out.uint(self.set_aside);
+        out.byte(self.outcome as u8);
+        out.byte(u8::from(self.last));
     }
 
     /// Decodes a payload.
@@ -164,6 +179,10 @@ impl LeakCheck {
         Some(LeakCheck {
             stack: input.u32()?,
             lost: input.uint()?.checked_sub(1),
+            bytes: input.uint()?,
+            set_aside: input.uint()?,
+            outcome: Outcome::from_raw(input.byte()?),
+            last: input.byte()? != 0,
         })
     }
 }

@@ -4,7 +4,8 @@
 //! with its number:
 //!
 //! ```text
-//! 0 summary   outcome, time, threads, blind threads, ns, bytes scanned   (uints)
+//! 0 summary   outcome, time, threads, blind threads, ns, bytes scanned,  (uints)
+//!             1 if the program asked for it before its end, else 0
 //! 1 roots     count; per root: kind, tid, start, length                  (uints)
 //! 2 blocks    count, then six columns of that many entries or fewer:
 //!     serial    difference to the one before (uint)
@@ -122,6 +123,12 @@ pub enum Outcome {
     TooLong = 5,
     /// The copy of the process ended before its work was done.
     Died = 6,
+    /// A system-call filter is in force.
+    Filtered = 7,
+    /// The recorder was at work in the same thread, or in another for too long.
+    Busy = 8,
+    /// The log could not be read back for the stacks of what was lost.
+    Unread = 9,
 }
 
 impl Outcome {
@@ -134,6 +141,9 @@ impl Outcome {
             3 => Outcome::NoMaps,
             4 => Outcome::NoMemory,
             5 => Outcome::TooLong,
+            7 => Outcome::Filtered,
+            8 => Outcome::Busy,
+            9 => Outcome::Unread,
             _ => Outcome::Died,
         }
     }
@@ -154,6 +164,8 @@ pub struct Summary {
     pub ns: u64,
     /// Bytes searched.
     pub scanned: u64,
+    /// The program asked for it, and that none is made at its end.
+    pub asked: bool,
 }
 
 /// What leads to a block.
@@ -229,6 +241,7 @@ pub fn encode_summary(summary: &Summary, out: &mut Out<'_>) {
         u64::from(summary.blind),
         summary.ns,
         summary.scanned,
+        u64::from(summary.asked),
     ] {
         out.uint(value);
     }
@@ -345,6 +358,7 @@ fn decode_summary(input: &mut In<'_>) -> Option<Summary> {
         blind: input.u32()?,
         ns: input.uint()?,
         scanned: input.uint()?,
+        asked: input.uint()? != 0,
     })
 }
 
@@ -485,6 +499,7 @@ mod tests {
             blind: 1,
             ns: 9,
             scanned: 1 << 40,
+            asked: true,
         };
         let mut buf = [0u8; 128];
         let mut out = Out::new(&mut buf);

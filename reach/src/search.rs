@@ -335,7 +335,11 @@ impl<'m> Search<'m> {
     /// The results by ascending serial, from the given place on; after
     /// [`Search::finish`].
     pub fn found(&self, turn: usize) -> Option<Found> {
-        let at = place(*self.order.get(turn)?);
+        self.at(place(*self.order.get(turn)?))
+    }
+
+    /// The result for the block at a place in address order; after [`Search::finish`].
+    pub fn at(&self, at: usize) -> Option<Found> {
         let (block, mark, link) = (
             *self.blocks.get(at)?,
             *self.marks.get(at)?,

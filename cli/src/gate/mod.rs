@@ -181,11 +181,13 @@ impl Gate {
                     profile.process.pid
                 ));
             }
-            if profile.checks.unanswered > 0 {
+            let asked = &profile.checks.asked;
+            let unanswered = asked.iter().filter(|check| check.lost.is_err()).count() as u64;
+            if unanswered > 0 {
                 notes.push(format!(
                     "process {} asked {} while it ran whether it leaks, and got no answer",
                     profile.process.pid,
-                    counted(profile.checks.unanswered, "time")
+                    counted(unanswered, "time")
                 ));
             }
             !profile.checks.off

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::ser::Formatter;
 
+use super::checks::JsonCheck;
 use super::growth::{self, JsonGrowth};
 use super::loss::Loss;
 use super::memory::JsonMemory;
@@ -60,6 +61,7 @@ struct Process<'a> {
     live_bytes: u64,
     peak_bytes: u64,
     threads: Vec<Thread<'a>>,
+    checks: Vec<JsonCheck>,
     memory: Option<JsonMemory>,
 }
 
@@ -471,6 +473,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
             memory: None,
+            checks: profile.checks.asked.iter().map(JsonCheck::from).collect(),
             threads: profile
                 .threads
                 .iter()

@@ -1,6 +1,7 @@
 //! `leak report`: what logs say, for people or for programs.
 
 mod builtin;
+mod checks;
 mod frees;
 mod growth;
 mod hiding;
@@ -318,6 +319,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
             [only] => Some(only.totals.peak_time),
             _ => None,
         },
+        checks: checks::line(view.profiles),
         loss: loss.lines(),
         checked: loss.selfcheck.checked,
         hints: hints(view, names, options),

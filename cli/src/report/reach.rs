@@ -6,7 +6,7 @@ use std::fmt::Write;
 use heap::{Class, Classes, Outcome, Profile, RootKind, Search, StackId, Step, Summary, Tally};
 
 use super::names::{Names, Place};
-use crate::figures::{bytes, count, counted};
+use crate::figures::{bytes, count, counted, duration};
 
 /// What a step of a chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,20 +155,34 @@ impl Sums {
                 sums.ns += summary.ns;
                 sums.scanned += summary.scanned;
             }
-            let remark = remark(reach.search, profile);
-            sums.remarks.extend(remark.map(|text| match profiles {
+            let remarks = [remark(reach.search, profile), moment(profile)];
+            let remarks = remarks.into_iter().flatten();
+            sums.remarks.extend(remarks.map(|text| match profiles {
                 [_] => text,
                 _ => format!("process {}: {text}", profile.process.pid),
             }));
         }
         if sums.unjudged.blocks > 0 && sums.known > 0 {
             sums.remarks.push(format!(
-                "{} made or freed while the process ended have no class",
+                "{} made or freed while the search began, or later, have no class",
                 counted(sums.unjudged.blocks, "block")
             ));
         }
         sums
     }
+}
+
+/// Whose moment the classes are of, if it is not the end.
+fn moment(profile: &Profile) -> Option<String> {
+    let last = profile.checks.asked.iter().find(|check| check.last)?;
+    let asked = matches!(profile.reach.search, Search::Made(summary) if summary.asked);
+    (asked && profile.reach.is_known()).then(|| {
+        format!(
+            "classes are of the moment of __lsan_do_leak_check, {} after the start: it stands for the check at \
+             the end",
+            duration(last.time.0)
+        )
+    })
 }
 
 /// What is to be said of a process's search, if anything.
@@ -184,23 +198,34 @@ fn remark(search: Search, profile: &Profile) -> Option<String> {
 }
 
 fn of_summary(summary: &Summary) -> Option<String> {
-    let why = match summary.outcome {
-        Outcome::Done if summary.blind > 0 => {
-            return Some(format!(
-                "the registers of {} of {} could not be read (ptrace is not allowed): what only they held counts as \
-                 unreachable",
-                count(u64::from(summary.blind)),
-                counted(u64::from(summary.threads), "thread")
-            ));
-        }
-        Outcome::Done | Outcome::Off => return None,
+    match summary.outcome {
+        Outcome::Done if summary.blind > 0 => Some(format!(
+            "the registers of {} of {} could not be read (ptrace is not allowed): what only they held counts as \
+             unreachable",
+            count(u64::from(summary.blind)),
+            counted(u64::from(summary.threads), "thread")
+        )),
+        Outcome::Done | Outcome::Off => None,
+        why => Some(format!(
+            "what was still reachable is not known: {}",
+            unknown(why)
+        )),
+    }
+}
+
+/// Why there is no result.
+pub fn unknown(why: Outcome) -> &'static str {
+    match why {
+        Outcome::Done | Outcome::Off => "the search was turned off",
         Outcome::NoFork => "the process could not be copied (fork was refused)",
         Outcome::NoMaps => "/proc/self/maps could not be read",
         Outcome::NoMemory => "there was no memory for the search",
         Outcome::TooLong => "the search took longer than a minute",
         Outcome::Died => "the copy of the process was killed while it searched",
-    };
-    Some(format!("what was still reachable is not known: {why}"))
+        Outcome::Filtered => "a system-call filter was in force",
+        Outcome::Busy => "the recorder was at work in the same thread",
+        Outcome::Unread => "the log could not be read back",
+    }
 }
 
 /// A class in words.

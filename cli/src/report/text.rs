@@ -33,6 +33,8 @@ pub struct Page {
     pub sums: Sums,
     /// What of it was reachable.
     pub reach: reach::Sums,
+    /// What the program asked while it ran, and was told.
+    pub checks: Option<String>,
     /// When the heap was largest, if it is one heap.
     pub peak_time: Option<Nanos>,
     /// The loss account; empty if nothing is lost.
@@ -237,6 +239,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
                 counted(sums.temporary, "block")
             ),
         )?;
+    }
+    if let Some(checks) = &page.checks {
+        line(out, "checked", checks)?;
     }
     if let Some(memory) = &page.memory {
         line(out, "memory", memory)?;

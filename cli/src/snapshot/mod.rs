@@ -269,6 +269,7 @@ fn result(moment: &Moment, begin: Instant) -> Result<Vec<Vec<u8>>, Problem> {
         blind: 0,
         ns: begin.elapsed().as_nanos() as u64,
         scanned: state.scanned,
+        asked: false,
     };
     let mut buf = [0u8; 64];
     let mut out = Out::new(&mut buf);

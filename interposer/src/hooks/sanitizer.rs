@@ -6,16 +6,23 @@
 //! the sanitizer calls them: the texts before `main`, the last at exit. Only definitions that the dynamic
 //! linker can see are found.
 
+mod options;
+
 use crate::arch::tls;
+use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
+use crate::reach::answer::Answer;
+use crate::reach::ask;
 use crate::symbols::{self, Name};
 use crate::thread::{self, ThreadState};
 use crate::unwind::capture;
-use crate::{call, thunk};
+use crate::{call, start, sys, thunk_registers};
 use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use log_format::blob::{BlobKind, LeakCheck, RootRegion};
+use log_format::layout::State;
+use log_format::reach::Outcome;
 use log_format::record::MAX_BLOB;
 use log_format::varint::Out;
 
@@ -57,6 +64,9 @@ fn take_text(function: *mut c_void, kind: BlobKind) {
         }
         core::slice::from_raw_parts(text.cast::<u8>(), libc::strnlen(text, MAX_TEXT))
     };
+    if kind == BlobKind::CheckOptions {
+        options::take(text);
+    }
     for piece in text.chunks(MAX_BLOB) {
         say(kind, piece);
     }
@@ -180,47 +190,101 @@ fn say_region(start: *const c_void, len: usize, begins: bool) {
     say(BlobKind::RootRegion, out.written());
 }
 
-thunk!(__lsan_do_leak_check(0) -> leak_check);
-thunk!(__lsan_do_recoverable_leak_check(0) -> recoverable_leak_check);
+thunk_registers!(__lsan_do_leak_check -> leak_check);
+thunk_registers!(__lsan_do_recoverable_leak_check -> recoverable_leak_check);
 
-/// The program asks whether it leaks, and would end if it did.
-unsafe extern "C" fn leak_check(slot: *const u64, fp: u64) {
-    if originals::resolved() {
-        // SAFETY: slot and fp come from the thunk.
-        unsafe { note_question(slot, fp) };
+/// The program asks whether it leaks, and ends if it does. Once: later questions have no effect.
+unsafe extern "C" fn leak_check(registers: *const u64) {
+    if !originals::resolved() || ask::was_last() {
+        return;
+    }
+    let other = !LSAN_CHECK.load(Relaxed).is_null();
+    // SAFETY: registers come from the thunk.
+    let answer = unsafe { question(registers, true, other) };
+    if other {
         pass_on!(LSAN_CHECK as fn(),);
+    } else if answer.lost > 0 {
+        end(answer);
     }
 }
 
 /// The program asks whether it leaks. Returns whether it does, as far as is known.
-unsafe extern "C" fn recoverable_leak_check(slot: *const u64, fp: u64) -> i32 {
+unsafe extern "C" fn recoverable_leak_check(registers: *const u64) -> i32 {
     if !originals::resolved() {
         return 0;
     }
-    // SAFETY: slot and fp come from the thunk; the function has this type.
+    let other = !LSAN_CHECK_RECOVERABLE.load(Relaxed).is_null();
+    // SAFETY: registers come from the thunk; the function has this type.
     unsafe {
-        note_question(slot, fp);
-        if LSAN_CHECK_RECOVERABLE.load(Relaxed).is_null() {
-            return 0;
+        let answer = question(registers, false, other);
+        if other {
+            return call!(LSAN_CHECK_RECOVERABLE as fn() -> i32,);
         }
-        call!(LSAN_CHECK_RECOVERABLE as fn() -> i32,)
+        i32::from(answer.lost > 0)
     }
 }
 
-/// Writes who asked. What points to a block is not known while the program runs.
-unsafe fn note_question(slot: *const u64, fp: u64) {
-    // SAFETY: this thread's errno and state; slot and fp come from the thunk.
+/// Looks for the answer, and writes both into the log. `other`: a sanitizer in the program is
+/// asked instead.
+unsafe fn question(registers: *const u64, last: bool, other: bool) -> Answer {
+    // SAFETY: this thread's errno and state; registers come from the thunk: rbp is the second
+    // word, the return address the eighth.
     unsafe {
         let errno = *libc::__errno_location();
         let thread = thread::ready();
+        let mut found = Err(Outcome::Off);
         if !thread.is_null() {
-            let stack = capture(thread, slot, fp);
-            let mut buffer = [0u8; 20];
+            let stack = capture(thread, registers.add(7), *registers.add(1));
+            let looks = !other && options::detects() && start::variable(b"LEAK_REACH") != b"0";
+            if let Some(global) = global::get().filter(|_| looks) {
+                found = ask::ask(global, thread, registers, options::suppressions(), last);
+            }
+            let answer = found.unwrap_or_default();
+            let mut buffer = [0u8; 64];
             let mut out = Out::new(&mut buffer);
-            LeakCheck { stack, lost: None }.encode(&mut out);
+            LeakCheck {
+                stack,
+                lost: found.ok().map(|answer| answer.lost),
+                bytes: answer.bytes,
+                set_aside: answer.set_aside,
+                outcome: found.err().unwrap_or(Outcome::Done),
+                last,
+            }
+            .encode(&mut out);
             thread::blob(thread, BlobKind::LeakCheck, out.written());
             thread::release_borrowed(thread);
         }
         *libc::__errno_location() = errno;
+        found.unwrap_or_default()
     }
+}
+
+/// Ends the process as LeakSanitizer does, unless its options say otherwise: no handlers, its
+/// exit code. The one line is all that anybody would see of the reason.
+fn end(answer: Answer) {
+    let (Some(global), status) = (global::get(), options::exit_code()) else {
+        return;
+    };
+    if status == 0 {
+        return;
+    }
+    let mut line = [0u8; 1024];
+    let mut out = Out::new(&mut line);
+    out.bytes(b"leak: __lsan_do_leak_check: ");
+    start::decimal(&mut out, answer.bytes);
+    out.bytes(b" bytes lost in ");
+    start::decimal(&mut out, answer.lost);
+    out.bytes(if answer.lost == 1 {
+        b" block, exit status ".as_slice()
+    } else {
+        b" blocks, exit status "
+    });
+    start::decimal(&mut out, status);
+    out.bytes(b"; see: leak report ");
+    let path = global.file.path();
+    out.bytes(path.strip_suffix(b"\0").unwrap_or(path));
+    out.byte(b'\n');
+    sys::stderr(out.written());
+    finish::finish(State::Exited, i32::from(status));
+    sys::exit_group(status);
 }

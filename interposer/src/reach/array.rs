@@ -60,6 +60,11 @@ impl<T: Copy> List<T> {
         unsafe { core::slice::from_raw_parts_mut(self.base, self.room) }
     }
 
+    /// Counts the first `len` values as there: they were written through [`List::room`].
+    pub fn fill(&mut self, len: usize) {
+        self.len = len.min(self.room);
+    }
+
     /// Keeps the values for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         let mut kept = 0;

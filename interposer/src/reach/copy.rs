@@ -1,6 +1,7 @@
 //! The frozen copy of the process, and how its result comes back.
 
-use super::run::{self, Job};
+use super::answer::Answer;
+use super::run::{self, Job, Result};
 use crate::arch::clock::clock_ns;
 use crate::arch::process;
 use crate::arch::syscall::{syscall2, syscall3, syscall4};
@@ -27,6 +28,24 @@ struct Shared {
     scanned: AtomicU64,
     /// Bytes of parts: each is its length in 8 bytes and its content.
     used: AtomicU64,
+    /// What to say if the program asked: [`Answer`].
+    lost: AtomicU64,
+    bytes: AtomicU64,
+    set_aside: AtomicU64,
+}
+
+impl Shared {
+    fn result(&self, outcome: Outcome) -> Result {
+        Result {
+            outcome,
+            scanned: self.scanned.load(Relaxed),
+            answer: Answer {
+                lost: self.lost.load(Relaxed),
+                bytes: self.bytes.load(Relaxed),
+                set_aside: self.set_aside.load(Relaxed),
+            },
+        }
+    }
 }
 
 /// A copy of the process at work.
@@ -40,7 +59,13 @@ pub struct Copy {
 /// Makes the copy, which begins to search at once; `None` if the system refuses.
 /// Signals are blocked, and stay so in the copy.
 pub fn start(job: &Job<'_>) -> Option<Copy> {
-    let len = (PARTS + ROOM + job.live.len() * A_BLOCK).next_multiple_of(4096);
+    let keeps = job.question.is_none_or(|question| question.keeps);
+    let parts = if keeps {
+        ROOM + job.live.len() * A_BLOCK
+    } else {
+        0
+    };
+    let len = (PARTS + parts).next_multiple_of(4096);
     let memory = sys::map_shared(len)?;
     let shared = memory.cast::<Shared>();
     // SAFETY: the copy does not return.
@@ -89,6 +114,9 @@ fn work(job: &Job<'_>, shared: *mut Shared, len: usize) -> ! {
     });
     head.used.store(used as u64, Relaxed);
     head.scanned.store(result.scanned, Relaxed);
+    head.lost.store(result.answer.lost, Relaxed);
+    head.bytes.store(result.answer.bytes, Relaxed);
+    head.set_aside.store(result.answer.set_aside, Relaxed);
     head.outcome.store(result.outcome as u32, Relaxed);
     head.state.store(READY, Release);
     // Shared with another process: not a private futex.
@@ -107,9 +135,8 @@ fn work(job: &Job<'_>, shared: *mut Shared, len: usize) -> ! {
 }
 
 impl Copy {
-    /// Waits until the copy has ended, `deadline` at most; how its search went, and the
-    /// bytes it read.
-    pub fn wait(&mut self, deadline: u64) -> (Outcome, u64) {
+    /// Waits until the copy has ended, `deadline` at most; how its search went.
+    pub fn wait(&mut self, deadline: u64) -> Result {
         // SAFETY: mapped until this is dropped.
         let head = unsafe { &*self.shared };
         loop {
@@ -126,10 +153,7 @@ impl Copy {
                 );
             }
             if head.state.load(Acquire) == READY {
-                return (
-                    Outcome::from_raw(head.outcome.load(Relaxed) as u8),
-                    head.scanned.load(Relaxed),
-                );
+                return head.result(Outcome::from_raw(head.outcome.load(Relaxed) as u8));
             }
             // SAFETY: our own copy.
             self.gone = unsafe {
@@ -148,10 +172,10 @@ impl Copy {
                 } else {
                     Outcome::Died
                 };
-                return (outcome, head.scanned.load(Relaxed));
+                return head.result(outcome);
             }
             if clock_ns(libc::CLOCK_MONOTONIC) > deadline {
-                return (Outcome::TooLong, 0);
+                return head.result(Outcome::TooLong);
             }
         }
     }

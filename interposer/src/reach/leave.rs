@@ -86,6 +86,23 @@ pub unsafe fn handler(slot: *const u64, fp: u64, thread: *mut ThreadState) {
     store([found.sp, found.ra & !EXACT, 0, 0, 0, 0, 0, 0]);
 }
 
+/// What is known of a thread that called a function of the recorder's.
+///
+/// # Safety
+/// `registers` comes from [`crate::thunk_registers`], in this thread.
+pub unsafe fn caller(registers: *const u64) -> Leaver {
+    // SAFETY: eight words.
+    let words = unsafe { &*registers.cast::<[u64; 8]>() };
+    let [rbx, rbp, r12, r13, r14, r15, _, ra] = *words;
+    Leaver {
+        tid: crate::sys::gettid(),
+        sp: registers as u64 + 64,
+        code: ra,
+        registers: [rbx, rbp, r12, r13, r14, r15],
+        descriptor: tls::own_address() as u64,
+    }
+}
+
 /// What is known of this thread, which ends the process.
 pub fn leaver(sp: u64) -> Leaver {
     let [at, code, registers @ ..] = &WORDS;

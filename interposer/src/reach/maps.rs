@@ -73,9 +73,8 @@ pub struct Maps {
     pub modules: List<(u64, u64)>,
     /// Bytes that the thread-local variables of all modules take, at most.
     pub thread_local: u64,
-    /// What the kernel wrote. Kept, because its own mapping is in the list and must
-    /// not be gone when that is used.
-    _text: List<u8>,
+    /// What the kernel wrote. Its own mapping is in the list, too.
+    text: List<u8>,
 }
 
 impl Maps {
@@ -85,22 +84,20 @@ impl Maps {
         let mut text = List::<u8>::new(TEXT)?;
         // SAFETY: bytes.
         let len = sys::read_file(b"/proc/self/maps\0", unsafe { text.room() })?;
+        text.fill(len);
         let (mut list, data, modules) = (
             List::new(MOST)?,
             List::new(4 * MODULES)?,
             List::new(MODULES)?,
         );
-        // SAFETY: bytes.
-        let lines = unsafe { text.room() }
-            .get(..len)?
-            .split(|&byte| byte == b'\n');
+        let lines = text.all().split(|&byte| byte == b'\n');
         lines.filter_map(parse).for_each(|map| list.push(map));
         let mut maps = Maps {
             maps: list,
             data,
             modules,
             thread_local: 0,
-            _text: text,
+            text,
         };
         if maps.maps.all().is_empty() {
             return None;
@@ -117,6 +114,35 @@ impl Maps {
         let maps = self.maps.all();
         let place = maps.partition_point(|map| map.end <= address);
         maps.get(place).filter(|map| map.start <= address)
+    }
+
+    /// The file that stands behind an address: its path (empty if there is none), where that
+    /// begins in the kernel's list, and the address's place in the file.
+    pub fn file_at(&self, address: u64) -> (&[u8], usize, u64) {
+        let nothing: (&[u8], usize, u64) = (&[], 0, 0);
+        let text = self.text.all();
+        let mut begin = 0;
+        for line in text.split(|&byte| byte == b'\n') {
+            if let Some(map) = parse(line)
+                && (map.start..map.end).contains(&address)
+            {
+                let Some(at) = line.iter().position(|&byte| byte == b'/') else {
+                    return nothing;
+                };
+                let path = line.get(at..).unwrap_or(&[]);
+                // The same for all mappings of the file.
+                let is_path =
+                    |window: &[u8]| matches!(window, [b' ', inner @ .., b'\n'] if inner == path);
+                let first = text.windows(path.len() + 2).position(is_path);
+                return (
+                    path,
+                    first.unwrap_or(begin + at),
+                    address - map.start + map.offset,
+                );
+            }
+            begin += line.len() + 1;
+        }
+        nothing
     }
 
     /// If a module's header is mapped there: its segments.

@@ -1,5 +1,6 @@
 //! One search, in this process or in its frozen copy.
 
+use super::answer::{self, Answer, Question};
 use super::array::List;
 use super::maps::{Kind, Maps};
 use super::memory::Own;
@@ -37,6 +38,8 @@ pub struct Job<'a> {
     pub careful: bool,
     /// When to give up: `CLOCK_MONOTONIC`, ns.
     pub deadline: u64,
+    /// The program asked whether it leaks.
+    pub question: Option<&'a Question>,
 }
 
 /// Blocks sorted by address.
@@ -49,30 +52,39 @@ impl Blocks for Sorted<'_, '_> {
     }
 }
 
-/// Bytes searched, and why not all if so.
+/// How a search went.
+#[derive(Clone, Copy)]
 pub struct Result {
     /// How it ended.
     pub outcome: Outcome,
     /// Bytes searched.
     pub scanned: u64,
+    /// What to say if the program asked.
+    pub answer: Answer,
 }
 
 /// Searches, and gives the parts of the result to `emit`, which says whether to go on.
 pub fn run(job: &Job<'_>, emit: &mut dyn FnMut(&[u8]) -> bool) -> Result {
-    let mut scanned = 0;
-    let outcome = match search(job, emit, &mut scanned) {
-        Ok(()) => Outcome::Done,
-        Err(outcome) => outcome,
+    let mut result = Result {
+        outcome: Outcome::Done,
+        scanned: 0,
+        answer: Answer::default(),
     };
-    Result { outcome, scanned }
+    if let Err(outcome) = search(job, emit, &mut result) {
+        result.outcome = outcome;
+    }
+    result
 }
 
 fn search(
     job: &Job<'_>,
     emit: &mut dyn FnMut(&[u8]) -> bool,
-    scanned: &mut u64,
+    result: &mut Result,
 ) -> core::result::Result<(), Outcome> {
     let count = job.live.len();
+    if count == 0 {
+        return Ok(());
+    }
     let none = || Outcome::NoMemory;
     let mut blocks = List::<Block>::new(count).ok_or_else(none)?;
     job.live
@@ -110,7 +122,15 @@ fn search(
     let memory = Own::new(&maps, job.deadline);
     let late = |_: Stop| Outcome::TooLong;
     mark(job, &mut search, &memory, &maps, plans.all()).map_err(late)?;
-    *scanned = search.scanned();
+    result.scanned = search.scanned();
+    if let Some(question) = job.question {
+        result.answer = answer::answer(question, &search, &maps, &|block| {
+            full_serial(block, job.next_serial)
+        })?;
+        if !question.keeps {
+            return Ok(());
+        }
+    }
     let mut writer = Writer {
         job,
         search: &search,
@@ -166,6 +186,15 @@ fn mark(
         }
     }
     search.finish(memory)
+}
+
+/// A block's whole serial, given the next one to be handed out.
+fn full_serial(block: Block, next: u64) -> u64 {
+    crate::collect::live::Block {
+        size: 0,
+        serial: block.serial(),
+    }
+    .full_serial(next)
 }
 
 /// Turns the result into parts.
@@ -247,11 +276,7 @@ impl Writer<'_, '_> {
     }
 
     fn serial(&self, block: Block) -> u64 {
-        crate::collect::live::Block {
-            size: 0,
-            serial: block.serial(),
-        }
-        .full_serial(self.job.next_serial)
+        full_serial(block, self.job.next_serial)
     }
 
     fn reached(&mut self, turn: usize) -> Option<Reached> {

@@ -149,6 +149,7 @@ unsafe extern "C" fn search(work: *mut u8) {
             .header()
             .is_some_and(|header| header.flags.load(Relaxed) & flag::FORK_CHILD != 0),
         deadline: clock_ns(libc::CLOCK_MONOTONIC) + LIFE,
+        question: None,
     };
     work.job = &raw const job;
     work.result = NO_MEMORY;

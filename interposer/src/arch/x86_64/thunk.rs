@@ -409,6 +409,40 @@ macro_rules! thunk_leaving {
     };
 }
 
+/// `thunk_registers!(name -> body)`: calls `body(registers)` for a function without
+/// arguments, where `registers` points at rbx, rbp, r12 to r15 of the caller, a word of no
+/// meaning and the return address.
+#[macro_export]
+macro_rules! thunk_registers {
+    ($name:ident -> $body:path) => {
+        /// Hook; see the table.
+        ///
+        /// # Safety
+        /// As the function it replaces.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "endbr64",
+                "push rax", ".cfi_adjust_cfa_offset 8",
+                "push r15", ".cfi_adjust_cfa_offset 8",
+                "push r14", ".cfi_adjust_cfa_offset 8",
+                "push r13", ".cfi_adjust_cfa_offset 8",
+                "push r12", ".cfi_adjust_cfa_offset 8",
+                "push rbp", ".cfi_adjust_cfa_offset 8",
+                "push rbx", ".cfi_adjust_cfa_offset 8",
+                "mov rdi, rsp",
+                "call {body}",
+                "add rsp, 56", ".cfi_adjust_cfa_offset -56",
+                "ret",
+                ".cfi_endproc",
+                body = sym $body,
+            )
+        }
+    };
+}
+
 /// Called by libc at the end of the process: passes on where it was called from.
 ///
 /// # Safety
