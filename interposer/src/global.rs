@@ -74,8 +74,8 @@ pub struct Global {
     pub stacks: StackTable,
     /// When V8's code was made.
     pub births: crate::runtimes::v8::code::Births,
-    /// Isolates of V8 that tell of it.
-    pub isolates: crate::runtimes::v8::Isolates,
+    /// Isolates of V8.
+    pub isolates: crate::runtimes::v8::isolate::Isolates,
     /// When memory may be sampled again.
     pub memory: Budget,
     /// Modules seen.

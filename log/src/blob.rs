@@ -45,6 +45,16 @@ pub enum BlobKind {
     BadFree = 38,
     /// Where the process's memory was: [`crate::memory`].
     Memory = 10,
+    /// An isolate of a JavaScript engine begins: [`crate::js::Heap`].
+    JsHeap = 48,
+    /// Its memory usage: [`crate::js::Usage`].
+    JsUsage = 49,
+    /// A collection of its garbage: [`crate::js::Collection`].
+    JsCollection = 50,
+    /// Where its sampled allocations come from: [`crate::js::Frame`].
+    JsFrame = 51,
+    /// How many of them are live: [`crate::js::Live`].
+    JsLive = 52,
 }
 
 impl BlobKind {
@@ -70,6 +80,11 @@ impl BlobKind {
             37 => BlobKind::ChecksOff,
             38 => BlobKind::BadFree,
             10 => BlobKind::Memory,
+            48 => BlobKind::JsHeap,
+            49 => BlobKind::JsUsage,
+            50 => BlobKind::JsCollection,
+            51 => BlobKind::JsFrame,
+            52 => BlobKind::JsLive,
             _ => return None,
         })
     }

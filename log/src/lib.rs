@@ -29,6 +29,7 @@ pub mod blob;
 pub mod block;
 #[cfg(feature = "std")]
 pub mod error;
+pub mod js;
 pub mod layout;
 pub mod memory;
 pub mod nodes;

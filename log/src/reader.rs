@@ -17,6 +17,7 @@ mod blocks;
 mod extents;
 mod facts;
 mod info;
+mod js;
 mod nodes;
 mod ring_view;
 mod rings;
@@ -26,6 +27,7 @@ mod stream;
 pub use crate::error::{Damage, Error};
 pub use facts::{CheckFacts, CodeFact, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact};
 pub use info::{Clock, Info};
+pub use js::{IsolateFact, JsFrameFact, MAX_TOLD, MarkFact};
 pub use rings::{RingEvent, TailEvents};
 pub use stream::{Item, Stream, Window};
 

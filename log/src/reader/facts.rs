@@ -1,5 +1,6 @@
 //! What blobs say about the process: collected while a log is read.
 
+use super::js::IsolateFact;
 use crate::blob::{
     BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread,
     decode_disagreement, decode_unload,
@@ -126,6 +127,8 @@ pub struct Facts {
     pub memory: Option<MemoryFact>,
     /// What the program says to whoever checks it for leaks.
     pub checks: CheckFacts,
+    /// Isolates of a JavaScript engine, by the serial number of their thread.
+    pub isolates: BTreeMap<u32, IsolateFact>,
     /// Frees that the recorder found wrong: event clock, thread, what.
     pub bad_frees: Vec<(u64, u32, BadFree)>,
     /// Blobs that did not decode.
@@ -271,6 +274,20 @@ impl Facts {
                     .push((blob.time, blob.thread, BadFree::decode(blob.payload)?));
             }
             BlobKind::ChecksOff => self.checks.off = true,
+            BlobKind::JsHeap
+            | BlobKind::JsUsage
+            | BlobKind::JsCollection
+            | BlobKind::JsFrame
+            | BlobKind::JsLive => {
+                let isolate = self.isolates.entry(blob.thread).or_default();
+                match kind {
+                    BlobKind::JsHeap => isolate.heap(blob.payload)?,
+                    BlobKind::JsUsage => isolate.usage(blob.time, blob.payload)?,
+                    BlobKind::JsCollection => isolate.collection(blob.payload)?,
+                    BlobKind::JsFrame => isolate.frame(blob.payload)?,
+                    _ => isolate.live(blob.time, blob.payload)?,
+                }
+            }
         }
         Some(())
     }

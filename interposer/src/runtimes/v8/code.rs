@@ -9,7 +9,7 @@
 
 use super::api::{CodeEvent, code_kind, event};
 use crate::global::{self, Global};
-use crate::{sys, thread};
+use crate::sys;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::varint::Out;
@@ -168,13 +168,5 @@ fn say(kind: BlobKind, encode: impl FnOnce(&mut Out<'_>)) {
     let mut buf = [0u8; MAX_NAME + 64];
     let mut out = Out::new(&mut buf);
     encode(&mut out);
-    let thread = thread::ready();
-    if thread.is_null() {
-        return;
-    }
-    // SAFETY: this thread's state.
-    unsafe {
-        thread::blob(thread, kind, out.written());
-        thread::release_borrowed(thread);
-    }
+    super::say(kind, &out);
 }

@@ -4,7 +4,7 @@ use super::api::{self, Api};
 use crate::originals;
 use crate::{global, start, thunk_first};
 use core::ffi::{CStr, c_char, c_void};
-use core::sync::atomic::{AtomicPtr, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::*};
 
 /// Each interpreted function runs in a copy of the interpreter's entry of its own, which
 /// has a name.
@@ -28,7 +28,8 @@ unsafe extern "C" fn before_start(main: *mut c_void) -> *mut c_void {
     }
     // SAFETY: only one thread, and libc calls this once.
     match unsafe { api::find() } {
-        api::Presence::Whole => {}
+        // SAFETY: as above.
+        api::Presence::Whole => unsafe { super::optional::find(&super::SUBJECTS) },
         api::Presence::None => return main,
         api::Presence::Part => {
             super::note(b"V8 in this program lacks a function that leak needs: JavaScript frames have no names");
@@ -49,6 +50,9 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
     let Some(api) = api::get() else { return };
     // SAFETY: the caller's promise; V8 copies the strings and has not started.
     unsafe {
+        if has_option(argv, &[b"inspect", b"heap-prof"]) {
+            INSPECTED.store(true, Relaxed);
+        }
         if needs_equal_flags(argv) {
             super::note(b"started with or for a startup snapshot: interpreted JavaScript functions have no names");
             return;
@@ -77,8 +81,22 @@ unsafe fn major(api: &Api) -> u32 {
 /// Whether Node would refuse to start with other flags than a snapshot was made with. The
 /// frames of interpreted functions have no names then.
 unsafe fn needs_equal_flags(argv: *const *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { has_option(argv, &[b"snapshot-blob", b"build-snapshot"]) }
+}
+
+/// The program was started with an option for its inspector, or for sampling its heap.
+static INSPECTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody else may want the only sampler of the heap.
+pub fn is_inspected() -> bool {
+    INSPECTED.load(Relaxed)
+}
+
+/// Whether an option of Node's has one of these parts in its name.
+unsafe fn has_option(argv: *const *const c_char, names: &[&[u8]]) -> bool {
     let is_one = |text: &[u8]| {
-        [b"snapshot-blob".as_slice(), b"build-snapshot"]
+        names
             .iter()
             .any(|name| text.windows(name.len()).any(|part| part == *name))
     };

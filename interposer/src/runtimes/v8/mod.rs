@@ -4,7 +4,7 @@
 //! without it nothing here runs. No JavaScript is run, no file is loaded, and `NODE_OPTIONS`
 //! is not touched.
 //!
-//! Three moments:
+//! Moments:
 //!
 //! * before `main`, flags are set ([`main::set_flags`]): without one of them V8 runs all
 //!   interpreted functions in the same code, which nobody could tell apart;
@@ -17,21 +17,36 @@
 //!   program's own code; waiting for events is the last chance.
 
 pub mod api;
+mod array_buffers;
 pub mod code;
+mod end;
+mod handles;
+pub mod isolate;
 pub mod main;
+mod optional;
+mod pulse;
+mod sampling;
+mod usage;
 
 use crate::global;
 use crate::{originals, thread, thunk_before};
 use api::Api;
-use core::sync::atomic::{AtomicU64, Ordering::*};
 use log_format::blob::BlobKind;
+use log_format::varint::Out;
+use optional::Subject;
 
-/// Threads that are remembered as done, by the low bits of their serial numbers.
-const DONE: usize = 4096;
-
-/// Isolates that tell of their code: for a thread's serial, the isolate's address and the
-/// serial, mixed. In the recorder's state, so a fork child begins anew.
-pub struct Isolates([AtomicU64; DONE]);
+/// What is used of V8 besides [`api`]; each may be missing without the others.
+const SUBJECTS: [&dyn Subject; 9] = [
+    &handles::API,
+    &handles::DELETE_EXTENSIONS,
+    &pulse::API,
+    &end::API,
+    &usage::API,
+    &array_buffers::API,
+    &sampling::API,
+    &sampling::STRINGS,
+    &sampling::STRINGS_V2,
+];
 
 /// V8's states in which its heap and its compiler are at rest
 /// (`StateTag` in `v8-unwinder.h`): running JavaScript, in a callback, waiting.
@@ -49,7 +64,7 @@ thunk_before!(getcwd -> before_call, originals::GETCWD);
 thunk_before!(epoll_wait -> before_call, originals::EPOLL_WAIT);
 thunk_before!(epoll_pwait -> before_call, originals::EPOLL_PWAIT);
 
-#[cold]
+#[inline]
 fn safe_point(api: &'static Api) {
     let Some(global) = global::recording() else {
         return;
@@ -65,22 +80,36 @@ fn safe_point(api: &'static Api) {
     }
     // SAFETY: this thread's state.
     let serial = unsafe { (*thread).serial };
-    let Some(done) = global.isolates.0.get(serial as usize % DONE) else {
-        return;
-    };
-    let mark = (isolate as u64) ^ u64::from(serial).rotate_right(16);
-    if done.load(Relaxed) == mark {
+    let known = global.isolates.of(isolate, serial);
+    if known.is_some_and(|state| !state.is_of(isolate) || !pulse::is_due(state)) {
         return;
     }
     // SAFETY: the thread's current isolate.
     if !unsafe { is_at_rest(api, isolate) } {
         return;
     }
-    done.store(mark, Relaxed);
-    // SAFETY: a safe point, see the module; errno is restored for the call that follows.
+    // The call that follows may leave the number as it is.
+    keeping_errno(|| match known {
+        Some(state) => pulse::safe_point(global, state),
+        None => {
+            let Some(state) = global.isolates.begin(isolate, serial) else {
+                return;
+            };
+            // SAFETY: a safe point, see the module.
+            unsafe {
+                (api.set_code_handler)(isolate, api::WITH_EXISTING_CODE, Some(code::on_event));
+                pulse::begin(global, state);
+            }
+        }
+    });
+}
+
+/// Runs something after which `errno` is what it was before.
+fn keeping_errno(run: impl FnOnce()) {
+    // SAFETY: this thread's number.
     unsafe {
         let errno = *libc::__errno_location();
-        (api.set_code_handler)(isolate, api::WITH_EXISTING_CODE, Some(code::on_event));
+        run();
         *libc::__errno_location() = errno;
     }
 }
@@ -130,10 +159,21 @@ pub fn mapped_code(address: u64, len: u64, offset: u64) {
 
 /// Adds a line to the reader's loss account.
 fn note(text: &[u8]) {
+    write(BlobKind::Note, text);
+}
+
+/// Writes a blob into this thread's ring, if all of it fitted into the buffer.
+fn say(kind: BlobKind, out: &Out<'_>) {
+    if out.finish().is_some() {
+        write(kind, out.written());
+    }
+}
+
+fn write(kind: BlobKind, payload: &[u8]) {
     let thread = thread::ready();
     if !thread.is_null() {
         // SAFETY: this thread's own state.
-        unsafe { thread::blob(thread, BlobKind::Note, text) };
+        unsafe { thread::blob(thread, kind, payload) };
         thread::release_borrowed(thread);
     }
 }
