@@ -88,6 +88,7 @@ mod codes;
 pub mod gate;
 mod growth;
 mod ignored;
+pub mod js;
 mod live;
 mod mappings;
 mod memory;
@@ -102,11 +103,13 @@ mod replay;
 mod sites;
 mod tail;
 mod timeline;
+pub mod trend;
 mod units;
 
 pub use aggregate::{Group, aggregate};
 pub use codes::Code;
 pub use growth::{AGE_CLASSES, Ages, Growth, PARTS, Verdict, judge};
+pub use js::{COLLECTION_NAMES, JsHeap};
 pub use log_format::error::{Damage, Error};
 pub use log_format::layout::StopReason;
 pub use log_format::reach::{Class, Outcome, RootKind, Summary};
@@ -121,4 +124,5 @@ pub use profile::{
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};
 pub use timeline::TIMELINE_POINTS;
+pub use trend::{Rule, Trend, trend};
 pub use units::{Bytes, CodeId, ModuleId, Nanos, StackId, ThreadId};

@@ -389,6 +389,8 @@ pub struct Profile {
     pub timeline: Vec<Point>,
     /// Where its memory was; `None` if it could not be sampled.
     pub memory: Option<Memory>,
+    /// Heaps of a JavaScript engine in it.
+    pub js_heaps: Vec<crate::js::JsHeap>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
     /// What led to the blocks that were left.

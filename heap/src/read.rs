@@ -422,6 +422,7 @@ fn assemble(
                 live_blocks: blocks,
             })
             .collect(),
+        js_heaps: crate::js::heaps(facts, &info.clock),
         clock: info.clock,
         reach: Reach::default(),
         sites,

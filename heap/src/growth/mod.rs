@@ -27,5 +27,6 @@ pub use verdict::{Growth, Verdict, judge};
 
 pub(crate) use evidence::Evidence;
 pub(crate) use plan::{Marks, Plan};
+pub(crate) use trend::{sign_test, slope};
 pub(crate) use verdict::Record;
 pub(crate) use watch::Watch;
