@@ -1,6 +1,10 @@
 //! Distances: breadth first.
 
+use crate::prefetch::prefetch;
 use crate::{Edge, Graph, Node};
+
+/// So many targets of a node are loaded before it is looked at.
+const TARGETS_AHEAD: usize = 16;
 
 /// The distance of a node that no walk has reached.
 pub const UNREACHED: i32 = -5;
@@ -21,6 +25,12 @@ pub fn breadth_first(
     while next < queue.len() {
         let node = queue[next];
         next += 1;
+        graph.look_ahead(&queue[next..]);
+        if let Some(&ahead) = queue.get(next + 2) {
+            for &to in graph.targets(graph.of(ahead)).iter().take(TARGETS_AHEAD) {
+                prefetch(distances, to as usize);
+            }
+        }
         let distance = distances[node as usize] + 1;
         let edges = graph.of(node);
         for (edge, &to) in edges.clone().zip(graph.targets(edges)) {

@@ -15,6 +15,7 @@
 //! the root node by node, and its edges count for nothing.
 
 use crate::link_eval::{Forest, Vertex};
+use crate::prefetch::prefetch;
 use crate::{Edge, Graph, Node};
 
 /// What an edge means for dominance.
@@ -69,6 +70,11 @@ impl Dominators {
 
 /// Part of the domain; above all numbers of vertices.
 const DOMAIN: u32 = 1 << 31;
+
+/// So many targets of a node's edges are loaded while the first of them is looked at.
+const TARGETS_AHEAD: Edge = 16;
+/// So many vertices are worked on while what is needed next is loaded.
+const VERTICES_AHEAD: u32 = 8;
 
 /// What the walk knows of a node.
 #[derive(Debug, Clone, Copy, Default)]
@@ -169,7 +175,13 @@ impl<R: Rules> Walk<'_, R> {
         while let Some((node, mut edge)) = self.stack.pop() {
             let own = self.seen[node as usize].number;
             let number = own & !DOMAIN;
-            let end = self.graph.of(node).end;
+            let edges = self.graph.of(node);
+            let end = edges.end;
+            if edge == edges.start {
+                for &to in self.graph.targets(edge..end.min(edge + TARGETS_AHEAD)) {
+                    prefetch(&self.seen, to as usize);
+                }
+            }
             while edge < end {
                 let this = edge;
                 edge += 1;
@@ -265,6 +277,31 @@ impl<R: Rules> Walk<'_, R> {
         }
     }
 
+    /// Begins to load what the vertices worked on next will need: where their edges are, the first
+    /// of these, and where that one comes from.
+    #[inline(always)]
+    fn look_ahead(&self, number: u32) {
+        let last = |ahead: u32| {
+            let number = number.saturating_sub(ahead) as usize;
+            // Nothing is asked about the root's own.
+            let wanted = self.forest.vertices[number].semi > 1;
+            let node = self.nodes[number] as usize;
+            wanted.then_some(node)
+        };
+        if let Some(node) = last(3 * VERTICES_AHEAD) {
+            prefetch(&self.seen, node);
+        }
+        if let Some(node) = last(2 * VERTICES_AHEAD) {
+            prefetch(&self.chain, (self.seen[node].last as usize).wrapping_sub(1));
+        }
+        if let Some(node) = last(VERTICES_AHEAD)
+            && let Some(before) = self.seen[node].last.checked_sub(1)
+        {
+            let from = self.chain[before as usize].from;
+            prefetch(&self.forest.vertices, from as usize);
+        }
+    }
+
     fn solve(mut self) -> Dominators {
         let count = self.nodes.len() as u32 - 1;
         // Vertices by semidominator, for those where it is neither the root nor the parent: there
@@ -273,6 +310,7 @@ impl<R: Rules> Walk<'_, R> {
         let mut same_bucket = vec![0u32; count as usize + 1];
         let mut dominator = vec![0u32; count as usize + 1];
         for number in (2..=count).rev() {
+            self.look_ahead(number);
             let Vertex {
                 ancestor: parent,
                 mut semi,
@@ -288,6 +326,7 @@ impl<R: Rules> Walk<'_, R> {
             let mut next = self.seen[self.nodes[number as usize] as usize].last;
             while next != 0 && semi > 1 {
                 let upwards = self.chain[next as usize - 1];
+                prefetch(&self.chain, (upwards.before as usize).wrapping_sub(1));
                 semi = semi.min(self.forest.eval(upwards.from, number).1);
                 next = upwards.before;
             }

@@ -18,6 +18,7 @@ mod distances;
 mod dominators;
 mod link_eval;
 mod paths;
+mod prefetch;
 mod retainers;
 mod rows;
 

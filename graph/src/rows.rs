@@ -1,5 +1,6 @@
 //! The graph: compressed sparse rows.
 
+use crate::prefetch::prefetch;
 use crate::{Edge, Node};
 use std::ops::Range;
 
@@ -20,7 +21,8 @@ impl Graph {
         let fits = first[0] == 0
             && first[nodes] as usize == to.len()
             && first.is_sorted()
-            && to.iter().all(|&node| (node as usize) < nodes);
+            // Not `all`, which looks at one by one.
+            && to.iter().fold(0, |most, &node| node.max(most)) < nodes.max(1) as u32;
         fits.then_some(Graph { first, to })
     }
 
@@ -56,5 +58,16 @@ impl Graph {
     #[inline]
     pub fn targets(&self, edges: Range<Edge>) -> &[Node] {
         &self.to[edges.start as usize..edges.end as usize]
+    }
+
+    /// Begins to load the edges of nodes that are looked at next.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, queue: &[Node]) {
+        if let Some(&node) = queue.get(8) {
+            prefetch(&self.first, node as usize);
+        }
+        if let Some(&node) = queue.get(4) {
+            prefetch(&self.to, self.first[node as usize] as usize);
+        }
     }
 }

@@ -91,7 +91,7 @@ impl Analysis {
     }
 
     fn compute(mut snapshot: Snapshot, threads: usize, all: bool) -> Analysis {
-        let pairs = pairs::find(&mut snapshot);
+        let pairs = pairs::find(&mut snapshot, threads);
         detached::spread(&mut snapshot);
         let documents = user_roots(&snapshot)
             .find(|&node| snapshot.kinds[node as usize] == snapshot.kind.synthetic);

@@ -25,6 +25,7 @@ mod shapes;
 mod snapshot;
 mod source;
 mod strings;
+mod threads;
 mod ways;
 
 pub use classes::{Change, Children, Class, Classes, Sums, compare};

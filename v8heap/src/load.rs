@@ -2,23 +2,20 @@
 //! piece by piece, and the strings meanwhile.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use graph::{Graph, Node};
 
 use crate::error::{Error, Fault};
-use crate::meta::{EdgeFields, Meta, NodeFields, NodeKinds};
-use crate::numbers::{Piece, Table};
+use crate::meta::{Meta, NodeFields, NodeKinds};
+use crate::numbers::{Extent, Piece, Table};
 use crate::sections::Sections;
 use crate::snapshot::{Location, Sizes, Snapshot};
 use crate::source::Source;
 use crate::strings::Strings;
-
-/// Bytes of a table that a thread takes at a time.
-const PIECE: usize = 4 << 20;
+use crate::threads::on_threads;
 
 /// Reads a snapshot with this many threads.
 pub fn load(path: &Path, threads: usize) -> Result<Snapshot, Error> {
@@ -37,47 +34,12 @@ pub fn load_bytes(bytes: Vec<u8>) -> Result<Snapshot, Fault> {
     parse(&Source::Read(bytes), 2)
 }
 
-/// Does all the work, with several threads.
-fn on_threads<W: Send>(
-    threads: usize,
-    work: Vec<W>,
-    job: impl Fn(W) -> Result<(), Fault> + Sync,
-) -> Result<(), Fault> {
-    let queue = Mutex::new(work.into_iter());
-    let failed = Mutex::new(None);
-    let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let run = || {
-        while let Some(piece) = take() {
-            if let Err(fault) = job(piece) {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.get_or_insert(fault);
-                return;
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(fault) => Err(fault),
-        None => Ok(()),
-    }
-}
-
-/// A table cut into pieces whose rows are known.
-fn cut(source: &Source, threads: usize, table: &Table) -> Result<(Vec<Piece>, usize), Fault> {
-    let bytes = source.bytes();
-    let cuts = table.cut(bytes, PIECE);
-    let mut commas = vec![0; cuts.len()];
-    let work: Vec<(Range<usize>, &mut usize)> = cuts.iter().cloned().zip(&mut commas).collect();
-    on_threads(threads, work, |(range, count)| {
-        *count = memchr::memchr_iter(b',', &bytes[range]).count();
-        Ok(())
-    })?;
-    table.pieces(cuts, &commas)
+/// The highest numbers in a snapshot, which are checked when everything has been read.
+#[derive(Default)]
+struct Highest {
+    kind: AtomicU8,
+    node_name: AtomicU32,
+    edge_name: AtomicU32,
 }
 
 /// The columns of some nodes.
@@ -101,6 +63,7 @@ struct EdgePiece<'a> {
 
 enum Work<'a> {
     Strings,
+    Locations,
     Nodes(NodePiece<'a>),
     Edges(EdgePiece<'a>),
 }
@@ -114,22 +77,23 @@ fn take<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
 
 fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
     let bytes = source.bytes();
-    let sections = Sections::find(bytes)?;
-    let need = |range: Option<Range<usize>>, part| range.ok_or(Fault::Missing { part });
-    let meta = Meta::parse(&bytes[need(sections.header, "snapshot")?])?;
+    let sections = Sections::find(bytes, threads)?;
+    let need = |extent: Option<Extent>, part| extent.ok_or(Fault::Missing { part });
+    let missing = |part| Fault::Missing { part };
+    let meta = Meta::parse(&bytes[sections.header.ok_or(missing("snapshot"))?])?;
     let nodes = Table {
         name: "nodes",
-        range: need(sections.nodes, "nodes")?,
+        extent: need(sections.nodes, "nodes")?,
         fields: meta.node.count,
     };
     let edges = Table {
         name: "edges",
-        range: need(sections.edges, "edges")?,
+        extent: need(sections.edges, "edges")?,
         fields: meta.edge.count,
     };
-    let strings_range = need(sections.strings, "strings")?;
-    let (node_pieces, node_count) = cut(source, threads, &nodes)?;
-    let (edge_pieces, edge_count) = cut(source, threads, &edges)?;
+    let strings_range = sections.strings.ok_or(missing("strings"))?;
+    let (node_pieces, node_count) = nodes.pieces()?;
+    let (edge_pieces, edge_count) = edges.pieces()?;
     check_count("nodes", meta.node_count, node_count)?;
     check_count("edges", meta.edge_count, edge_count)?;
     if node_count >= 1 << 31 {
@@ -157,8 +121,10 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
 
     let large = Mutex::new(HashMap::new());
     let strings = Mutex::new(Ok(Strings::default()));
+    let locations = Mutex::new(Ok(Vec::new()));
+    let highest = Highest::default();
     {
-        let mut work = vec![Work::Strings];
+        let mut work = vec![Work::Strings, Work::Locations];
         let (mut a, mut b, mut c) = (&mut kinds[..], &mut names[..], &mut ids[..]);
         let (mut d, mut e) = (&mut small[..], &mut first[..node_count]);
         let mut f = detachedness.as_deref_mut();
@@ -190,24 +156,21 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
                 *strings.lock().unwrap_or_else(PoisonError::into_inner) = parsed;
                 Ok(())
             }
+            Work::Locations => {
+                let extent = sections.locations.clone();
+                let parsed = parse_locations(bytes, &meta, extent, node_count);
+                *locations.lock().unwrap_or_else(PoisonError::into_inner) = parsed;
+                Ok(())
+            }
             Work::Nodes(piece) => {
                 let range = piece.piece.bytes.clone();
-                parse_nodes(bytes, &nodes, &meta.node, piece, &large)?;
+                parse_nodes(bytes, &nodes, &meta.node, piece, &large, &highest)?;
                 source.release(range);
                 Ok(())
             }
             Work::Edges(piece) => {
                 let range = piece.piece.bytes.clone();
-                let types = meta.edge_types.len();
-                parse_edges(
-                    bytes,
-                    &edges,
-                    &meta.edge,
-                    piece,
-                    meta.node.count,
-                    node_count,
-                    types,
-                )?;
+                parse_edges(bytes, &edges, &meta, piece, node_count, &highest)?;
                 source.release(range);
                 Ok(())
             }
@@ -216,7 +179,9 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
     let strings = strings
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)?;
-    let locations = parse_locations(bytes, &meta, sections.locations, node_count)?;
+    let locations = locations
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)?;
     source.release(0..bytes.len());
 
     // First edges from edge counts.
@@ -231,24 +196,16 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
             what: format!("the nodes have {sum} edges together, but there are {edge_count}"),
         });
     }
-    let last = names.iter().copied().max().unwrap_or_default();
+    let last = highest.node_name.into_inner();
     if last as usize >= strings.len() {
         return Err(no_string("node", last, &strings));
     }
-    let indexed = [meta.edge_kinds.element, meta.edge_kinds.hidden];
-    let last = edge_names
-        .iter()
-        .zip(&edge_kinds)
-        .filter(|(_, kind)| !indexed.contains(kind))
-        .map(|(&name, _)| name)
-        .max()
-        .unwrap_or_default();
+    let last = highest.edge_name.into_inner();
     if edge_count > 0 && last as usize >= strings.len() {
         return Err(no_string("edge", last, &strings));
     }
-    if let Some(&kind) = kinds.iter().max()
-        && usize::from(kind) >= meta.node_types.len()
-    {
+    let kind = highest.kind.into_inner();
+    if usize::from(kind) >= meta.node_types.len() {
         return Err(Fault::Contradiction {
             what: format!("a node is of type {kind} of {}", meta.node_types.len()),
         });
@@ -313,8 +270,10 @@ fn parse_nodes(
     fields: &NodeFields,
     mut out: NodePiece<'_>,
     large: &Mutex<HashMap<Node, u64>>,
+    highest: &Highest,
 ) -> Result<(), Fault> {
     let mut at = 0;
+    let (mut highest_kind, mut highest_name) = (0, 0);
     let fields = *fields;
     let piece = out.piece.clone();
     let bad = |what, value| wrong(table.name, &piece, what, value);
@@ -324,8 +283,11 @@ fn parse_nodes(
         if kind >= u64::from(NodeKinds::NONE) {
             return Err(bad("a node's type is", kind));
         }
+        let name = narrow(row[fields.name], "a node's name is string")?;
         out.kinds[at] = kind as u8;
-        out.names[at] = narrow(row[fields.name], "a node's name is string")?;
+        out.names[at] = name;
+        highest_kind = highest_kind.max(kind as u8);
+        highest_name = highest_name.max(name);
         out.ids[at] = narrow(row[fields.id], "a node's id is")?;
         out.edge_counts[at] = narrow(row[fields.edge_count], "a node's edges are")?;
         let size = row[fields.self_size];
@@ -345,20 +307,26 @@ fn parse_nodes(
         }
         at += 1;
         Ok(())
-    })
+    })?;
+    highest.kind.fetch_max(highest_kind, Ordering::Relaxed);
+    highest.node_name.fetch_max(highest_name, Ordering::Relaxed);
+    Ok(())
 }
 
 fn parse_edges(
     bytes: &[u8],
     table: &Table,
-    fields: &EdgeFields,
+    meta: &Meta,
     out: EdgePiece<'_>,
-    node_fields: usize,
     node_count: usize,
-    types: usize,
+    highest: &Highest,
 ) -> Result<(), Fault> {
     let mut at = 0;
-    let fields = *fields;
+    let mut highest_name = 0;
+    let fields = meta.edge;
+    let (node_fields, types) = (meta.node.count, meta.edge_types.len());
+    // These have numbers, not names.
+    let (element, hidden) = (meta.edge_kinds.element, meta.edge_kinds.hidden);
     let piece = out.piece.clone();
     let bad = |what, value| wrong(table.name, &piece, what, value);
     // to_node counts values, not nodes; doubles divide exactly where the quotient is whole.
@@ -374,34 +342,36 @@ fn parse_edges(
             return Err(bad("an edge points to value", value));
         }
         let name = row[fields.name];
-        out.kinds[at] = kind as u8;
-        out.names[at] = u32::try_from(name).map_err(|_| bad("an edge's name is", name))?;
+        let name = u32::try_from(name).map_err(|_| bad("an edge's name is", name))?;
+        let kind = kind as u8;
+        out.kinds[at] = kind;
+        out.names[at] = name;
         out.to[at] = node as u32;
+        if kind != element && kind != hidden {
+            highest_name = highest_name.max(name);
+        }
         at += 1;
         Ok(())
-    })
+    })?;
+    highest.edge_name.fetch_max(highest_name, Ordering::Relaxed);
+    Ok(())
 }
 
 fn parse_locations(
     bytes: &[u8],
     meta: &Meta,
-    range: Option<Range<usize>>,
+    extent: Option<Extent>,
     node_count: usize,
 ) -> Result<Vec<(Node, Location)>, Fault> {
-    let (Some(fields), Some(range)) = (meta.location, range) else {
+    let (Some(fields), Some(extent)) = (meta.location, extent) else {
         return Ok(Vec::new());
     };
     let table = Table {
         name: "locations",
-        range,
+        extent,
         fields: fields.count,
     };
-    let cuts = table.cut(bytes, usize::MAX / 2);
-    let commas: Vec<usize> = cuts
-        .iter()
-        .map(|cut| memchr::memchr_iter(b',', &bytes[cut.clone()]).count())
-        .collect();
-    let (pieces, rows) = table.pieces(cuts, &commas)?;
+    let (pieces, rows) = table.pieces()?;
     let mut locations = Vec::with_capacity(rows);
     for piece in pieces {
         table.parse(bytes, &piece, |row| {

@@ -4,6 +4,7 @@
 //! `N / part of key (…) -> value (…) pair in WeakMap (table @ID)`. It is held only while both live.
 
 use crate::snapshot::Snapshot;
+use crate::threads::on_threads;
 use rustc_hash::FxHashMap as HashMap;
 
 /// The bit of an edge's kind that says that it is one of a pair.
@@ -18,11 +19,14 @@ pub(crate) struct Pair {
     pub(crate) table: u32,
 }
 
+/// Edges that a thread marks at a time.
+const MARKED: usize = 1 << 20;
+
 /// The pairs by the number of the name.
 pub(crate) type Pairs = HashMap<u32, Pair>;
 
 /// Finds the names, and marks the edges.
-pub(crate) fn find(snapshot: &mut Snapshot) -> Pairs {
+pub(crate) fn find(snapshot: &mut Snapshot, threads: usize) -> Pairs {
     let mut pairs = Pairs::default();
     let mut numbers: HashMap<String, u32> = HashMap::default();
     for name in 0..snapshot.strings.len() as u32 {
@@ -44,11 +48,19 @@ pub(crate) fn find(snapshot: &mut Snapshot) -> Pairs {
         names[name as usize / 64] |= 1 << (name % 64);
     }
     let internal = snapshot.edge_kind.internal;
-    for (kind, &name) in snapshot.edge_kinds.iter_mut().zip(&snapshot.edge_names) {
-        if *kind == internal && names[name as usize / 64] >> (name % 64) & 1 == 1 {
-            *kind |= PAIR;
+    let edges = snapshot
+        .edge_kinds
+        .chunks_mut(MARKED)
+        .zip(snapshot.edge_names.chunks(MARKED));
+    // Nothing of this fails.
+    let _ = on_threads(threads, edges, |(kinds, of)| {
+        for (kind, &name) in kinds.iter_mut().zip(of) {
+            if *kind == internal && names[name as usize / 64] >> (name % 64) & 1 == 1 {
+                *kind |= PAIR;
+            }
         }
-    }
+        Ok(())
+    });
     pairs
 }
 

@@ -6,14 +6,18 @@
 use std::ops::Range;
 
 use crate::error::Fault;
+use crate::numbers::Extent;
+
+/// Bytes of a table that a thread takes at a time.
+const PIECE: usize = 1 << 20;
 
 /// The places of the parts, without their brackets; the header with its braces.
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
     pub(crate) header: Option<Range<usize>>,
-    pub(crate) nodes: Option<Range<usize>>,
-    pub(crate) edges: Option<Range<usize>>,
-    pub(crate) locations: Option<Range<usize>>,
+    pub(crate) nodes: Option<Extent>,
+    pub(crate) edges: Option<Extent>,
+    pub(crate) locations: Option<Extent>,
     /// To the end of the file: where the strings end only their parser knows.
     pub(crate) strings: Option<Range<usize>>,
 }
@@ -22,6 +26,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     part: &'static str,
+    threads: usize,
 }
 
 impl Scanner<'_> {
@@ -116,24 +121,25 @@ impl Scanner<'_> {
         }
     }
 
-    /// An array of numbers: what is between its brackets.
-    fn numbers(&mut self) -> Result<Range<usize>, Fault> {
+    /// An array of numbers.
+    fn numbers(&mut self) -> Result<Extent, Fault> {
         self.expect(b'[', "[")?;
-        let start = self.at;
-        let end = memchr::memchr(b']', &self.bytes[start..]).ok_or_else(|| self.cut())?;
-        self.at += end + 1;
-        Ok(start..start + end)
+        let extent =
+            Extent::find(self.bytes, self.at, PIECE, self.threads).ok_or_else(|| self.cut())?;
+        self.at = extent.range.end + 1;
+        Ok(extent)
     }
 }
 
 impl Sections {
     /// Finds the parts. Reads the tables once, but does not look at the numbers.
-    pub(crate) fn find(bytes: &[u8]) -> Result<Sections, Fault> {
+    pub(crate) fn find(bytes: &[u8], threads: usize) -> Result<Sections, Fault> {
         let mut sections = Sections::default();
         let mut scanner = Scanner {
             bytes,
             at: 0,
             part: "snapshot",
+            threads,
         };
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(Fault::Empty);

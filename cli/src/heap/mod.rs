@@ -53,7 +53,7 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
             };
             let analysis = read(file, &flags.output)?;
             if flags.nodes {
-                nodes::write(&analysis, out_of)
+                nodes::write(&analysis, flags.output.threads, out_of)
             } else {
                 table::write(file, &analysis, &flags.output, out_of)
             }
