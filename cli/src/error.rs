@@ -63,6 +63,13 @@ pub enum Error {
         /// Why.
         problem: crate::snapshot::Problem,
     },
+    /// There is no heap snapshot over the DevTools protocol.
+    Inspect {
+        /// The process or address.
+        what: String,
+        /// Why.
+        problem: crate::inspect::Problem,
+    },
     /// A snapshot has no object of this id.
     NoSuchObject {
         /// The snapshot.
@@ -98,6 +105,10 @@ impl fmt::Display for Error {
             Error::Untraceable(why) => why.fmt(f),
             Error::Unwritable(why) => why.fmt(f),
             Error::Live { pid, problem } => write!(f, "process {pid}: {problem}"),
+            Error::Inspect { what, problem } => match what.parse::<i32>() {
+                Ok(pid) => write!(f, "process {pid}: {problem}"),
+                Err(_) => write!(f, "{what}: {problem}"),
+            },
             Error::NoLibrary { places } => {
                 write!(f, "libleak.so: not found (looked at")?;
                 for (i, place) in places.iter().enumerate() {

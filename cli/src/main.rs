@@ -13,6 +13,7 @@ mod flags;
 mod gate;
 mod generate;
 mod heap;
+mod inspect;
 mod paint;
 mod report;
 mod run;

@@ -25,6 +25,7 @@ use log_format::varint::Out;
 use crate::error::{Error, reason};
 use crate::figures::{bytes, duration};
 use crate::flags::Color;
+use crate::inspect::{InspectFlags, inspect};
 use crate::paint::Paint;
 use crate::report;
 use inject::{HEAD, State};
@@ -44,16 +45,20 @@ const LONGEST: Duration = Duration::from_secs(110);
 #[derive(Debug, Args)]
 pub struct SnapshotFlags {
     /// The process.
-    #[arg(value_name = "PID")]
-    pub pid: i32,
+    #[arg(value_name = "PID", required_unless_present = "inspect")]
+    pub pid: Option<i32>,
 
-    /// The log to write. Default: NAME.PID.snapshot.leak in the current directory.
+    /// The file to write. Default: NAME.PID.snapshot.leak in the current directory; with --inspect
+    /// NAME.PID.heapsnapshot, or with a number if that is there.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
     /// How many sites are shown.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
     pub top: usize,
+
+    #[command(flatten)]
+    pub inspect: InspectFlags,
 }
 
 /// Why there is no snapshot.
@@ -142,7 +147,9 @@ impl Drop for Copy {
 
 /// Takes the snapshot and reports on it.
 pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
-    let pid = flags.pid;
+    let Some(pid) = flags.pid else {
+        return inspect(&flags.inspect, flags.output.as_deref());
+    };
     let failed = |problem| Error::Live { pid, problem };
     let target = Target::find(pid).map_err(failed)?;
     let output = flags

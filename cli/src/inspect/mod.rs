@@ -1,0 +1,271 @@
+//! `leak snapshot --inspect`: the heap of a Node that was started without us, or of a page in
+//! Chromium, over the DevTools protocol.
+//!
+//! ```text
+//! PID ── is it Node? ── SIGUSR1 ── its port ──┐
+//! HOST:PORT ──────────────────────────────────┴─ /json/list ── target ──┐
+//! ws://… ───────────────────────────────────────────────────────────────┴─ snapshot ── file
+//! ```
+//!
+//! The file gets its name when it is whole. An inspector that was opened for this is closed again.
+
+mod problem;
+mod process;
+mod session;
+mod targets;
+
+use std::fs;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::error::Error;
+use crate::figures::{bytes, duration};
+use session::{Session, Written};
+use targets::Address;
+
+pub use problem::Problem;
+
+/// Memory that V8 needs for a snapshot, in bytes for each byte of heap: 12 to 14 in Node 20 and 24 at 48 and
+/// 170 MiB, most of it messages on their way.
+const MEMORY: u64 = 14;
+/// How long a snapshot stops the program, in ns for each byte of heap: 50 to 180 there.
+const PAUSE: u64 = 150;
+
+/// Flags for processes that run without libleak.
+#[derive(Debug, Args)]
+pub struct InspectFlags {
+    /// Take the JavaScript heap of a process that runs without libleak, or of a page, over the DevTools
+    /// protocol: the process id of a Node, HOST:PORT or http://HOST:PORT of an inspector (node --inspect,
+    /// chromium --remote-debugging-port), or the ws:// address of a target.
+    ///
+    /// A Node given by its id gets SIGUSR1, which opens its inspector, if it catches that signal; its inspector is
+    /// closed again afterwards. The snapshot is a .heapsnapshot file, for leak heap.
+    #[arg(long, value_name = "PID|ADDRESS", conflicts_with = "pid")]
+    pub inspect: Option<String>,
+
+    /// With --inspect: which target, by its number or a part of its title or address.
+    #[arg(long, value_name = "N|TEXT", requires = "inspect")]
+    pub target: Option<String>,
+
+    /// With --inspect: take the snapshot even if the memory may not be enough.
+    #[arg(long, requires = "inspect")]
+    pub force: bool,
+}
+
+/// Takes the snapshot and says what it cost.
+pub fn inspect(flags: &InspectFlags, output: Option<&Path>) -> Result<u8, Error> {
+    let given = flags.inspect.as_deref().unwrap_or_default();
+    let failed = |problem| Error::Inspect {
+        what: given.to_owned(),
+        problem,
+    };
+    let line = perform(given, flags, output).map_err(failed)?;
+    writeln!(io::stdout(), "{line}").map_err(Error::Output)?;
+    Ok(0)
+}
+
+/// The place of the target, and how to leave it.
+struct Found {
+    url: String,
+    shown: String,
+    /// The beginning of the file's name.
+    name: String,
+    /// The inspector, if it was opened for this.
+    opened: Option<(i32, SocketAddr)>,
+}
+
+fn perform(given: &str, flags: &InspectFlags, output: Option<&Path>) -> Result<String, Problem> {
+    let found = find(given, flags.target.as_deref())?;
+    let mut session = Session::connect(&found.url)?;
+    let taken = take(&mut session, &found, flags.force, output);
+    let end = match found.opened {
+        Some(opened) => close_inspector(session, opened),
+        None => {
+            session.close();
+            String::new()
+        }
+    };
+    taken.map(|line| line + &end)
+}
+
+fn find(given: &str, wanted: Option<&str>) -> Result<Found, Problem> {
+    let (host, name, opened) = match Address::parse(given)? {
+        Address::Socket(url) => {
+            return Ok(Found {
+                name: file_name(&url),
+                shown: url.clone(),
+                url,
+                opened: None,
+            });
+        }
+        Address::Http(host) => {
+            let name = file_name(&host);
+            (host, name, None)
+        }
+        Address::Process(pid) => {
+            let inspector = process::inspector(pid)?;
+            let name = format!("{}.{pid}", inspector.name);
+            let address = inspector.address;
+            (
+                address.to_string(),
+                name,
+                inspector.opened.then_some((pid, address)),
+            )
+        }
+    };
+    let target = targets::choose(targets::targets(&host)?, wanted)?;
+    let shown = target.shown();
+    let url = target
+        .web_socket_debugger_url
+        .ok_or_else(|| Problem::Refused(format!("another debugger is attached to {shown}")))?;
+    Ok(Found {
+        url,
+        shown,
+        name,
+        opened,
+    })
+}
+
+/// `127.0.0.1-9229` of an address.
+fn file_name(address: &str) -> String {
+    let host = address.strip_prefix("ws://").unwrap_or(address);
+    let host = host.split('/').next().unwrap_or_default();
+    host.trim_start_matches('[')
+        .replace("]:", "-")
+        .replace(':', "-")
+}
+
+/// Takes the snapshot into its file; what there is to say of it.
+fn take(
+    session: &mut Session,
+    found: &Found,
+    force: bool,
+    output: Option<&Path>,
+) -> Result<String, Problem> {
+    let usage = session.ask("Runtime.getHeapUsage", json!({}), |_, _| Ok(()))?;
+    let used = usage["usedSize"].as_f64().unwrap_or_default() as u64;
+    let is_near = ["ws://127.", "ws://localhost", "ws://[::1]"]
+        .iter()
+        .any(|near| found.url.starts_with(near));
+    let needs = used.saturating_mul(MEMORY);
+    eprintln!(
+        "leak: {} uses {} of heap; a snapshot stops it for about {} and may need {} of memory",
+        found.shown,
+        bytes(used),
+        duration(used.saturating_mul(PAUSE)),
+        bytes(needs)
+    );
+    if let Some(has) = available().filter(|&has| is_near && !force && has < needs) {
+        return Err(Problem::Memory { needs, has });
+    }
+    let output = match output {
+        Some(path) => path.to_owned(),
+        None => unused(&found.name),
+    };
+    let failed = |error| Problem::Write(output.clone(), error);
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new()
+        .prefix(".leak-")
+        .suffix(".partial")
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    session.ask("HeapProfiler.enable", json!({}), |_, _| Ok(()))?;
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % of the heap") {
+        bar.set_style(style);
+    }
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let written = session.heap_snapshot(&mut writer, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let pause = match written {
+        Err(Written::Problem(problem)) => return Err(problem),
+        Err(Written::File(error)) => return Err(failed(error)),
+        Ok(pause) => pause,
+    };
+    let mut file = writer
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    let size = file.as_file().metadata().map_err(failed)?.len();
+    if !is_whole(file.as_file_mut()).map_err(failed)? {
+        return Err(Problem::NotWhole);
+    }
+    file.persist(&output).map_err(|error| failed(error.error))?;
+    let file = output.display();
+    Ok(format!(
+        "heap of {}: {} in {}, during which it stood still; written to {file}\n\
+         look at it:  leak heap {file}",
+        found.shown,
+        bytes(size),
+        duration(pause.as_nanos() as u64),
+    ))
+}
+
+/// Whether a file begins and ends as a snapshot does.
+fn is_whole(file: &mut fs::File) -> io::Result<bool> {
+    const HEAD: &[u8] = b"{\"snapshot\"";
+    let mut head = [0; HEAD.len()];
+    let mut tail = [0; 16];
+    let size = file.metadata()?.len();
+    if size < 64 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut head)?;
+    file.seek(SeekFrom::End(-(tail.len() as i64)))?;
+    file.read_exact(&mut tail)?;
+    Ok(head == *HEAD && tail.trim_ascii_end().ends_with(b"}"))
+}
+
+/// A name in this directory that no file has.
+fn unused(name: &str) -> PathBuf {
+    let plain = PathBuf::from(format!("{name}.heapsnapshot"));
+    std::iter::once(plain)
+        .chain((1u32..).map(|number| PathBuf::from(format!("{name}.{number}.heapsnapshot"))))
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_default()
+}
+
+/// Memory that the system could still give, in bytes.
+fn available() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Has Node close the inspector that was opened for us, and says whether it did.
+///
+/// Not in the command itself: Node 24 has crashed when an inspector was closed by its own client, with
+/// messages still on their way. A timer closes it when we have gone; a busy program's timers never fire.
+fn close_inspector(mut session: Session, (pid, address): (i32, SocketAddr)) -> String {
+    const CLOSE: &str = "{ const inspector = require('inspector'); require('timers').setTimeout(() => { \
+        try { inspector.close() } catch {} }, 100).unref() }";
+    let sent = session.ask(
+        "Runtime.evaluate",
+        json!({"expression": CLOSE, "includeCommandLineAPI": true}),
+        |_, _| Ok(()),
+    );
+    session.close();
+    let begin = Instant::now();
+    while sent.is_ok() && begin.elapsed() < Duration::from_secs(3) {
+        if !process::listens(pid, address) {
+            return "\nits inspector is closed again".to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    format!("\nits inspector stays open on {address} until it ends: it did not come to close it")
+}
