@@ -283,7 +283,7 @@ fn a_target_that_goes_or_sends_nonsense_leaves_no_file() {
     let nonsense = run(fake(1000, &["hello", "answer"]), &[]);
     refused(&nonsense, folder.path(), &["no whole snapshot"]);
     let port = fake(1 << 50, &["{\"snapshot\":"]);
-    refused(&run(port, &[]), folder.path(), &["8.00 PiB", "--force"]);
+    refused(&run(port, &[]), folder.path(), &["14.0 PiB", "--force"]);
     refused(&run(port, &["--force"]), folder.path(), &["whole"]);
     refused(
         &run(fake(1000, &[]), &["-o", "no/such/folder.heapsnapshot"]),
