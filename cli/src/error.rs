@@ -54,6 +54,15 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// A file that was asked for cannot be written.
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No log has a JavaScript heap by stack for this file.
+    NoJsHeap(PathBuf),
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
     /// There is no snapshot of a running process.
@@ -143,6 +152,18 @@ impl fmt::Display for Error {
                     ),
                 }
             }
+            Error::WriteFile { path, error } => write!(
+                f,
+                "{}: cannot be written ({}); choose another place",
+                path.display(),
+                reason(error)
+            ),
+            Error::NoJsHeap(path) => write!(
+                f,
+                "{}: not written: the log has no JavaScript heap by stack (record a program that runs in Node, \
+                 without LEAK_JS=0, LEAK_JS_SAMPLE=0 and an inspector)",
+                path.display()
+            ),
             Error::Write { path, error } => {
                 write!(
                     f,

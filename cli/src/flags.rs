@@ -154,6 +154,11 @@ pub struct ReportFlags {
     #[arg(long)]
     pub per_process: bool,
 
+    /// Also write what is live in the JavaScript heap, by stack, as a .heapprofile, which Chrome's
+    /// DevTools and VS Code open.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub heapprofile: Option<PathBuf>,
+
     #[command(flatten)]
     pub symbols: SymbolFlags,
 

@@ -12,6 +12,7 @@ use serde_json::ser::Formatter;
 
 use super::checks::JsonCheck;
 use super::growth::{self, JsonGrowth};
+use super::js::JsonJsHeap;
 use super::loss::Loss;
 use super::memory::JsonMemory;
 use super::names::Names;
@@ -63,6 +64,7 @@ struct Process<'a> {
     threads: Vec<Thread<'a>>,
     checks: Vec<JsonCheck>,
     memory: Option<JsonMemory>,
+    js_heaps: Vec<JsonJsHeap>,
 }
 
 #[derive(Clone, Serialize)]
@@ -473,6 +475,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
             memory: None,
+            js_heaps: profile.js_heaps.iter().map(JsonJsHeap::from).collect(),
             checks: profile.checks.asked.iter().map(JsonCheck::from).collect(),
             threads: profile
                 .threads

@@ -5,6 +5,7 @@ mod checks;
 mod frees;
 mod growth;
 mod hiding;
+mod js;
 mod json;
 mod load;
 mod loss;
@@ -87,6 +88,8 @@ pub struct Options {
     pub all_frames: bool,
     /// Where debug information may be.
     pub symbols: symbolizer::Options,
+    /// Where the JavaScript heap by stack goes as well.
+    pub heapprofile: Option<PathBuf>,
     /// Colours.
     pub paint: Paint,
 }
@@ -126,6 +129,7 @@ impl From<&ReportFlags> for Options {
             per_process: flags.per_process,
             all_frames: flags.all_frames,
             symbols: flags.symbols.options(),
+            heapprofile: flags.heapprofile.clone(),
             paint: Paint::new(flags.color, &io::stdout()),
         }
     }
@@ -181,6 +185,7 @@ impl Options {
             per_process: false,
             all_frames: false,
             symbols: symbolizer::Options::default(),
+            heapprofile: None,
             paint: Paint::PLAIN,
         }
     }
@@ -207,6 +212,18 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
     }
     for problem in &loaded.problems {
         eprintln!("leak: {problem}");
+    }
+    if let Some(path) = &options.heapprofile {
+        match js::heapprofile::write(path, &loaded.profiles) {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::NoJsHeap(path.clone())),
+            Err(error) => {
+                return Err(Error::WriteFile {
+                    path: path.clone(),
+                    error,
+                });
+            }
+        }
     }
     let unknown = loaded
         .profiles
@@ -281,6 +298,15 @@ fn write_with(
                 }
                 let page = page(&view, &loss, &names, options);
                 text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
+                js::print(
+                    out,
+                    view.profiles,
+                    options.top,
+                    options.min_bytes,
+                    &page,
+                    &mut sources,
+                    options.paint,
+                )?;
                 frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }
@@ -331,6 +357,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         late: view.late,
         verdicts: view.verdicts,
         memory: memory::sentence(view, names),
+        js: js::lines(view.profiles),
         all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }

@@ -57,6 +57,8 @@ pub struct Page {
     pub late: Hidden,
     /// Where the memory was, if that is known.
     pub memory: Option<String>,
+    /// JavaScript heaps, a line each.
+    pub js: Vec<String>,
     /// What the sites with blocks left are, if growth was asked for.
     pub verdicts: Verdicts,
     /// Whether no frames are left out.
@@ -245,6 +247,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     }
     if let Some(memory) = &page.memory {
         line(out, "memory", memory)?;
+    }
+    for (number, heap) in page.js.iter().enumerate() {
+        line(out, if number == 0 { "JS heap" } else { "" }, heap)?;
     }
     match page.loss.split_first() {
         None => line(
