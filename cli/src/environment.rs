@@ -58,6 +58,12 @@ pub const VARIABLES: &[Variable] = &[
                inlined function allocates is charged to the function that it was inlined into.",
     },
     Variable {
+        usage: "LEAK_JS_SAMPLE=BYTES",
+        help: "In Node, sample one JavaScript allocation in so many bytes (on average, at least 1024), to \
+               show what is live in its heap by stack; less shows smaller leaks and costs more. 0: no \
+               sampling. Default: 524288.",
+    },
+    Variable {
         usage: "LEAK_VERBOSE=1",
         help: "One line on stderr when recording begins and one when it ends. Otherwise the \
                preloaded library prints nothing.",

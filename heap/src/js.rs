@@ -170,9 +170,7 @@ fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock) -> Option<JsHeap> {
         .collect();
     let (first, last) = (usages.first()?.clone(), usages.last()?.clone());
     let last_raw = &fact.usages.last()?.1;
-    let most = usages
-        .iter()
-        .fold(Usage::default(), |most, next| largest(most, next));
+    let most = usages.iter().fold(Usage::default(), largest);
     let mut told: Vec<Collection> = fact
         .collections
         .iter()
