@@ -254,8 +254,8 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// As [`Search::root`] for a range inside of a block: the live part of a stack that
-    /// the program made there.
+    /// As [`Search::root`] for a range that counts with the blocks it lies in: the live part
+    /// of a stack that the program made in one, or what it declared.
     pub fn root_inside<M: Memory>(
         &mut self,
         memory: &M,
@@ -263,17 +263,17 @@ impl<'m> Search<'m> {
         origin: u64,
         start: u64,
         end: u64,
-    ) {
-        self.range(
-            memory,
-            ROOT | root,
-            origin,
-            start.next_multiple_of(8),
-            end & !7,
-            Pass::Reach,
-            RootRule::default(),
-        );
-        self.settle(memory, Pass::Reach, RootRule::default());
+    ) -> Result<(), Stop> {
+        let (mut at, end) = (start.next_multiple_of(8), end & !7);
+        let rule = RootRule::default();
+        while at < end {
+            let to = end.min(at + PATIENCE);
+            self.range(memory, ROOT | root, origin, at, to, Pass::Reach, rule);
+            self.settle(memory, Pass::Reach, rule);
+            self.patience(memory)?;
+            at = to;
+        }
+        Ok(())
     }
 
     /// After all roots: follows everything, then judges what was not reached.

@@ -3,7 +3,9 @@
    ends: __lsan_do_leak_check with a lost block; after: with none, then a block is lost;
    threads: three threads ask at once, each three times, while a fourth allocates;
    handler: asked in a signal handler; child: asked in a fork child that leaks;
-   filtered: asked under a system-call filter.
+   filtered: asked under a system-call filter;
+   region N: a block is held by a pointer in a root region, which is declared twice and taken back
+   N times.
    flags: -rdynamic -pthread */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -24,6 +26,8 @@ WEAK void __lsan_enable(void);
 WEAK void __lsan_ignore_object(const void *);
 WEAK void __lsan_do_leak_check(void);
 WEAK int __lsan_do_recoverable_leak_check(void);
+WEAK void __lsan_register_root_region(const void *, size_t);
+WEAK void __lsan_unregister_root_region(const void *, size_t);
 WEAK const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void) { return "leak:^suppressed_by_name$\n"; }
@@ -120,6 +124,19 @@ static void ended_threads(void) {
     ask_and_print("ended");
 }
 
+NOINLINE static void *in_region(void) { return malloc(64); }
+
+/* A lost block of which a part is a root region, declared twice and taken back so many times. */
+NOINLINE static void region(int back) {
+    char **pool = malloc(4096);
+    pool[100] = in_region();
+    __lsan_register_root_region((char *)pool + 512, 1024);
+    __lsan_register_root_region((char *)pool + 512, 1024);
+    for (int i = 0; i < back; i++) {
+        __lsan_unregister_root_region((char *)pool + 512, 1024);
+    }
+}
+
 static void filtered(void) {
     struct sock_filter allow[] = {{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
     struct sock_fprog program = {1, allow};
@@ -169,6 +186,8 @@ int main(int argc, char **argv) {
         }
         waitpid(child, NULL, 0);
         ask_and_print("parent");
+    } else if (!strcmp(mode, "region")) {
+        region(atoi(argv[2]));
     } else if (!strcmp(mode, "filtered")) {
         filtered();
     }

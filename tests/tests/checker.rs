@@ -127,6 +127,21 @@ fn after_the_last_check_nothing_is_judged() {
 }
 
 #[test]
+fn a_root_region_holds_blocks_until_it_is_taken_back() {
+    let end = |back: &str| {
+        let report = asks("region").arg(back).under_leak().report();
+        let sites = report.0["sites"].as_array().expect("sites").iter();
+        let mut made = sites.filter(|site| site["frames"][0]["function"] == "in_region");
+        let site = made.next().expect("its site");
+        (site["class"].clone(), site["path"][0]["kind"].clone())
+    };
+    for back in ["0", "1"] {
+        assert_eq!(end(back), ("reachable".into(), "declared".into()));
+    }
+    assert_eq!(end("2"), ("indirect".into(), "block".into()));
+}
+
+#[test]
 fn several_threads_may_ask_at_once() {
     let outcome = asks("threads").under_leak();
     assert_eq!(outcome.stdout, "answers 9\n", "{}", outcome.stderr);

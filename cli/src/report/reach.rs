@@ -107,7 +107,10 @@ impl Named {
             Kind::Registers => format!("registers of {thread}"),
             Kind::ThreadLocal => format!("thread-local data of {thread}"),
             Kind::Mapping => format!("mapping at {:#x}", self.address),
-            Kind::Declared => "a place that the program declared".to_owned(),
+            Kind::Declared => match name {
+                Some(name) => format!("declared root region, {name}{place}{offset}"),
+                None => format!("declared root region at {:#x}", self.address),
+            },
             Kind::Block => {
                 let what = match &self.object {
                     Some(object) => format!("{object} of"),
@@ -303,7 +306,7 @@ impl Chains {
             steps.iter().filter_map(move |step| match step {
                 Step::Root {
                     address,
-                    kind: Some(RootKind::Data),
+                    kind: Some(RootKind::Data | RootKind::Declared),
                     ..
                 } => Some((*number, *address)),
                 Step::Block { table, .. } if *table != 0 => Some((*number, *table)),
@@ -423,7 +426,7 @@ fn named<'v>(
                 ));
             }
             match named.kind {
-                Kind::Global => {
+                Kind::Global | Kind::Declared => {
                     if let Some((place, found)) = variable(number, address) {
                         let module = names.path(place).and_then(|path| path.file_name());
                         named.module = module.map(|name| name.to_string_lossy().into_owned());

@@ -13,7 +13,7 @@ use crate::collect::finish;
 use crate::global;
 use crate::originals::{self, *};
 use crate::reach::answer::Answer;
-use crate::reach::ask;
+use crate::reach::{ask, known};
 use crate::symbols::{self, Name};
 use crate::thread::{self, ThreadState};
 use crate::unwind::capture;
@@ -164,6 +164,7 @@ pub extern "C" fn __lsan_ignore_object(p: *const c_void) {
 #[unsafe(no_mangle)]
 pub extern "C" fn __lsan_register_root_region(start: *const c_void, len: usize) {
     if originals::resolved() {
+        known::note_region(start as u64, len as u64);
         say_region(start, len, true);
         pass_on!(LSAN_REGISTER as fn(*const c_void, usize), start, len);
     }
@@ -173,6 +174,7 @@ pub extern "C" fn __lsan_register_root_region(start: *const c_void, len: usize) 
 #[unsafe(no_mangle)]
 pub extern "C" fn __lsan_unregister_root_region(start: *const c_void, len: usize) {
     if originals::resolved() {
+        known::forget_region(start as u64, len as u64);
         say_region(start, len, false);
         pass_on!(LSAN_UNREGISTER as fn(*const c_void, usize), start, len);
     }

@@ -1,5 +1,6 @@
-//! Memory that is known by how it was made: the allocator's mappings and the stacks
-//! of threads. Tables in static memory, written without a lock.
+//! Memory that is known by how it was made or what was said of it: the allocator's mappings,
+//! the stacks of threads, the program's root regions. Tables in static memory, written without
+//! a lock.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
@@ -86,3 +87,46 @@ pub fn stacks(each: &mut dyn FnMut(u64, u64, u32)) {
 
 /// Whether there is any stack in the table.
 static STACKS_MADE: AtomicU32 = AtomicU32::new(0);
+
+/// Most root regions at a time; further ones are not searched.
+const REGIONS: usize = 4096;
+
+/// Start and length of what the program declared as roots; a length of 0: a free place.
+static REGION: [[AtomicU64; 2]; REGIONS] =
+    [const { [AtomicU64::new(0), AtomicU64::new(0)] }; REGIONS];
+/// Places used so far: those above were never used.
+static REGIONS_USED: AtomicUsize = AtomicUsize::new(0);
+
+/// The program declares a root region. It may do so several times, and then takes it back as
+/// often.
+pub fn note_region(start: u64, len: u64) {
+    for (number, [to, length]) in REGION.iter().enumerate() {
+        let is_free = length.load(Relaxed) == 0;
+        if is_free && len != 0 && length.compare_exchange(0, len, AcqRel, Relaxed).is_ok() {
+            to.store(start, Release);
+            REGIONS_USED.fetch_max(number + 1, AcqRel);
+            return;
+        }
+    }
+}
+
+/// The program takes a root region back.
+pub fn forget_region(start: u64, len: u64) {
+    for [to, length] in REGION.iter().take(REGIONS_USED.load(Acquire)) {
+        if to.load(Acquire) == start
+            && len != 0
+            && length.compare_exchange(len, 0, AcqRel, Relaxed).is_ok()
+        {
+            return;
+        }
+    }
+}
+
+/// All root regions: start and end.
+pub fn regions() -> impl Iterator<Item = (u64, u64)> {
+    let used = REGIONS_USED.load(Acquire).min(REGIONS);
+    REGION.iter().take(used).filter_map(|[start, len]| {
+        let (len, start) = (len.load(Acquire), start.load(Relaxed));
+        (len != 0).then(|| (start, start.saturating_add(len)))
+    })
+}

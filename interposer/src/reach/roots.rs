@@ -73,7 +73,8 @@ pub struct Plan {
     pub root: Root,
     /// The allocator's variables are in it.
     pub allocator: bool,
-    /// It lies inside of a block: a stack that the program allocated.
+    /// It may lie inside of blocks, and counts there too: a stack that the program allocated,
+    /// or what it declared.
     pub inside: bool,
 }
 
@@ -134,6 +135,8 @@ pub fn plan<B: Blocks>(scene: &Scene<'_, B>) -> Option<List<Plan>> {
         known: List::new(MOST)?,
         stacks: List::new(known::STACKS)?,
     };
+    // First, so that they are named in chains whatever else they lie in.
+    known::regions().for_each(|(start, end)| planner.declared(start, end));
     let maps = scene.maps;
     for segment in maps.data.all() {
         planner.know(
@@ -332,11 +335,28 @@ impl<B: Blocks> Planner<'_, B> {
         }
     }
 
+    /// What can be read of a root region that the program declared.
+    fn declared(&mut self, start: u64, end: u64) {
+        let maps = self.scene.maps.maps.all();
+        let first = maps.partition_point(|map| map.end <= start);
+        for map in maps.iter().skip(first).take_while(|map| map.start < end) {
+            if map.read && map.kind != Kind::Other {
+                let (from, to) = (start.max(map.start), end.min(map.end));
+                self.whole(RootKind::Declared, from, to, 0);
+            }
+        }
+    }
+
     /// The live part of a stack that the program allocated.
     fn inside(&mut self, start: u64, end: u64, tid: u32) {
+        self.whole(RootKind::Stack, start, end, tid);
+    }
+
+    /// A root that counts with the blocks that it lies in.
+    fn whole(&mut self, kind: RootKind, start: u64, end: u64, tid: u32) {
         let start = start.next_multiple_of(8);
         let root = Root {
-            kind: RootKind::Stack as u8,
+            kind: kind as u8,
             tid,
             start,
             len: end.saturating_sub(start),

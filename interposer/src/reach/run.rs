@@ -151,26 +151,29 @@ fn mark(
 ) -> core::result::Result<(), Stop> {
     for (number, plan) in (0u32..).zip(plans) {
         let (start, end) = (plan.root.start, plan.root.start + plan.root.len);
-        if plan.inside {
-            search.root_inside(memory, number, start, start, end);
-            continue;
-        }
         let rule = RootRule {
             allocator: plan.allocator,
+        };
+        let mut scan = |from, to| {
+            if plan.inside {
+                search.root_inside(memory, number, start, from, to)
+            } else {
+                search.root(memory, number, start, from, to, rule)
+            }
         };
         let large = end - start > super::present::WORTH
             && maps
                 .at(start)
                 .is_some_and(|map| map.kind != Kind::File || !map.shared);
         if !large {
-            search.root(memory, number, start, start, end, rule)?;
+            scan(start, end)?;
             continue;
         }
         // Untouched pages hold nothing, and reading them would cost memory.
         let mut stopped = Ok(());
         super::present::each(start, end, &mut |from, to| {
             if stopped.is_ok() {
-                stopped = search.root(memory, number, start, from, to, rule);
+                stopped = scan(from, to);
             }
         });
         stopped?;
