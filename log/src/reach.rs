@@ -358,7 +358,8 @@ fn decode_summary(input: &mut In<'_>) -> Option<Summary> {
         blind: input.u32()?,
         ns: input.uint()?,
         scanned: input.uint()?,
-        asked: input.uint()? != 0,
+        // Logs of earlier recorders end here.
+        asked: input.uint().unwrap_or(0) != 0,
     })
 }
 

@@ -1,15 +1,41 @@
 /* What is reachable at the end of programs with threads; see reach.h. */
 #include "reach.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 
-static int ready;
+static int ready, tids[128];
 static int never[2];
 
 FRAME static void wait_for(int count) {
     while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < count) sched_yield();
 }
-FRAME static void is_ready(void) { __atomic_add_fetch(&ready, 1, __ATOMIC_RELEASE); }
+FRAME static void is_ready(void) {
+    static int places;
+    tids[__atomic_fetch_add(&places, 1, __ATOMIC_RELAXED)] = gettid();
+    __atomic_add_fetch(&ready, 1, __ATOMIC_RELEASE);
+}
+
+/* Waits until the kernel says of a thread that its state is this one. */
+FRAME static void wait_for_state(int tid, char wanted) {
+    char path[64], text[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    for (char *state = NULL; state == NULL || state[2] != wanted; sched_yield()) {
+        int file = open(path, O_RDONLY);
+        ssize_t size = read(file, text, sizeof text - 1);
+        close(file);
+        MUST(size > 0);
+        text[size] = 0;
+        state = strrchr(text, ')');
+        MUST(state != NULL);
+    }
+}
+
+/* Waits until so many threads are ready and sleep in the kernel. */
+FRAME static void wait_for_sleeping(int count) {
+    wait_for(count);
+    for (int i = 0; i < count; i++) wait_for_state(tids[i], 'S');
+}
 
 /* Waits in the kernel for ever, a block only in a register that calls preserve. */
 FRAME static void wait_holding(void *block) {
@@ -35,7 +61,7 @@ static void *blocked(void *argument) {
     pthread_setspecific(high_key, reachable(45));
     lose(50);
     scrub();
-    wait_holding(reachable(60));
+    wait_holding(argument != NULL ? NULL : reachable(60));
     return on_stack;
 }
 
@@ -87,10 +113,23 @@ FRAME static void keys(void) {
     for (int i = 0; i < 40; i++) MUST(pthread_key_create(&high_key, NULL) == 0);
 }
 
-CASE(a_thread_that_waits) { keys(); start(blocked, NULL); wait_for(1); }
+/* Waits in the kernel for ever, a block only among the arguments of its call. */
+FRAME static void wait_reading(void *block) {
+    __asm__ volatile("xor %%ebx, %%ebx; xor %%ebp, %%ebp; 1: xor %%eax, %%eax; syscall; jmp 1b"
+                     : : "D"(never[0]), "S"(block), "d"(1) : "rbx");
+}
+static void *reads(void *argument) {
+    is_ready();
+    wait_reading(reachable(90));
+    return NULL;
+}
+
+CASE(a_thread_that_reads_into_a_block) { keys(); start(reads, NULL); wait_for_sleeping(1); }
+CASE(a_thread_that_waits) { keys(); start(blocked, NULL); wait_for_sleeping(1); }
+CASE(a_thread_that_waits_with_all_in_memory) { keys(); start(blocked, &key); wait_for_sleeping(1); }
 CASE(a_thread_that_spins) { start(spinning, NULL); wait_for(1); }
-CASE(a_thread_in_a_handler) { handler(0); start(interrupted, NULL); wait_for(1); }
-CASE(a_thread_in_a_handler_on_an_alternate_stack) { handler(1); start(interrupted, alternate); wait_for(1); }
+CASE(a_thread_in_a_handler) { handler(0); start(interrupted, NULL); wait_for_sleeping(1); }
+CASE(a_thread_in_a_handler_on_an_alternate_stack) { handler(1); start(interrupted, alternate); wait_for_sleeping(1); }
 CASE(sixty_four_that_wait_one_that_spins_one_in_a_handler) {
     keys();
     handler(0);
@@ -133,8 +172,10 @@ CASE(cleaned_up_by_a_key) {
     lose(10);
     scrub();
 }
+static int ends_first;
 static void *exits(void *argument) {
     void *volatile kept = reachable(20);
+    if (ends_first) wait_for_state(getpid(), 'Z');
     told();
     exit(kept == NULL);
 }
@@ -153,15 +194,16 @@ static void *waits_for_key(void *argument) {
 CASE(the_main_thread_has_ended) {
     MUST(pthread_key_create(&key, NULL) == 0);
     start(waits_for_key, NULL);
-    wait_for(1);
+    wait_for_sleeping(1);
     void *volatile lost = unreachable(30);
+    ends_first = 1;
     start(exits, lost == NULL ? (void *)1 : NULL);
     pthread_exit(NULL);
 }
 CASE(fork_without_exec) {
     keys();
     start(blocked, NULL);
-    wait_for(1);
+    wait_for_sleeping(1);
     pid_t child = fork();
     if (child == 0) _exit(0);
 }
@@ -176,7 +218,7 @@ CASE(stacks_that_the_program_gave) {
     void *aligned = (void *)(((uintptr_t)stack + 4095) & ~4095ul);
     MUST(pthread_attr_setstack(&attributes, aligned, 192 << 10) == 0);
     MUST(pthread_create(&thread, &attributes, blocked, NULL) == 0);
-    wait_for(1);
+    wait_for_sleeping(1);
 }
 
 int main(int argc, char **argv) { return run_cases(argc, argv); }

@@ -12,6 +12,7 @@
 //! * [`tools`] finds `libleak.so` and `leak`; it does not build them.
 //! * [`compile`] builds a program once, into a cache keyed by its content.
 //! * [`run`] runs it in a directory of its own, with a time limit.
+//! * [`refuse`] has the kernel refuse system calls to it.
 //! * [`report`] reads what `leak report --format json` says.
 //!
 //! What relies on this: every file in `tests/tests/`. If the harness compares too
@@ -24,6 +25,7 @@ pub mod bytes;
 pub mod compile;
 pub mod node;
 pub mod plenty;
+pub mod refuse;
 pub mod report;
 pub mod run;
 pub mod tools;

@@ -1,7 +1,9 @@
 //! `leak snapshot PID`: what a running process can reach.
 
+use leak_tests::refuse::{Refuse, refuse};
 use leak_tests::{Program, Report, tools};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The program, running with libleak, when it has said that it is ready.
@@ -95,4 +97,24 @@ fn what_cannot_be_looked_at_is_told_in_one_line() {
     finish(child, out);
     told("4194305", "there is no such process");
     told("many", "invalid value");
+}
+
+#[test]
+fn where_nothing_may_be_traced_it_says_so_and_the_program_runs_on() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (child, out) = start(folder.path(), true);
+    let mut command = Command::new(tools::leak());
+    command.current_dir(folder.path());
+    command.arg("snapshot").arg(child.id().to_string());
+    // SAFETY: the action makes system calls only.
+    unsafe { command.pre_exec(refuse(Refuse::Tracing)) };
+    let run = command.output().expect("leak runs");
+    let words = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(
+        (run.status.code(), words.lines().count()),
+        (Some(2), 1),
+        "{words}"
+    );
+    assert!(words.contains("ptrace"), "{words}");
+    finish(child, out);
 }

@@ -9,7 +9,7 @@ use super::array::List;
 use super::known;
 use super::maps::{Kind, Map, Maps};
 use super::own;
-use super::threads::{ALL, REGISTERS, Thread};
+use super::threads::{ALL, Thread};
 use crate::bootstrap;
 use log_format::reach::{Root, RootKind};
 
@@ -572,6 +572,5 @@ pub const LEAVER_REGISTERS: [u32; 6] = [3, 6, 12, 13, 14, 15];
 
 /// Words of a thread's registers that are values to take.
 pub fn values(thread: &Thread) -> impl Iterator<Item = (u32, u64)> + '_ {
-    let count = if thread.known == ALL { REGISTERS } else { 0 };
-    (0u32..).zip(thread.registers.iter().take(count).copied())
+    (0u32..).zip(thread.registers.iter().copied())
 }

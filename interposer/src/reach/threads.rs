@@ -2,8 +2,8 @@
 //!
 //! Registers come from [`super::stop`]. Where threads cannot be stopped (Yama's
 //! ptrace_scope 2 and 3, a tracer that is there already) `/proc/self/task/<tid>/syscall`
-//! still says where the stack pointer of a thread is that waits in the kernel: a
-//! process may always ask that of its own threads.
+//! still says where the stack pointer of a thread is that waits in the kernel, and the
+//! arguments of its call: a process may always ask that of its own threads.
 
 use super::array::List;
 use crate::sys;
@@ -26,11 +26,11 @@ pub struct Thread {
     pub sp: u64,
     /// Where its thread descriptor is, if all is known.
     pub descriptor: u64,
-    /// If all is known.
+    /// As far as they are known.
     pub registers: [u64; REGISTERS],
 }
 
-/// The stack pointer is known.
+/// The stack pointer is known, and the registers of a system call's arguments; the others are 0.
 pub const SP: u32 = 1;
 /// All registers are known.
 pub const ALL: u32 = 2;
@@ -78,18 +78,27 @@ pub fn look(thread: &mut Thread) {
     let Some(len) = read(thread.tid, b"/syscall\0", &mut text) else {
         return;
     };
-    // "running", or number, arguments, stack pointer, program counter.
-    let mut words = text
-        .get(..len)
-        .unwrap_or(&[])
-        .trim_ascii_end()
-        .rsplit(|&byte| byte == b' ');
+    // "running", or number, six arguments, stack pointer, program counter; or -1 outside of a
+    // call, and the last two.
+    let text = text.get(..len).unwrap_or(&[]).trim_ascii_end();
+    let value = |word: &[u8]| word.strip_prefix(b"0x").and_then(hex);
+    let mut words = text.rsplit(|&byte| byte == b' ');
     if let (Some(_), Some(word)) = (words.next(), words.next())
-        && let Some(sp) = word.strip_prefix(b"0x").and_then(hex)
+        && let Some(sp) = value(word)
     {
         (thread.known, thread.sp) = (SP, sp);
+        let arguments = text.split(|&byte| byte == b' ').skip(1);
+        let count = words.count().saturating_sub(1);
+        for (word, place) in arguments.take(count).zip(ARGUMENTS) {
+            if let Some(to) = thread.registers.get_mut(place) {
+                *to = value(word).unwrap_or(0);
+            }
+        }
     }
 }
+
+/// Places of a system call's arguments among the registers: rdi, rsi, rdx, r10, r8, r9.
+const ARGUMENTS: [usize; 6] = [5, 4, 1, 10, 8, 9];
 
 fn read(tid: u32, what: &[u8], to: &mut [u8]) -> Option<usize> {
     let mut path = [0u8; 64];
