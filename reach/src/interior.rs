@@ -2,7 +2,8 @@
 //!
 //! The same four that Valgrind knows (its manual, `--leak-check-heuristics`). It knows
 //! which blocks `new[]` made, and we do not: so any count that divides the rest is
-//! taken for one. And a fifth, just behind a block: an array of no elements.
+//! taken for one. Two more: just behind a block, an array of no elements; and the tables
+//! of Rust's hash maps.
 
 use crate::{Block, Memory};
 
@@ -19,8 +20,62 @@ pub fn holds(memory: &impl Memory, block: Block, word: u64) -> bool {
     match offset {
         8 => after_length(memory, block),
         24 if string(memory, block) => true,
-        _ => base_class(memory, word, offset),
+        _ => base_class(memory, word, offset) || hash_table(memory, block, offset),
     }
+}
+
+/// The table of a `HashMap` of Rust (the crate hashbrown, with groups of 16): entries, and
+/// from the pointer on a control byte for each of a power of two of them. 16 more repeat
+/// the first ones, so that a group can be read from anywhere; between them and fewer than
+/// 16 all are empty. At most seven of eight entries are full.
+fn hash_table(memory: &impl Memory, block: Block, offset: u64) -> bool {
+    const GROUP: u64 = 16;
+    const EMPTY: u64 = !0;
+    let entries = block.size().wrapping_sub(offset + GROUP);
+    if entries < 4
+        || !entries.is_power_of_two()
+        || entries > offset
+        || !offset.is_multiple_of(GROUP)
+    {
+        return false;
+    }
+    let control = |at: u64| memory.word(block.address() + offset + at);
+    let (Some(first), Some(second)) = (control(0), control(8)) else {
+        return false;
+    };
+    let repeats = match entries {
+        4 => {
+            let low = |word: u64| word & 0xffff_ffff;
+            let repeated = control(GROUP).is_some_and(|last| low(last) == low(first));
+            first | 0xffff_ffff == EMPTY && second == EMPTY && repeated
+        }
+        8 => second == EMPTY && control(GROUP) == Some(first),
+        _ => control(entries) == Some(first) && control(entries + 8) == Some(second),
+    };
+    repeats && has_room(entries, control)
+}
+
+/// Whether the control bytes, as far as they are looked at, are those of a table: some
+/// places not full, and these empty (255) or deleted (128).
+fn has_room(entries: u64, control: impl Fn(u64) -> Option<u64>) -> bool {
+    const LOOKED_AT: u64 = 512;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut room = false;
+    for at in (0..entries.clamp(8, LOOKED_AT)).step_by(8) {
+        let Some(word) = control(at) else {
+            return false;
+        };
+        let free = word & HIGH;
+        // Of a free place's other bits all are set or none.
+        let rest = (free >> 7).wrapping_mul(0x7f);
+        let set = word & rest;
+        let whole = (0..8).all(|byte| matches!(set >> (byte * 8) & 0x7f, 0 | 0x7f));
+        if !whole {
+            return false;
+        }
+        room |= free != 0;
+    }
+    room
 }
 
 /// A length or a count of elements in the first word: behind it the rest of the block,

@@ -254,3 +254,53 @@ fn pointers_behind_a_count_or_to_a_string_or_a_base_hold_the_block() {
     );
     assert_eq!(held_at(0, 0, &[]), Class::Reachable, "a block of no bytes");
 }
+
+#[test]
+fn an_array_of_no_elements_is_held_by_the_place_behind_its_count() {
+    assert_eq!(held_at(8, 8, &[(0, 0)]), Class::Reachable);
+    assert_eq!(held_at(8, 8, &[(0, 1)]), Class::Unreachable, "no count");
+    assert_eq!(
+        held_at(16, 16, &[(8, 0)]),
+        Class::Unreachable,
+        "where allocators have the next block"
+    );
+}
+
+#[test]
+fn the_table_of_a_hash_map_is_held_by_its_control_bytes() {
+    const EMPTY: u64 = !0;
+    let four = [(64, 0xffff_ffff_ff0b_ff7a), (72, EMPTY), (80, 0xff0b_ff7a)];
+    assert_eq!(held_at(64, 64 + 20, &four), Class::Reachable);
+    let eight = [
+        (64, 0x1122_80ff_ff05_0607),
+        (72, EMPTY),
+        (80, 0x1122_80ff_ff05_0607),
+    ];
+    assert_eq!(held_at(64, 64 + 24, &eight), Class::Reachable);
+    let mut many: Vec<(u64, u64)> = (0..10)
+        .map(|n| (512 + n * 8, 0x0102_0304_0506_0708))
+        .collect();
+    for at in [0, 8] {
+        many[at].1 = 0xff00_1122_3344_5566;
+    }
+    many[8].1 = many[0].1;
+    many[9].1 = many[1].1;
+    assert_eq!(held_at(512, 512 + 64 + 16, &many), Class::Reachable);
+    many[3].1 = 0x0102_9304_0506_0708;
+    assert_eq!(
+        held_at(512, 512 + 64 + 16, &many),
+        Class::Possible,
+        "no control byte"
+    );
+    let full: Vec<(u64, u64)> = (0..10).map(|n| (512 + n * 8, 0)).collect();
+    assert_eq!(
+        held_at(512, 512 + 64 + 16, &full),
+        Class::Possible,
+        "no room is left"
+    );
+    assert_eq!(
+        held_at(496, 512 + 64, &[]),
+        Class::Possible,
+        "not in memory"
+    );
+}

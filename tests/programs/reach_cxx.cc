@@ -1,5 +1,6 @@
 /* What is reachable at the end of C++ programs; see reach.h. */
 #include "reach.h"
+#include "reach_by.h"
 #include <deque>
 #include <functional>
 #include <list>
@@ -10,20 +11,6 @@
 #include <thread>
 #include <unordered_map>
 #include <vector>
-
-/* Containers allocate by themselves: every block made below one of these is of its
- * class. At least one is. */
-#define MAKER_BY(name, what)                                                      \
-    template <class F> FRAME auto name(F make) {                                  \
-        made[what] = -1;                                                          \
-        auto result = make();                                                     \
-        __asm__ volatile("" : : : "memory"); /* no jump out of this frame */      \
-        return result;                                                            \
-    }
-MAKER_BY(unreachable_by, UNREACHABLE)
-MAKER_BY(indirect_by, INDIRECT)
-MAKER_BY(possible_by, POSSIBLE)
-MAKER_BY(reachable_by, REACHABLE)
 
 static void *global;
 

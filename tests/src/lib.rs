@@ -13,6 +13,7 @@
 //! * [`compile`] builds a program once, into a cache keyed by its content.
 //! * [`run`] runs it in a directory of its own, with a time limit.
 //! * [`refuse`] has the kernel refuse system calls to it.
+//! * [`classes`] runs the cases of programs that tell what can be reached.
 //! * [`report`] reads what `leak report --format json` says.
 //!
 //! What relies on this: every file in `tests/tests/`. If the harness compares too
@@ -22,6 +23,7 @@
 #![deny(missing_docs)]
 
 pub mod bytes;
+pub mod classes;
 pub mod compile;
 pub mod node;
 pub mod plenty;

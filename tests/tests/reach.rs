@@ -1,139 +1,27 @@
 //! What is reachable at the end: programs whose blocks are made by functions named after the class
 //! that they must be found to have, in C, C++ and Rust, unoptimised and optimised.
 
+use leak_tests::classes::{all_cases, wrong};
 use leak_tests::refuse::{Refuse, refuse};
-use leak_tests::{Outcome, Program, Report, Run, library_or_skip};
+use leak_tests::{Program, Report, Run, library_or_skip};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
 
-const CLASSES: [&str; 4] = ["unreachable", "indirect", "possible", "reachable"];
-
-/// The class that a function is named after: `reachable`, `reachable_by<…>`, `x::reachable_by`.
-fn class_of_function(name: &str) -> Option<&'static str> {
-    let name = name.split(['(', '<']).next()?;
-    let name = name.rsplit([':', ' ']).next()?;
-    let stem = name.strip_suffix("_by").unwrap_or(name);
-    CLASSES.into_iter().find(|&class| class == stem)
-}
-
-/// What a program said: how many blocks of each class it made; −1: some.
-fn told(outcome: &Outcome) -> Vec<(&'static str, i64)> {
-    let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
-    CLASSES
-        .iter()
-        .map(|&class| {
-            let at = words.iter().position(|&word| word == class);
-            let count = at
-                .and_then(|at| words.get(at + 1))
-                .and_then(|n| n.parse().ok());
-            (
-                class,
-                count.unwrap_or_else(|| panic!("the program said {:?}", outcome.stdout)),
-            )
-        })
-        .collect()
-}
-
-/// What is wrong with the classes in a report.
-fn wrong(outcome: &Outcome, report: &Report) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let leaks = &report.0["leaks"];
-    let mut remarks = leaks["remarks"].as_array().into_iter().flatten();
-    // Those that could not be stopped must have the same classes.
-    let is_blind = |remark: &Value| {
-        let text = remark.as_str().expect("text");
-        text.contains("(ptrace is not allowed)")
-    };
-    if leaks["processes"] != 1 || remarks.any(|remark| !is_blind(remark)) {
-        wrong.push(format!("leaks: {leaks}"));
-    }
-    let mut found = [0i64; 4];
-    for site in report.0["sites"].as_array().into_iter().flatten() {
-        let frames = site["frames"].as_array().into_iter().flatten();
-        let Some(class) = frames
-            .filter_map(|f| class_of_function(f["function"].as_str()?))
-            .next()
-        else {
-            continue;
-        };
-        for (count, other) in found.iter_mut().zip(CLASSES) {
-            let blocks = site["classes"][other]["blocks"].as_i64().unwrap_or(0);
-            if other == class {
-                *count += blocks;
-            } else if blocks > 0 {
-                wrong.push(format!(
-                    "{blocks} of {class} are {other}, path {}",
-                    site["path"]
-                ));
-            }
-        }
-    }
-    for ((class, made), found) in told(outcome).into_iter().zip(found) {
-        if made != found && !(made == -1 && found > 0) {
-            wrong.push(format!("{made} {class} were made, {found} found"));
-        }
-    }
-    wrong
-}
-
-/// The cases that a program knows.
-fn cases(program: &Path) -> Vec<String> {
-    let list = Run::executable(program).plain().stdout;
-    list.split_whitespace().map(str::to_owned).collect()
-}
-
-/// Runs every case, a few at a time; panics with all that is wrong.
-fn all_cases(programs: &[PathBuf], skip: &[&str], prepare: impl Fn(Run) -> Run + Sync) {
-    let mut jobs: Vec<(PathBuf, String)> = Vec::new();
-    for program in programs {
-        let wanted = cases(program)
-            .into_iter()
-            .filter(|case| !skip.contains(&case.as_str()));
-        jobs.extend(wanted.map(|case| (program.clone(), case)));
-    }
-    assert!(!jobs.is_empty(), "no cases");
-    let next = AtomicUsize::new(0);
-    let problems = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some((program, case)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = prepare(Run::executable(program).arg(case)).under_leak();
-                    let mut wrong = match outcome.status.success() {
-                        true => wrong(&outcome, &outcome.report_of_first()),
-                        false => vec![format!("{}: {}", outcome.status, outcome.stderr)],
-                    };
-                    if !wrong.is_empty() {
-                        let name = program.file_name().unwrap_or_default().display();
-                        wrong.insert(0, format!("{name} {case}:"));
-                        problems
-                            .lock()
-                            .expect("no panic")
-                            .push(wrong.join("\n    "));
-                    }
-                }
-            });
-        }
-    });
-    let problems = problems.into_inner().expect("no panic");
-    assert!(
-        problems.is_empty(),
-        "{} of {} cases:\n{}",
-        problems.len(),
-        jobs.len(),
-        problems.join("\n")
-    );
-}
-
-fn built(name: &str) -> [PathBuf; 2] {
+/// A program unoptimised and optimised, with more flags.
+fn built_with(name: &str, flags: &[&str]) -> [PathBuf; 2] {
     let levels: [&str; 2] = if name.ends_with("rust") {
         ["-Copt-level=0", "-Copt-level=2"]
     } else {
         ["-O0", "-O2"]
     };
-    levels.map(|level| Program::new(name).flags([level]).build())
+    levels.map(|level| {
+        let program = Program::new(name).flags([level]);
+        program.flags(flags.iter().copied()).build()
+    })
+}
+
+fn built(name: &str) -> [PathBuf; 2] {
+    built_with(name, &[])
 }
 
 #[test]
@@ -142,8 +30,25 @@ fn c_programs() {
 }
 
 #[test]
+fn shapes_of_data() {
+    all_cases(&built("reach_shapes"), &[], |run| run);
+}
+
+#[test]
+fn what_functions_of_libc_make() {
+    all_cases(&built("reach_made"), &[], |run| run);
+}
+
+#[test]
 fn programs_with_threads() {
     all_cases(&built("reach_threads"), &[], |run| run);
+}
+
+#[test]
+fn libraries_loaded_and_closed() {
+    let library = Program::new("reach_library").build();
+    let flag = format!("-DLIBRARY=\"{}\"", library.display());
+    all_cases(&built_with("reach_modules", &[&flag]), &[], |run| run);
 }
 
 #[test]
@@ -152,8 +57,20 @@ fn cxx_programs() {
 }
 
 #[test]
+fn containers_and_owners_of_cxx() {
+    all_cases(&built("reach_containers"), &[], |run| run);
+}
+
+#[test]
+fn strings_of_old_and_coroutines() {
+    all_cases(&built("reach_old_strings"), &[], |run| run);
+    all_cases(&built("reach_coroutines"), &[], |run| run);
+}
+
+#[test]
 fn rust_programs() {
     all_cases(&built("reach_rust"), &[], |run| run);
+    all_cases(&built("reach_owners_rust"), &[], |run| run);
 }
 
 /// With another allocator: the same classes.
