@@ -95,6 +95,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A file of rules for leaks cannot be used.
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, if it is one.
+        line: Option<usize>,
+        /// Why.
+        why: String,
+    },
     /// Standard output cannot be written to.
     Output(io::Error),
     /// Suppressions or a baseline cannot be used.
@@ -182,6 +191,10 @@ impl fmt::Display for Error {
                 f,
                 "leak heap {job} has no HTML page; leak heap FILE and leak heap diff have one"
             ),
+            Error::Rules { path, line, why } => match line {
+                Some(line) => write!(f, "{}:{line}: {why}", path.display()),
+                None => write!(f, "{}: {why}", path.display()),
+            },
             Error::Query { text, why } => write!(f, "{text:?}: {why}"),
             Error::Output(error) => write!(
                 f,

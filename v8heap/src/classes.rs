@@ -156,33 +156,11 @@ impl Classes {
             sum.count += 1;
             sum.own += size;
         }
-        self.retained(analysis, &mut sums);
-        sums
-    }
-
-    /// What is retained by a node of a class counts unless a node of the same class dominates it.
-    fn retained(&self, analysis: &Analysis, sums: &mut [Sums]) {
-        let children = Children::new(analysis);
-        let mut open = vec![false; self.all.len()];
-        // A node to visit, or (with the bit) one whose class ends here.
-        const END: u32 = 1 << 31;
-        let mut stack = vec![analysis.snapshot.root];
-        while let Some(node) = stack.pop() {
-            if node & END != 0 {
-                open[self.of[(node & !END) as usize] as usize] = false;
-                continue;
-            }
-            let class = self.of[node as usize] as usize;
-            let below = children.of(node);
-            if !open[class] && analysis.snapshot.sizes.get(node) != 0 {
-                sums[class].retained += analysis.retained[node as usize];
-                if !below.is_empty() {
-                    open[class] = true;
-                    stack.push(node | END);
-                }
-            }
-            stack.extend_from_slice(below);
+        let retained = retained_of_groups(analysis, &self.of, self.all.len());
+        for (sum, retained) in sums.iter_mut().zip(retained) {
+            sum.retained = retained;
         }
+        sums
     }
 
     /// The nodes of each class that have a size: (id, bytes), ascending.
@@ -199,6 +177,35 @@ impl Classes {
         }
         members
     }
+}
+
+/// What the nodes of each group retain, without those that another node of the group dominates. `of`
+/// is the group of each node; numbers of `groups` and more are none. Nodes without a size keep nothing
+/// of their own.
+pub(crate) fn retained_of_groups(analysis: &Analysis, of: &[u32], groups: usize) -> Vec<u64> {
+    let children = Children::new(analysis);
+    let mut sums = vec![0u64; groups];
+    let mut open = vec![false; groups];
+    // A node to visit, or (with the bit) one whose group ends here.
+    const END: u32 = 1 << 31;
+    let mut stack = vec![analysis.snapshot.root];
+    while let Some(node) = stack.pop() {
+        if node & END != 0 {
+            open[of[(node & !END) as usize] as usize] = false;
+            continue;
+        }
+        let group = of[node as usize] as usize;
+        let below = children.of(node);
+        if group < groups && !open[group] && analysis.snapshot.sizes.get(node) != 0 {
+            sums[group] += analysis.retained[node as usize];
+            if !below.is_empty() {
+                open[group] = true;
+                stack.push(node | END);
+            }
+        }
+        stack.extend_from_slice(below);
+    }
+    sums
 }
 
 /// The comparison: what changed from one snapshot to a later one of the same process, by class.

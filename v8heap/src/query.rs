@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! class == "Session" && retained > 1MB && !(distance < 5)
-//! type == closure && place ~ "server.js" && has("timer")
+//! type == closure and place ~ "server.js" and not has("timer")
 //! ```
 //!
-//! Fields: `class`, `name`, `type`, `place` (text); `id`, `self`, `retained`, `distance`, `edges`
-//! (numbers); `detached` and `has("property")` (true or not). Operators: `==`, `!=`, `<`, `<=`, `>`,
-//! `>=`, `~` (contains), `!`, `&&`, `||`, and parentheses. Numbers may have units: K, M, G (1024).
+//! Fields: `class`, `name`, `type`, `place`, `dominator` (text); `id`, `self`, `retained`, `distance`,
+//! `edges`, `entries` (numbers); `detached`, `has("property")` and `has_edge("name")` (true or not).
+//! Operators: `==`, `!=`, `<`, `<=`, `>`, `>=`, `~` (contains), `!` or `not`, `&&` or `and`, `||` or
+//! `or`, and parentheses. Numbers may have units: K, M, G (1024).
 
 use graph::Node;
 
 use crate::classes::Classes;
 use crate::figures::Analysis;
+use crate::leaks::entries;
 use crate::scripts::Scripts;
 use crate::snapshot::detachedness::DETACHED;
 
@@ -28,7 +30,10 @@ enum Expression {
     Text(TextField, Test, String),
     Number(NumberField, Test, f64),
     Detached,
+    /// A property of this name.
     Has(String),
+    /// An edge of this name, of whatever type.
+    HasEdge(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +42,8 @@ enum TextField {
     Name,
     Type,
     Place,
+    /// The class of the immediate dominator.
+    Dominator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +53,8 @@ enum NumberField {
     Retained,
     Distance,
     Edges,
+    /// Of a Map, a Set, an array, an object used as a map.
+    Entries,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,11 +82,12 @@ pub struct Subject<'a> {
 impl Query {
     /// Parses a question; the error says what is wrong and where.
     pub fn parse(text: &str) -> Result<Query, String> {
-        let mut parser = Parser {
-            text,
-            at: 0,
-            depth: 0,
-        };
+        Query::parse_from(text, 0)
+    }
+
+    /// Parses what stands in a text from byte `at` on; places in errors are those in the text.
+    pub(crate) fn parse_from(text: &str, at: usize) -> Result<Query, String> {
+        let mut parser = Parser { text, at, depth: 0 };
         let whole = parser.or()?;
         match parser.peek() {
             "" => Ok(Query(whole)),
@@ -106,15 +116,24 @@ impl Expression {
                 snapshot.kind_of_edge(edge) == snapshot.edge_kind.property
                     && snapshot.edge_name(edge) == *name
             }),
+            Expression::HasEdge(name) => snapshot
+                .graph
+                .of(node)
+                .any(|edge| snapshot.edge_name(edge) == *name),
             Expression::Text(field, test, wanted) => {
+                let class = |node: Node| {
+                    let class = subject.classes.of[node as usize];
+                    &subject.classes.all[class as usize].name
+                };
                 let holds = |found: &str| match test {
                     Test::Contains => found.contains(wanted.as_str()),
                     Test::Unequal => found != wanted,
                     _ => found == wanted,
                 };
                 match field {
-                    TextField::Class => {
-                        holds(&subject.classes.all[subject.classes.of[node as usize] as usize].name)
+                    TextField::Class => holds(class(node)),
+                    TextField::Dominator => {
+                        holds(class(subject.analysis.dominators.parent[node as usize]))
                     }
                     TextField::Name => holds(&snapshot.name(node)),
                     TextField::Type => {
@@ -132,6 +151,7 @@ impl Expression {
                     NumberField::Retained => subject.analysis.retained[node as usize] as f64,
                     NumberField::Distance => f64::from(subject.analysis.distances[node as usize]),
                     NumberField::Edges => f64::from(snapshot.graph.degree(node)),
+                    NumberField::Entries => entries(snapshot, node) as f64,
                 };
                 match test {
                     Test::Equal | Test::Contains => found == *wanted,
@@ -154,7 +174,8 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn wrong(&self, expected: &str) -> String {
-        format!("at character {}: {expected} expected", self.at + 1)
+        let before = self.text[..self.at].chars().count();
+        format!("at character {}: {expected} expected", before + 1)
     }
 
     fn peek(&mut self) -> &'a str {
@@ -172,9 +193,19 @@ impl<'a> Parser<'a> {
         there
     }
 
+    /// Takes a sign or the word for it.
+    fn take_either(&mut self, sign: &str, word: &str) -> bool {
+        let before = self.at;
+        if self.take(sign) || self.word() == word {
+            return true;
+        }
+        self.at = before;
+        false
+    }
+
     fn or(&mut self) -> Result<Expression, String> {
         let mut left = self.and()?;
-        while self.take("||") {
+        while self.take_either("||", "or") {
             left = Expression::Or(Box::new(left), Box::new(self.and()?));
         }
         Ok(left)
@@ -182,7 +213,7 @@ impl<'a> Parser<'a> {
 
     fn and(&mut self) -> Result<Expression, String> {
         let mut left = self.single()?;
-        while self.take("&&") {
+        while self.take_either("&&", "and") {
             left = Expression::And(Box::new(left), Box::new(self.single()?));
         }
         Ok(left)
@@ -199,7 +230,7 @@ impl<'a> Parser<'a> {
     }
 
     fn nested(&mut self) -> Result<Expression, String> {
-        if self.take("!") {
+        if self.take_either("!", "not") {
             return Ok(Expression::Not(Box::new(self.single()?)));
         }
         if self.take("(") {
@@ -217,6 +248,7 @@ impl<'a> Parser<'a> {
             "name" => Some(TextField::Name),
             "type" => Some(TextField::Type),
             "place" => Some(TextField::Place),
+            "dominator" => Some(TextField::Dominator),
             _ => None,
         };
         if let Some(field) = text {
@@ -232,14 +264,18 @@ impl<'a> Parser<'a> {
             "retained" => NumberField::Retained,
             "distance" => NumberField::Distance,
             "edges" => NumberField::Edges,
+            "entries" => NumberField::Entries,
             "detached" => return Ok(Expression::Detached),
-            "has" => {
+            "has" | "has_edge" => {
                 if !self.take("(") {
                     return Err(self.wrong("("));
                 }
                 let name = self.quoted()?;
                 return if self.take(")") {
-                    Ok(Expression::Has(name))
+                    Ok(match word {
+                        "has" => Expression::Has(name),
+                        _ => Expression::HasEdge(name),
+                    })
                 } else {
                     Err(self.wrong(")"))
                 };
@@ -248,7 +284,7 @@ impl<'a> Parser<'a> {
                 self.at = before;
                 self.peek();
                 return Err(self.wrong(
-                    "class, name, type, place, id, self, retained, distance, edges, detached, has(…), ! or (",
+                    "class, name, type, place, dominator, id, self, retained, distance, edges, entries, detached, has(…), has_edge(…), not or (",
                 ));
             }
         };
@@ -345,6 +381,8 @@ mod tests {
             ("(id == 1", "character 9: )"),
             ("id == 1 id", "character 9: &&"),
             ("name == 'a", "closing quotation mark"),
+            ("class == 'é' andy", "character 14: &&"),
+            ("note == 1", "character 1: class"),
         ] {
             let error = Query::parse(text).expect_err(text);
             let squeezed = words.replace("== ,", "==,");
@@ -355,6 +393,7 @@ mod tests {
             "class == Session && retained >= 1.5MB",
             "!(detached || has(\"a b\")) && distance<3",
             "id==@17 || type ~ 'string' && edges != 0",
+            "not has_edge(map) and (entries > 10 or dominator == Map) and not(detached)",
         ] {
             Query::parse(text).expect(text);
         }

@@ -57,10 +57,14 @@ pub enum HeapCommand {
     /// What grows in every snapshot of one process: leaks, with a name, a place and a cure.
     ///
     /// Three snapshots tell leaks from caches that are still filling up; two are enough to look.
+    #[command(after_long_help = RULES_HELP)]
     Leaks {
         /// Snapshots of one process, in the order they were taken.
         #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
+        /// Rules of your own for what is a leak and what is none, one a line.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        rules: Option<PathBuf>,
         #[command(flatten)]
         output: OutputFlags,
     },
@@ -77,6 +81,36 @@ pub enum HeapCommand {
     },
     /// Strings that are there more than once.
     Dups {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Objects by shape: V8's hidden classes, with their properties.
+    ///
+    /// Objects of one class with many shapes were given their properties in many orders.
+    Shapes {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// The objects with the most references, and how they are kept.
+    ///
+    /// The largest Maps, Sets, arrays and objects used as maps are among them.
+    Fanout {
+        /// The snapshot.
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// What strings there are: how they are kept, what they look like, how they begin.
+    ///
+    /// A slice keeps the whole string it was cut from: the largest of these are listed.
+    Strings {
         /// The snapshot.
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
@@ -111,10 +145,21 @@ pub enum HeapCommand {
     },
 }
 
+const RULES_HELP: &str = "\
+Rules, with what `leak heap query` understands behind `when`:
+
+  # A comment.
+  leak \"session without user\" when class == Session and not has(\"user\")
+  ignore when class == LRUCache
+  retain when name == warmup
+
+leak: objects of which it is true and that have come since the first snapshot are reported under \
+this name. ignore: such an object is no leak. retain: neither is it, nor what it alone keeps.";
+
 const QUERY_HELP: &str = "\
-Fields: class, name, type, place (text); id, self, retained, distance, edges (numbers); detached; \
-has(\"property\"). Operators: == != < <= > >=, ~ (contains), ! && || and parentheses. Sizes may have \
-units: 4K, 1.5MB, 2G.
+Fields: class, name, type, place, dominator (its class) (text); id, self, retained, distance, edges, \
+entries (numbers); detached; has(\"property\"), has_edge(\"name\"). Operators: == != < <= > >=, \
+~ (contains), not and or (or ! && ||) and parentheses. Sizes may have units: 4K, 1.5MB, 2G.
 
   leak heap query a.heapsnapshot 'class == Session && retained > 1MB'
   leak heap query a.heapsnapshot 'type == closure && place ~ \"server.js\" && !has(\"name\")'";

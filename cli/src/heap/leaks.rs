@@ -1,26 +1,49 @@
 //! `leak heap leaks`: what grows, with a name, a place and a cure.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 use v8heap::Step;
 use v8heap::leaks::{Leak, Leaks};
+use v8heap::rules::Rules;
 
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
 use crate::heap::shown;
 
-pub fn leaks(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Result<(), Error> {
-    let found = v8heap::leaks::find(files, usize::from(flags.threads)).map_err(Error::Snapshot)?;
+pub fn leaks(
+    files: &[PathBuf],
+    rules: Option<&Path>,
+    flags: &OutputFlags,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let rules = rules.map(read_rules).transpose()?;
+    let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref())
+        .map_err(Error::Snapshot)?;
     let top = shown(flags, 10);
     match flags.format {
         HeapFormat::Json => json(files, &found, top, out),
         _ => text(files, &found, top, out),
     }
     .map_err(Error::Output)
+}
+
+/// The rules of a file.
+fn read_rules(path: &Path) -> Result<Rules, Error> {
+    let wrong = |line, why| Error::Rules {
+        path: path.to_owned(),
+        line,
+        why,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(None, error.to_string()))?;
+    let rules = Rules::parse(&text).map_err(|fault| wrong(Some(fault.line), fault.why))?;
+    if rules.is_empty() {
+        return Err(wrong(None, "no rule in it".to_owned()));
+    }
+    Ok(rules)
 }
 
 /// Bytes a minute.

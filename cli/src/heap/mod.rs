@@ -5,6 +5,7 @@ mod diff;
 mod dups;
 pub mod flags;
 mod leaks;
+mod looks;
 mod nodes;
 mod page;
 mod table;
@@ -28,9 +29,16 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     no_page(&flags.job)?;
     match &flags.job {
         Some(HeapCommand::Diff { files, output }) => diff::diff(files, output, out_of)?,
-        Some(HeapCommand::Leaks { files, output }) => leaks::leaks(files, output, out_of)?,
+        Some(HeapCommand::Leaks {
+            files,
+            rules,
+            output,
+        }) => leaks::leaks(files, rules.as_deref(), output, out_of)?,
         Some(HeapCommand::Why { file, id, output }) => why::why(file, *id, output, out_of)?,
         Some(HeapCommand::Dups { file, output }) => dups::dups(file, output, out_of)?,
+        Some(HeapCommand::Shapes { file, output }) => looks::shapes_of(file, output, out_of)?,
+        Some(HeapCommand::Fanout { file, output }) => looks::fanout_of(file, output, out_of)?,
+        Some(HeapCommand::Strings { file, output }) => looks::strings_of(file, output, out_of)?,
         Some(HeapCommand::Query {
             file,
             expression,
@@ -70,6 +78,9 @@ fn no_page(job: &Option<HeapCommand>) -> Result<(), Error> {
         Some(HeapCommand::Leaks { output, .. }) => ("leaks", output),
         Some(HeapCommand::Why { output, .. }) => ("why", output),
         Some(HeapCommand::Dups { output, .. }) => ("dups", output),
+        Some(HeapCommand::Shapes { output, .. }) => ("shapes", output),
+        Some(HeapCommand::Fanout { output, .. }) => ("fanout", output),
+        Some(HeapCommand::Strings { output, .. }) => ("strings", output),
         Some(HeapCommand::Query { output, .. }) => ("query", output),
         Some(HeapCommand::Assert { output, .. }) => ("assert", output),
         Some(HeapCommand::Diff { .. }) | None => return Ok(()),

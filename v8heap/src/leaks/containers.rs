@@ -51,7 +51,8 @@ pub(super) fn entries(snapshot: &Snapshot, node: Node) -> impl Iterator<Item = E
     })
 }
 
-fn count(snapshot: &Snapshot, node: Node) -> u64 {
+/// How many entries a container has.
+pub(super) fn count(snapshot: &Snapshot, node: Node) -> u64 {
     if !rows(snapshot, node).1 {
         return entries(snapshot, node).count() as u64;
     }

@@ -12,6 +12,7 @@
 
 mod containers;
 mod groups;
+mod named;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,9 @@ use graph::Node;
 use crate::error::Error;
 use crate::figures::Analysis;
 use crate::functions::Functions;
+use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
+use crate::snapshot::Snapshot;
 use crate::ways::{Step, Ways};
 
 pub use words::Pattern;
@@ -81,8 +84,14 @@ struct Measures {
     groups: groups::Groups,
 }
 
-/// Looks for leaks in two snapshots or more, given in the order they were taken.
-pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
+/// How many entries a container has: a Map, a Set, an array, an object used as a map.
+pub(crate) fn entries(snapshot: &Snapshot, node: Node) -> u64 {
+    containers::count(snapshot, node)
+}
+
+/// Looks for leaks in two snapshots or more, given in the order they were taken, and for what rules
+/// call so.
+pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<Leaks, Error> {
     let Some((last_file, earlier)) = files.split_last() else {
         return Ok(Leaks {
             all: Vec::new(),
@@ -90,7 +99,12 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
             span: None,
         });
     };
-    let last = Analysis::without_distances(last_file, threads)?;
+    let read = |file: &Path| match rules {
+        // They may ask for them.
+        Some(_) => Analysis::of_file(file, threads),
+        None => Analysis::without_distances(file, threads),
+    };
+    let last = read(last_file)?;
     let candidates = containers::candidates(&last);
     let wanted = candidates
         .iter()
@@ -99,13 +113,18 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
         .collect();
     let mut measures = Vec::new();
     let mut known: Vec<u32> = Vec::new();
+    let mut by_rules = Vec::new();
     for file in earlier {
-        let analysis = Analysis::without_distances(file, threads)?;
+        let analysis = read(file)?;
         measures.push(Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &wanted),
             groups: groups::groups(&analysis).sums,
         });
+        if let Some(rules) = rules {
+            let scripts = Scripts::new(&analysis.snapshot);
+            by_rules.push(rules.ask(&analysis, &scripts).leaks);
+        }
         if known.is_empty() {
             known = analysis.snapshot.ids;
             known.sort_unstable();
@@ -134,7 +153,20 @@ pub fn find(files: &[PathBuf], threads: usize) -> Result<Leaks, Error> {
     let before = &measures[..measures.len() - 1];
     all.extend(groups::leaks(&view, &owners, &grouped, before));
     one_cache(&mut all);
-    all.sort_by_key(|leak| std::cmp::Reverse(leak.growth()));
+    if let Some(rules) = rules {
+        let Findings { leaks, excused } = rules.ask(&last, &view.scripts);
+        all.retain(|leak| {
+            let node = last.snapshot.node_of_id(leak.id);
+            node.is_none_or(|node| !excused[node as usize])
+        });
+        by_rules.push(leaks);
+        all.extend(named::leaks(&view, rules, &by_rules));
+    }
+    // What was asked for comes first.
+    all.sort_by_key(|leak| {
+        let found = leak.pattern != Pattern::Rule;
+        (found, std::cmp::Reverse(leak.growth()))
+    });
     Ok(Leaks {
         all,
         totals: measures.iter().map(|measures| measures.total).collect(),

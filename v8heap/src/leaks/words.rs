@@ -37,6 +37,8 @@ pub enum Pattern {
     Closures,
     /// Objects of one class.
     Objects,
+    /// What a rule of the user's calls a leak.
+    Rule,
 }
 
 impl Pattern {
@@ -60,6 +62,7 @@ impl Pattern {
             Pattern::Buffers => "buffers",
             Pattern::Closures => "closures",
             Pattern::Objects => "objects",
+            Pattern::Rule => "rule",
         }
     }
 
@@ -129,6 +132,10 @@ impl Pattern {
             Pattern::Closures => (
                 "Functions made again and again are kept, with all variables that they or their siblings capture.",
                 "Drop the functions when they are done with, and make them where nothing large is in sight.",
+            ),
+            Pattern::Rule => (
+                "A rule calls objects like these a leak, and new ones have come since the first snapshot.",
+                "Follow the way that keeps the newest of them, and cut it when the object is done with.",
             ),
             Pattern::Objects => (
                 "More and more objects of one class are kept, by no single container that grows.",

@@ -1,0 +1,245 @@
+//! Rules of one's own for what is a leak and what is none: a file with a rule a line.
+//!
+//! ```text
+//! # Sessions that nobody belongs to, whatever holds them.
+//! leak "session without user" when class == Session and not has("user")
+//! ignore when class == LRUCache
+//! retain when place ~ "/warmup/"
+//! ```
+//!
+//! * `leak "NAME" when …`: objects of which this is true and that have come since the first snapshot
+//!   are a leak of this name.
+//! * `ignore when …`: an object of which this is true is no leak.
+//! * `retain when …`: neither is it, nor anything that it alone keeps: it is meant to be kept.
+//!
+//! What stands behind `when` is a [`Query`].
+
+use graph::Node;
+
+use crate::classes::Classes;
+use crate::figures::Analysis;
+use crate::query::{Query, Subject};
+use crate::scripts::Scripts;
+
+/// What a rule says of the objects it is true of.
+#[derive(Debug, Clone, PartialEq)]
+enum Verdict {
+    Leak(String),
+    Ignore,
+    Retain,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    line: usize,
+    verdict: Verdict,
+    query: Query,
+}
+
+/// The rules of a file, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    all: Vec<Rule>,
+}
+
+/// A rule that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// Its line, from 1.
+    pub line: usize,
+    /// What is wrong, and at which character of the line.
+    pub why: String,
+}
+
+/// What one of the rules for leaks has found in a snapshot.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// Objects of which it is true.
+    pub(crate) count: u64,
+    /// What they keep together.
+    pub(crate) retained: u64,
+    /// They themselves, ascending.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// What the rules say of a snapshot.
+pub(crate) struct Findings {
+    /// For each rule for leaks, in their order.
+    pub(crate) leaks: Vec<Found>,
+    /// By node: no leak, by `ignore` or `retain`.
+    pub(crate) excused: Vec<bool>,
+}
+
+impl Rules {
+    /// Parses the text of a file.
+    pub fn parse(text: &str) -> Result<Rules, Wrong> {
+        let mut all = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let trimmed = line.trim_start();
+            if trimmed.is_empty() || trimmed.starts_with('#') {
+                continue;
+            }
+            let line_number = number + 1;
+            all.push(rule(line, line_number).map_err(|why| Wrong {
+                line: line_number,
+                why,
+            })?);
+        }
+        Ok(Rules { all })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Names and lines of the rules for leaks.
+    pub(crate) fn leaks(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.all.iter().filter_map(|rule| match &rule.verdict {
+            Verdict::Leak(name) => Some((name.as_str(), rule.line)),
+            _ => None,
+        })
+    }
+
+    /// Asks all rules about all nodes. The distances must have been computed.
+    pub(crate) fn ask(&self, analysis: &Analysis, scripts: &Scripts) -> Findings {
+        let subject = Subject {
+            analysis,
+            classes: &Classes::new(analysis, None),
+            scripts,
+        };
+        let nodes = analysis.snapshot.graph.nodes();
+        let mut excused = vec![false; nodes];
+        let mut kept = vec![false; nodes];
+        for rule in &self.all {
+            let mark = match rule.verdict {
+                Verdict::Leak(_) => continue,
+                Verdict::Ignore => &mut excused,
+                Verdict::Retain => &mut kept,
+            };
+            for node in 0..nodes as Node {
+                mark[node as usize] |= rule.query.matches(&subject, node);
+            }
+        }
+        let tree = &analysis.dominators;
+        for &node in tree.downwards() {
+            kept[node as usize] |= kept[tree.parent[node as usize] as usize];
+        }
+        for (excused, kept) in excused.iter_mut().zip(kept) {
+            *excused |= kept;
+        }
+        let leaks = self
+            .all
+            .iter()
+            .filter(|rule| matches!(rule.verdict, Verdict::Leak(_)))
+            .map(|rule| {
+                let matched: Vec<Node> = (0..nodes as Node)
+                    .filter(|&node| !excused[node as usize] && rule.query.matches(&subject, node))
+                    .collect();
+                found(analysis, matched)
+            })
+            .collect();
+        Findings { leaks, excused }
+    }
+}
+
+/// What some nodes keep together.
+fn found(analysis: &Analysis, nodes: Vec<Node>) -> Found {
+    let tree = &analysis.dominators;
+    let mut within = vec![false; tree.parent.len()];
+    for &node in &nodes {
+        within[node as usize] = true;
+    }
+    let mut retained = 0;
+    let root = analysis.snapshot.root;
+    if within[root as usize] {
+        retained = analysis.retained[root as usize];
+    }
+    for &node in tree.downwards() {
+        let inner = within[tree.parent[node as usize] as usize];
+        if within[node as usize] && !inner {
+            retained += analysis.retained[node as usize];
+        }
+        within[node as usize] |= inner;
+    }
+    Found {
+        count: nodes.len() as u64,
+        retained,
+        nodes,
+    }
+}
+
+/// Parses one line.
+fn rule(line: &str, number: usize) -> Result<Rule, String> {
+    let wrong = |at: usize, expected: &str| {
+        let before = line[..at].chars().count();
+        Err(format!("at character {}: {expected} expected", before + 1))
+    };
+    let skip = |at: usize| line.len() - line[at..].trim_start().len();
+    let word_end = |at: usize| {
+        line[at..]
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .map_or(line.len(), |end| at + end)
+    };
+    let start = skip(0);
+    let end = word_end(start);
+    let mut at = skip(end);
+    let verdict = match &line[start..end] {
+        "ignore" => Verdict::Ignore,
+        "retain" => Verdict::Retain,
+        "leak" => {
+            let Some(mark) = line[at..]
+                .chars()
+                .next()
+                .filter(|mark| "\"'".contains(*mark))
+            else {
+                return wrong(at, "the leak's name in quotation marks");
+            };
+            let Some(length) = line[at + 1..].find(mark) else {
+                return wrong(at, "a closing quotation mark after this");
+            };
+            let name = line[at + 1..at + 1 + length].to_owned();
+            at = skip(at + length + 2);
+            Verdict::Leak(name)
+        }
+        _ => return wrong(start, "leak, ignore, retain or #"),
+    };
+    let end = word_end(at);
+    if &line[at..end] != "when" {
+        return wrong(at, "when");
+    }
+    Ok(Rule {
+        line: number,
+        verdict,
+        query: Query::parse_from(line, end)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_parsed_and_what_is_wrong_is_said_with_its_line() {
+        let text = "# none\n\n leak 'a b' when class == A\nignore when self > 1K\nretain when detached # \n";
+        let wrong = Rules::parse(text).expect_err("a comment behind a rule");
+        assert_eq!(wrong.line, 5);
+        let rules = Rules::parse(text.trim_end_matches("# \n")).expect("rules");
+        assert_eq!(rules.leaks().collect::<Vec<_>>(), [("a b", 3)]);
+        assert_eq!(rules.all.len(), 3);
+        assert!(Rules::parse("").expect("nothing").is_empty());
+        for (text, words) in [
+            ("leek", "character 1: leak, ignore"),
+            ("leak when id == 1", "character 6: the leak's name"),
+            ("leak \"é when", "character 6: a closing"),
+            ("leak \"é\" if", "character 10: when"),
+            ("ignore whenid == 1", "character 8: when"),
+            ("ignore when", "character 12: class"),
+            ("leak \"é\" when id = x", "character 20: a number"),
+        ] {
+            let wrong = Rules::parse(text).expect_err(text);
+            assert!(wrong.why.contains(words), "{text}: {}", wrong.why);
+        }
+    }
+}
