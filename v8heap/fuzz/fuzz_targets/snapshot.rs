@@ -4,7 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use v8heap::{Analysis, Classes, Scripts};
+use v8heap::string_use::StringUse;
+use v8heap::{Analysis, Classes, Scripts, fanout, hidden_classes};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(snapshot) = v8heap::load_bytes(data.to_vec()) else {
@@ -20,4 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let classes = Classes::new(&analysis, None);
     let _ = classes.sums(&analysis);
     let _ = Scripts::new(&analysis.snapshot);
+    let _ = hidden_classes::shapes(&analysis);
+    let _ = fanout::fanout(&analysis, 0, usize::MAX);
+    let _ = StringUse::new(&analysis);
 });

@@ -289,6 +289,14 @@ fn only_keys(view: &View, node: Node) -> bool {
     keys > 0 && alone * 2 > keys && u64::from(keys) * 2 > count(snapshot, node)
 }
 
+/// Whether a container is called something that ought to forget.
+fn is_cache(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["cache", "memo", "lru"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Leak {
     let snapshot = &view.analysis.snapshot;
     let class = snapshot.name(node).into_owned();
@@ -298,6 +306,7 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
         .filter(|&one| snapshot.kinds[one as usize] == snapshot.kind.closure)
         .and_then(|one| Some((snapshot.name(one).into_owned(), snapshot.location(one)?)));
     let last = counts.last().copied().unwrap_or_default();
+    let mut cache = false;
     let (pattern, what, place) = if let Some((event, emitter)) = emitter(view, node) {
         let of = snapshot.name(emitter);
         // The listener stands where it is added, if it is no function with a place of its own.
@@ -322,6 +331,7 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
             "Array" => Pattern::Array,
             _ => Pattern::Object,
         });
+        cache = is_cache(&holder.name);
         let constructor = one.and_then(|one| {
             let location = snapshot.location(one)?;
             (!view.scripts.is_internal(location))
@@ -341,7 +351,10 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
             place,
         )
     };
-    let (is, cure) = pattern.sentences();
+    let (is, mut cure) = pattern.sentences();
+    if cache && matches!(pattern, Pattern::Map | Pattern::Object | Pattern::Array) {
+        cure = "It is called a cache: give it a bound (drop the least recently used entry beyond N) or entries a time to live.";
+    }
     Leak {
         pattern,
         what,

@@ -1,10 +1,10 @@
 //! Groups of objects of which there are more in every snapshot: what no container counts.
 
 use graph::Node;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::words::Pattern;
-use super::{Leak, Measures, View, grows};
+use super::{Leak, Measures, View, async_contexts, grows, views};
 use crate::figures::Analysis;
 use crate::snapshot::{Location, Snapshot, detachedness};
 
@@ -21,8 +21,12 @@ pub(super) enum Group {
     Streams(String),
     /// By name.
     Detached(String),
+    /// What AsyncLocalStorage keeps for asynchronous work.
+    AsyncContexts,
     /// Of ArrayBuffers.
     Buffers,
+    /// Copies of one string, by its text (V8 writes the first 1,024 characters) and bytes.
+    Copies(String, u64),
     /// Of functions.
     Closures(Location),
     /// By constructor.
@@ -80,15 +84,31 @@ pub(super) struct Grouped {
 /// must not be counted again and again.
 const NESTED: usize = 4;
 
+/// Fewer copies of a string are no group.
+const MIN_COPIES: u64 = 10;
+/// Copies of a string that grow by fewer bytes are nothing to look at.
+const MIN_COPIED: u64 = 4096;
+
 /// All groups of a snapshot.
 pub(super) fn groups(analysis: &Analysis) -> Grouped {
     let snapshot = &analysis.snapshot;
     let names = Names::new(snapshot);
     let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
     let mut all = Vec::new();
+    let mut copies: FxHashMap<(u32, u64), u64> = FxHashMap::default();
+    for node in 0..snapshot.graph.nodes() as Node {
+        if let Some(key) = copied(snapshot, node) {
+            *copies.entry(key).or_default() += 1;
+        }
+    }
     let of: Vec<u32> = (0..snapshot.graph.nodes() as Node)
         .map(|node| {
-            let Some(group) = group(snapshot, &names, node) else {
+            let found = group(snapshot, &names, node).or_else(|| {
+                let (text, size) = copied(snapshot, node)?;
+                (copies[&(text, size)] >= MIN_COPIES)
+                    .then(|| Group::Copies(snapshot.name(node).into_owned(), size))
+            });
+            let Some(group) = found else {
                 return 0;
             };
             *numbers.entry(group.clone()).or_insert_with(|| {
@@ -121,12 +141,20 @@ pub(super) fn groups(analysis: &Analysis) -> Grouped {
     }
 }
 
+/// The text's number and the bytes of a string that has some.
+fn copied(snapshot: &Snapshot, node: Node) -> Option<(u32, u64)> {
+    let size = snapshot.sizes.get(node);
+    let wanted = snapshot.kinds[node as usize] == snapshot.kind.string && size > 0;
+    wanted.then(|| (snapshot.names[node as usize], size))
+}
+
 /// The numbers of names that are asked for often.
 struct Names {
     timeout: Option<u32>,
     promise: Option<u32>,
     data: Option<u32>,
     streams: Vec<u32>,
+    async_contexts: FxHashSet<Node>,
 }
 
 impl Names {
@@ -137,6 +165,7 @@ impl Names {
             promise: find("Promise"),
             data: find("system / JSArrayBufferData"),
             streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
+            async_contexts: async_contexts::find(snapshot),
         }
     }
 }
@@ -157,6 +186,9 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
             .map_or(0, |states| states[node as usize]);
         return (state & 3 == detachedness::DETACHED)
             .then(|| Group::Detached(snapshot.name(node).into_owned()));
+    }
+    if names.async_contexts.contains(&node) {
+        return Some(Group::AsyncContexts);
     }
     if kind != snapshot.kind.object {
         return None;
@@ -251,7 +283,12 @@ pub(super) fn leaks(
             .map(|m| of(m).retained)
             .chain([sum.retained])
             .collect();
-        if grows(&counts) && retained.last() > retained.first() {
+        let least = match group {
+            Group::Copies(..) => MIN_COPIED,
+            _ => 1,
+        };
+        let grown = retained.last().zip(retained.first());
+        if grows(&counts) && grown.is_some_and(|(last, first)| *last >= first + least) {
             found.push((group, sum, counts, retained));
         }
     }
@@ -279,7 +316,7 @@ pub(super) fn leaks(
         if known * 2 > new.len() || new.is_empty() {
             continue;
         }
-        if let Some(leak) = describe(view, wanted, sum, counts, retained) {
+        if let Some(leak) = describe(view, wanted, &new, sum, counts, retained) {
             explained.add(view.analysis, &members);
             leaks.push(leak);
         }
@@ -293,9 +330,11 @@ fn rank(group: &Group) -> u8 {
         Group::Timers(_) | Group::Intervals(_) => 1,
         Group::Streams(_) => 2,
         Group::Promises(_) => 3,
-        Group::Objects(..) => 4,
-        Group::Closures(_) => 5,
-        Group::Buffers => 6,
+        Group::AsyncContexts => 4,
+        Group::Objects(..) => 5,
+        Group::Closures(_) => 6,
+        Group::Buffers => 7,
+        Group::Copies(..) => 8,
     }
 }
 
@@ -332,6 +371,7 @@ impl Explained {
 fn describe(
     view: &View,
     group: &Group,
+    new: &[Node],
     sum: Sum,
     counts: Vec<u64>,
     retained: Vec<u64>,
@@ -376,7 +416,21 @@ fn describe(
             (Pattern::Streams, format!("{count} × {class}"), place)
         }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
+        Group::AsyncContexts => (
+            Pattern::AsyncContexts,
+            format!("{count} contexts of AsyncLocalStorage"),
+            None,
+        ),
         Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
+        Group::Copies(text, size) => {
+            let start: String = text.chars().take(40).collect();
+            let more = if start.len() < text.len() { "…" } else { "" };
+            (
+                Pattern::Copies,
+                format!("{count} copies of the string {start:?}{more}, {size} bytes each"),
+                None,
+            )
+        }
         Group::Closures(location) => {
             let location = user(&Some(*location))?;
             let name = function_name(snapshot, location);
@@ -410,6 +464,14 @@ fn describe(
             Some(view.place((snapshot.name(from).into_owned(), location)))
         })
     });
+    let entries = match group {
+        Group::Buffers => views::kept_by(snapshot, new),
+        Group::AsyncContexts => view.ways.raw(node).last().map(|&(holder, _)| {
+            let holder = crate::ways::what(snapshot, &view.scripts, holder);
+            format!("the newest belongs to {holder}")
+        }),
+        _ => None,
+    };
     let (is, cure) = pattern.sentences();
     Some(Leak {
         pattern,
@@ -418,7 +480,7 @@ fn describe(
         retained,
         id: snapshot.ids[node as usize],
         place,
-        entries: None,
+        entries,
         way,
         is: is.to_owned(),
         cure: cure.to_owned(),

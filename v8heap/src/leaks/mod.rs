@@ -5,14 +5,17 @@
 //! * **containers** that are there in all snapshots (by id) and have more entries in each
 //!   ([`containers`]): Maps, Sets, arrays, objects used as maps, listeners of an emitter;
 //! * **groups** of objects of which there are more in each ([`groups`]): timers by their callback,
-//!   promises by who waits, closures by function, sockets and streams, detached trees, classes.
+//!   promises by who waits, closures by function, sockets and streams, detached trees, classes,
+//!   contexts of AsyncLocalStorage, copies of one string.
 //!
 //! What a container that grows holds alone is its leak, and not a second one of its class.
 //! Only the last snapshot and one other are in memory at a time.
 
+mod async_contexts;
 mod containers;
 mod groups;
 mod named;
+mod views;
 mod words;
 
 use std::path::{Path, PathBuf};

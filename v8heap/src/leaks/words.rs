@@ -33,6 +33,10 @@ pub enum Pattern {
     Detached,
     /// Memory of ArrayBuffers.
     Buffers,
+    /// What AsyncLocalStorage keeps for asynchronous work.
+    AsyncContexts,
+    /// Copies of one string.
+    Copies,
     /// Closures of one function.
     Closures,
     /// Objects of one class.
@@ -60,6 +64,8 @@ impl Pattern {
             Pattern::Streams => "streams",
             Pattern::Detached => "detached-dom",
             Pattern::Buffers => "buffers",
+            Pattern::AsyncContexts => "async-contexts",
+            Pattern::Copies => "string-copies",
             Pattern::Closures => "closures",
             Pattern::Objects => "objects",
             Pattern::Rule => "rule",
@@ -127,7 +133,15 @@ impl Pattern {
             ),
             Pattern::Buffers => (
                 "The memory of ArrayBuffers and Buffers grows.",
-                "Find the way that keeps them; a small view keeps all of a large buffer, so copy the part (Buffer.from(view)).",
+                "Drop what keeps them; a small view keeps all of a large buffer, so copy the part (Buffer.from(view)).",
+            ),
+            Pattern::AsyncContexts => (
+                "What AsyncLocalStorage.run() was given is kept by asynchronous work that does not end.",
+                "End or drop that work (timers, promises, AsyncResources), or start it outside: AsyncLocalStorage.exit().",
+            ),
+            Pattern::Copies => (
+                "The same text is kept again and again, each time as a string of its own.",
+                "Keep each text once (a Map from text to itself, with a bound), and drop what points to the copies.",
             ),
             Pattern::Closures => (
                 "Functions made again and again are kept, with all variables that they or their siblings capture.",
