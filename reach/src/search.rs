@@ -72,12 +72,14 @@ pub struct Found {
 const CLASS: u8 = 7;
 /// Something points to its inside.
 const INSIDE: u8 = 8;
-/// First pass over the leaks: seen.
+/// First pass over leaks in rings: seen.
 const SEEN: u8 = 16;
-/// First pass over the leaks: nothing before led to it.
+/// First pass over leaks in rings: nothing before led to it.
 const FIRST: u8 = 32;
 /// A direct leak that other leaks lead back to.
 const LED_BACK: u8 = 64;
+/// A leak that another leak has a pointer to.
+const POINTED: u8 = 128;
 
 /// In a link: the parent is a root.
 const ROOT: u32 = 1 << 31;
@@ -90,14 +92,17 @@ const LOOK: usize = 16;
 const LEAD: usize = 40;
 /// An entry of the order: the block's serial, and its place in these low bits.
 const PLACE_BITS: u32 = 29;
-/// Blocks whose memory is asked for ahead of reading it.
+/// Blocks whose memory is asked for ahead of reading it, and whose entries still further ahead.
 const AHEAD: usize = 8;
+/// Blocks in the order of serials whose marks are asked for ahead.
+const AHEAD_IN_ORDER: usize = 16;
 
 /// What a pass does with a block that it is led to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     Reach,
     Possible,
+    Point,
     Order,
     Leaks,
 }
@@ -293,17 +298,50 @@ impl<'m> Search<'m> {
     }
 
     /// Direct leaks are the blocks that no other leak leads to, and of each ring with
-    /// that quality its oldest. First pass: from each unseen leak, oldest first, to all
-    /// that it leads to. The last one from which a search had to begin lies in a ring
-    /// that nothing else leads to (whatever leads to it would have been seen from it
-    /// or be before it, and then it would have been seen from there); so do, in turn,
-    /// those before it that it did not lead to. Second pass: in that order.
+    /// that quality its oldest. Those that no leak has a pointer to are found in one pass in
+    /// the order of memory, and what they lead to in one breadth-first pass from all of them.
+    /// What is left lies in rings, or behind them.
     fn leaks<M: Memory>(&mut self, memory: &M) -> Result<(), Stop> {
         for ((at, block), place) in (0u64..).zip(self.blocks).zip(self.order.iter_mut()) {
             *place = block.serial() << PLACE_BITS | at;
         }
         self.order.sort_unstable();
+        self.push_all(|mark| mark & CLASS == 0);
+        if self.tail == 0 {
+            return Ok(());
+        }
+        self.drain(memory, Pass::Point)?;
+        self.push_all(|mark| mark & (CLASS | POINTED) == 0);
+        for mark in self.marks.iter_mut() {
+            if *mark & (CLASS | POINTED) == 0 {
+                *mark |= Class::Unreachable as u8;
+            }
+        }
+        self.drain(memory, Pass::Leaks)?;
+        if self.marks.iter().any(|mark| mark & CLASS == 0) {
+            self.rings(memory)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the blocks with such marks into the queue, in the order of their addresses.
+    fn push_all(&mut self, wanted: impl Fn(u8) -> bool) {
+        (self.head, self.tail) = (0, 0);
+        for at in 0..self.marks.len() {
+            if self.marks.get(at).is_some_and(|&mark| wanted(mark)) {
+                self.push(at);
+            }
+        }
+    }
+
+    /// Leaks to each of which another leak has a pointer. First pass: from each unseen one,
+    /// oldest first, to all that it leads to. The last one from which a search had to begin
+    /// lies in a ring that nothing else leads to (whatever leads to it would have been seen
+    /// from it or be before it, and then it would have been seen from there); so do, in turn,
+    /// those before it that it did not lead to. Second pass: in that order.
+    fn rings<M: Memory>(&mut self, memory: &M) -> Result<(), Stop> {
         for turn in 0..self.order.len() {
+            self.prefetch_mark(turn + AHEAD_IN_ORDER);
             let at = self.in_order(turn);
             if let Some(mark) = self.marks.get_mut(at)
                 && *mark & (CLASS | SEEN) == 0
@@ -314,6 +352,7 @@ impl<'m> Search<'m> {
             }
         }
         for turn in (0..self.order.len()).rev() {
+            self.prefetch_mark(turn.wrapping_sub(AHEAD_IN_ORDER));
             let at = self.in_order(turn);
             if self
                 .marks
@@ -326,6 +365,22 @@ impl<'m> Search<'m> {
             }
         }
         Ok(())
+    }
+
+    fn prefetch_mark(&self, turn: usize) {
+        prefetch(self.marks.as_ptr().wrapping_add(self.in_order(turn)));
+    }
+
+    /// Asks for what [`Search::found`] needs for a place, and for the block's first word.
+    pub fn prefetch_found<M: Memory>(&self, memory: &M, turn: usize) {
+        let at = self.in_order(turn + AHEAD_IN_ORDER);
+        prefetch(self.marks.as_ptr().wrapping_add(at));
+        prefetch(self.links.as_ptr().wrapping_add(at));
+        prefetch(self.blocks.as_ptr().wrapping_add(at));
+        let near = self.in_order(turn + AHEAD_IN_ORDER / 2);
+        if let Some(block) = self.blocks.get(near) {
+            memory.prefetch(block.address());
+        }
     }
 
     fn in_order(&self, turn: usize) -> usize {
@@ -396,8 +451,13 @@ impl<'m> Search<'m> {
                 }
             }
             let at = self.queue.get(self.head).map_or(0, |&at| at as usize);
-            if let Some(&soon) = self.queue.get(self.head + AHEAD)
-                && self.head + AHEAD < self.tail
+            if self.head + 2 * AHEAD < self.tail
+                && let Some(&later) = self.queue.get(self.head + 2 * AHEAD)
+            {
+                prefetch(self.blocks.as_ptr().wrapping_add(later as usize));
+            }
+            if self.head + AHEAD < self.tail
+                && let Some(&soon) = self.queue.get(self.head + AHEAD)
                 && let Some(block) = self.blocks.get(soon as usize)
             {
                 memory.prefetch(block.address());
@@ -587,6 +647,13 @@ impl<'m> Search<'m> {
             Pass::Possible => {
                 self.link(at, edge);
                 self.enter(at, Class::Possible as u8);
+            }
+            Pass::Point => {
+                if edge.parent as usize != at
+                    && let Some(mark) = self.marks.get_mut(at)
+                {
+                    *mark |= POINTED;
+                }
             }
             Pass::Order => {
                 if mark & SEEN == 0 {

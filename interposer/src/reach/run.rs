@@ -254,6 +254,7 @@ impl Writer<'_, '_> {
         while turn < self.search.len() {
             part.truncate(0);
             while part.all().len() < PART && turn < self.search.len() {
+                self.search.prefetch_found(self.memory, turn);
                 if let Some(reached) = self.reached(turn) {
                     part.push(reached);
                 }
