@@ -1,5 +1,5 @@
 // Leaks of every pattern, and their twins that are right (second argument "right").
-// Modes: cycle, list, thread, overwrite, error.
+// Modes: cycle, list, thread, overwrite, error, grow.
 #include <cstdlib>
 #include <cstring>
 #include <list>
@@ -68,6 +68,17 @@ FRAME static int handle(int i, bool wrong) {
     return 0;
 }
 
+// One array that grows step by step is no array that was freed often and lost once.
+FRAME static void *grow_more(void *array, int size) { return realloc(array, size); }
+
+FRAME static void lose_array() {
+    void *array = nullptr;
+    for (int i = 1; i < 40; i++) {
+        array = grow_more(array, i * 1000);
+        memset(array, i, i * 1000);
+    }
+}
+
 // Leaves nothing of what was called before on the stack.
 FRAME static void forget() {
     volatile char stack[16384];
@@ -81,6 +92,8 @@ int main(int argc, char **argv) {
         make_cycle(wrong);
     } else if (!strcmp(mode, "list")) {
         lose_list();
+    } else if (!strcmp(mode, "grow")) {
+        lose_array();
     } else if (!strcmp(mode, "thread")) {
         pthread_key_create(&key, wrong ? nullptr : free);
         for (int i = 0; i < 4; i++) {

@@ -72,3 +72,13 @@ fn a_pointer_that_holds_only_the_last_block_was_overwritten() {
 fn the_few_lost_among_many_freed_went_another_way() {
     one("error", "error_path", "4 of 100 blocks were lost");
 }
+
+#[test]
+fn an_array_that_grew_and_was_lost_is_not_one_of_many_that_were_freed() {
+    assert!(
+        sites(&["grow"])
+            .iter()
+            .any(|site| site["class"] == "unreachable")
+    );
+    assert_eq!(patterns(&["grow"]), []);
+}

@@ -147,11 +147,15 @@ pub fn pattern(
         .iter()
         .all(|&thread| ended(thread))
         .then_some(site.threads.len() as u64);
-    let made = site
-        .figures
-        .allocations
-        .saturating_add(site.figures.reallocations);
-    by_figures(reach, site.figures.blocks, made, threads)
+    let (fresh, moved) = (site.figures.allocations, site.figures.reallocations);
+    let found = by_figures(
+        reach,
+        site.figures.blocks,
+        fresh.saturating_add(moved),
+        threads,
+    );
+    // What `realloc` takes away is one block that grew: nobody freed it.
+    found.filter(|pattern| moved <= fresh || !matches!(pattern, Pattern::SomeWays { .. }))
 }
 
 /// `threads`: those that made the blocks, if all of them have ended.
