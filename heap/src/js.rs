@@ -289,7 +289,9 @@ fn sites(facts: &[&MarkFact], marks: &[Mark], rule: Rule) -> Vec<JsSite> {
     for site in &mut sites {
         let figures = marks.iter().zip(&site.by_mark);
         let figures: Vec<_> = figures.map(|(mark, &bytes)| (mark.time, bytes)).collect();
-        site.trend = trend(&figures, rule);
+        // Marks of before it began say nothing of how it went.
+        let began = figures.iter().position(|(_, bytes)| bytes.0 > 0);
+        site.trend = trend(&figures[began.unwrap_or(0).saturating_sub(1)..], rule);
     }
     sites.sort_by_key(|site| (std::cmp::Reverse(site.bytes), site.frame));
     sites
@@ -415,6 +417,18 @@ mod tests {
             heap.stack(&ring).count() <= 3,
             "a damaged log has no endless stack"
         );
+    }
+
+    #[test]
+    fn a_site_that_begins_late_is_judged_from_there() {
+        let marks = (0..20).map(|n: u64| mark(n, &[(5, 1, n.saturating_sub(12) * 1000)]));
+        let heap = only(IsolateFact {
+            usages: vec![usage_at(1, 1, 0)],
+            marks: marks.collect(),
+            ..IsolateFact::default()
+        });
+        let found = heap.sites[0].trend.unwrap();
+        assert!(found.grows && found.figures == 8, "{found:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! V8 takes the stack of one allocation in so many bytes and forgets it when the object is
 //! collected, so what it holds is what is live. It is read at *marks*: the first after a second,
-//! the next after an eighth of the run each time, so that their number grows with the logarithm of
+//! the next after a sixteenth of the run each time, a second at least, so that their number grows with the logarithm of
 //! the run; right after a full collection if there is one, else at the latest when twice that time
 //! is over; and at the end. A frame is written once, with its caller; a mark is a list of
 //! frames with what is live.
@@ -37,7 +37,7 @@ const DEPTH: i32 = 64;
 /// The first mark, ns after the start.
 const FIRST_MARK: u64 = 1_000_000_000;
 /// A mark after this part of the run.
-const PART: u64 = 8;
+const PART: u64 = 16;
 /// Longest name that is written, bytes.
 const MAX_NAME: usize = 900;
 /// Frames that wait to be visited, at most.
