@@ -31,6 +31,7 @@ mod usage;
 use crate::global;
 use crate::{originals, thread, thunk_before};
 use api::Api;
+use core::sync::atomic::Ordering::Relaxed;
 use log_format::blob::BlobKind;
 use log_format::varint::Out;
 use optional::Subject;
@@ -91,6 +92,8 @@ fn safe_point(api: &'static Api) {
     // The call that follows may leave the number as it is.
     keeping_errno(|| match known {
         Some(state) => pulse::safe_point(global, state),
+        // Under a filter of system calls nothing may be mapped.
+        None if global.filtered.load(Relaxed) != 0 => {}
         None => {
             let Some(state) = global.isolates.begin(isolate, serial) else {
                 return;

@@ -18,7 +18,7 @@ use super::isolate::State as IsolateState;
 use super::optional::{Optional, Subject};
 use super::{handles, say, usage};
 use crate::arch::clock;
-use crate::global::Global;
+use crate::global::{self, Global};
 use crate::symbols::Name;
 use crate::{start, sys};
 use core::ffi::c_void;
@@ -289,6 +289,10 @@ pub unsafe fn mark(state: &'static IsolateState, now: u64) {
 unsafe fn write(state: &'static IsolateState, flags: u8) {
     let Some(api) = API.get() else { return };
     if own(state).interval == 0 {
+        return;
+    }
+    // Under a filter of system calls nothing may be mapped.
+    if global::get().is_none_or(|global| global.filtered.load(Relaxed) != 0) {
         return;
     }
     let Some(room) = sys::map_private(size_of::<Room>()) else {
