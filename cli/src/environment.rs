@@ -61,7 +61,7 @@ pub const VARIABLES: &[Variable] = &[
         usage: "LEAK_JS_SAMPLE=BYTES",
         help: "In Node, sample one JavaScript allocation in so many bytes (on average, at least 1024), to \
                show what is live in its heap by stack; less shows smaller leaks and costs more. 0: no \
-               sampling. Default: 524288.",
+               sampling. Default: 1048576.",
     },
     Variable {
         usage: "LEAK_VERBOSE=1",

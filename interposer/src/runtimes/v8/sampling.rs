@@ -29,7 +29,7 @@ use log_format::record::MAX_BLOB;
 use log_format::varint::Out;
 
 /// Bytes between two samples on average, unless `LEAK_JS_SAMPLE` says otherwise.
-const INTERVAL: u64 = 512 << 10;
+const INTERVAL: u64 = 1 << 20;
 /// Least that can be asked for: more would cost more than it tells.
 const LEAST_INTERVAL: u64 = 1 << 10;
 /// Frames of a stack.
