@@ -12,6 +12,7 @@ mod glob;
 mod identity;
 mod lsan;
 mod lsan_options;
+mod mangled;
 mod policy;
 mod suppressions;
 mod valgrind;

@@ -15,7 +15,7 @@
 //! one are passed over at its start. Its C++ names are mangled; a mangled name is made readable when the
 //! entry is read, one with wild cards in it fits nothing.
 
-use super::{Leak, NamedFrame, glob};
+use super::{Leak, NamedFrame, glob, mangled};
 use log_format::reach::Class;
 
 /// One entry.
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Line {
     Any,
-    Function(String),
+    Function(Vec<String>),
     Object(String),
     Source(String, Option<u32>),
 }
@@ -163,7 +163,10 @@ fn frame(line: &str, demangle: Demangle<'_>) -> Option<Line> {
         return None;
     }
     Some(match kind {
-        "fun" => Line::Function(demangle(pattern).unwrap_or_else(|| pattern.to_owned())),
+        "fun" => Line::Function(match mangled::readable(pattern) {
+            Some(patterns) => patterns,
+            None => vec![demangle(pattern).unwrap_or_else(|| pattern.to_owned())],
+        }),
         "obj" => Line::Object(pattern.to_owned()),
         "src" => match pattern.rsplit_once(':') {
             Some((file, line)) => Line::Source(file.to_owned(), Some(line.parse().ok()?)),
@@ -217,7 +220,9 @@ impl Line {
     fn is(&self, frame: &NamedFrame<'_>) -> bool {
         match self {
             Line::Any => false,
-            Line::Function(pattern) => frame.function.is_some_and(|name| named(pattern, name)),
+            Line::Function(patterns) => frame
+                .function
+                .is_some_and(|name| patterns.iter().any(|pattern| named(pattern, name))),
             Line::Object(pattern) => frame
                 .module
                 .is_some_and(|path| glob::fits(pattern, &path.to_string_lossy())),
@@ -250,11 +255,11 @@ impl Line {
             "realloc*",
         ];
         match self {
-            Line::Function(name) => {
+            Line::Function(patterns) => patterns.iter().any(|name| {
                 NAMES.contains(&name.as_str())
                     || name.starts_with("operator new")
                     || name.starts_with("_Zn")
-            }
+            }),
             _ => false,
         }
     }
@@ -334,6 +339,8 @@ mod tests {
         let entry = parse(text, &demangle).unwrap().remove(0).1;
         assert!(entry.matches(&leak(None, &["a::b(int)", "main"])));
         assert!(one("fun:a::b").matches(&leak(None, &["a::b(int)"])));
+        assert!(one("fun:_Znw*\nfun:_ZN1a1b*").matches(&leak(None, &["a::b(int)"])));
+        assert!(!one("fun:_ZN1a1b*").matches(&leak(None, &["a::bc(int)"])));
     }
 
     #[test]
