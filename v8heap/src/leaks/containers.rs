@@ -77,10 +77,18 @@ pub(super) fn count(snapshot: &Snapshot, node: Node) -> u64 {
 /// The containers worth a look.
 pub(super) fn candidates(analysis: &Analysis) -> Vec<Candidate> {
     let snapshot = &analysis.snapshot;
+    // Their entries are in a table behind them.
+    let tabled = ["Map", "Set"].map(|name| snapshot.strings.find(name));
     let mut found = Vec::new();
     for node in 0..snapshot.graph.nodes() as Node {
         let kind = snapshot.kinds[node as usize];
         if kind != snapshot.kind.object && kind != snapshot.kind.closure {
+            continue;
+        }
+        // Most have few edges: what they are called need not be looked up.
+        if u64::from(snapshot.graph.degree(node)) < MIN_ENTRIES
+            && !tabled.contains(&Some(snapshot.names[node as usize]))
+        {
             continue;
         }
         let (row, _) = rows(snapshot, node);

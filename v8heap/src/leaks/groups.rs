@@ -85,7 +85,7 @@ pub(super) struct Grouped {
 const NESTED: usize = 4;
 
 /// Fewer copies of a string are no group.
-const MIN_COPIES: u64 = 10;
+const MIN_COPIES: u32 = 10;
 /// Copies of a string that grow by fewer bytes are nothing to look at.
 const MIN_COPIED: u64 = 4096;
 
@@ -95,17 +95,18 @@ pub(super) fn groups(analysis: &Analysis) -> Grouped {
     let names = Names::new(snapshot);
     let mut numbers: FxHashMap<Group, u32> = FxHashMap::default();
     let mut all = Vec::new();
-    let mut copies: FxHashMap<(u32, u64), u64> = FxHashMap::default();
+    // Strings with a size by the number of their text.
+    let mut copies = vec![0u32; snapshot.strings.len()];
     for node in 0..snapshot.graph.nodes() as Node {
-        if let Some(key) = copied(snapshot, node) {
-            *copies.entry(key).or_default() += 1;
+        if let Some((text, _)) = copied(snapshot, node) {
+            copies[text as usize] += 1;
         }
     }
     let of: Vec<u32> = (0..snapshot.graph.nodes() as Node)
         .map(|node| {
             let found = group(snapshot, &names, node).or_else(|| {
                 let (text, size) = copied(snapshot, node)?;
-                (copies[&(text, size)] >= MIN_COPIES)
+                (copies[text as usize] >= MIN_COPIES)
                     .then(|| Group::Copies(snapshot.name(node).into_owned(), size))
             });
             let Some(group) = found else {
