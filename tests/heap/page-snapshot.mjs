@@ -1,6 +1,8 @@
-// The heap of a page in headless Chromium:  node page-snapshot.mjs CHROMIUM PAGE OUT [EXPRESSION OUT]...
+// Heaps of pages in headless Chromium:
 //
-// After the first snapshot each EXPRESSION is evaluated in the page and another snapshot taken. The
+//     node page-snapshot.mjs CHROMIUM PAGE OUT [EXPRESSION OUT]... [-- PAGE OUT [EXPRESSION OUT]...]...
+//
+// After the first snapshot of a page each EXPRESSION is evaluated in the page and another snapshot taken. The
 // protocol goes over pipes (descriptors 3 and 4): no port is opened.
 import {spawn} from 'node:child_process';
 import * as fs from 'node:fs';
@@ -8,7 +10,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import {pathToFileURL} from 'node:url';
 
-const [chromium, page, ...steps] = process.argv.slice(2);
+const [chromium, ...words] = process.argv.slice(2);
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'page-snapshot-'));
 const child = spawn(chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
   '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'], {stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe']});
@@ -37,19 +39,25 @@ const send = (method, params = {}, sessionId) => new Promise((resolve, reject) =
 const event = name => new Promise(resolve => events.set(name, resolve));
 
 try {
-  const {targetId} = await send('Target.createTarget', {url: 'about:blank'});
-  const {sessionId} = await send('Target.attachToTarget', {targetId, flatten: true});
-  await send('Page.enable', {}, sessionId);
-  const loaded = event('Page.loadEventFired');
-  await send('Page.navigate', {url: pathToFileURL(page).href}, sessionId);
-  await loaded;
-  await send('HeapProfiler.enable', {}, sessionId);
-  for (let i = 0; i < steps.length; i += 2) {
-    if (i > 0) await send('Runtime.evaluate', {expression: steps[i - 1]}, sessionId);
-    await send('HeapProfiler.collectGarbage', {}, sessionId);
-    out = fs.openSync(steps[i], 'w');
-    await send('HeapProfiler.takeHeapSnapshot', {reportProgress: false}, sessionId);
-    fs.closeSync(out);
+  while (words.length) {
+    const end = words.indexOf('--');
+    const [page, ...steps] = words.splice(0, end < 0 ? words.length : end);
+    words.shift();
+    const {targetId} = await send('Target.createTarget', {url: 'about:blank'});
+    const {sessionId} = await send('Target.attachToTarget', {targetId, flatten: true});
+    await send('Page.enable', {}, sessionId);
+    const loaded = event('Page.loadEventFired');
+    await send('Page.navigate', {url: pathToFileURL(page).href}, sessionId);
+    await loaded;
+    await send('HeapProfiler.enable', {}, sessionId);
+    for (let i = 0; i < steps.length; i += 2) {
+      if (i > 0) await send('Runtime.evaluate', {expression: steps[i - 1]}, sessionId);
+      await send('HeapProfiler.collectGarbage', {}, sessionId);
+      out = fs.openSync(steps[i], 'w');
+      await send('HeapProfiler.takeHeapSnapshot', {reportProgress: false}, sessionId);
+      fs.closeSync(out);
+    }
+    await send('Target.closeTarget', {targetId});
   }
 } finally {
   child.kill('SIGKILL');

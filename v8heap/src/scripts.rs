@@ -57,6 +57,8 @@ fn script(snapshot: &Snapshot, function: Node) -> Option<String> {
         .iter()
         .find_map(|name| snapshot.follow(shared, internal, name))?;
     let name = snapshot.name(script);
-    let name = name.strip_prefix("file://").unwrap_or(&name);
+    // V8 14 says what it is before its name.
+    let name = name.strip_prefix("system / Script / ").unwrap_or(&name);
+    let name = name.strip_prefix("file://").unwrap_or(name);
     (!name.is_empty() && !name.starts_with("system /")).then(|| name.to_owned())
 }

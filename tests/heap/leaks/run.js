@@ -1,7 +1,8 @@
 // node run.js PROGRAM OUT...: does the program's work before each snapshot OUT.
 //
 // A program exports step(i), called 100 times before each snapshot. Its first line says which leak
-// it has (or `clean`); a comment HERE marks the line of the function that has to be named.
+// it has: the pattern and a part of what is said, or `clean`; a comment HERE marks the line of the function
+// that has to be named.
 const v8 = require('v8');
 const [program, ...outs] = process.argv.slice(2);
 const {step} = require(program);

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::words::Pattern;
 use super::{Leak, Measures, View, grows};
 use crate::figures::Analysis;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, detachedness};
 
 /// Fewer entries in the last snapshot are nothing to look at.
 const MIN_ENTRIES: u64 = 13;
@@ -51,6 +51,24 @@ pub(super) fn entries(snapshot: &Snapshot, node: Node) -> impl Iterator<Item = E
     })
 }
 
+/// Where the first key of a Map's table is, in threes: key, value, next in the chain. V8's table
+/// (`OrderedHashMap`) is map, length, three counts, B buckets (a power of two), and 2 B entries, whose
+/// numbers are counted from after the length. The size may have moved from the table to the Map.
+fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
+    const HEADS: u64 = 4 + 2 + 3;
+    let (table, _) = rows(snapshot, map);
+    if table == map || snapshot.name(map) != "Map" {
+        return None;
+    }
+    let size = snapshot.sizes.get(map) + snapshot.sizes.get(table);
+    [8, 4].into_iter().find_map(|word| {
+        let words = size / word;
+        let buckets = words.checked_sub(HEADS)? / 7;
+        let fits = size == word * (HEADS + 7 * buckets) && buckets.is_power_of_two();
+        fits.then_some(3 + buckets)
+    })
+}
+
 /// How many entries a container has.
 pub(super) fn count(snapshot: &Snapshot, node: Node) -> u64 {
     if !rows(snapshot, node).1 {
@@ -61,6 +79,13 @@ pub(super) fn count(snapshot: &Snapshot, node: Node) -> u64 {
         .filter_map(|edge| snapshot.edge_name(edge).parse().ok())
         .collect();
     places.sort_unstable();
+    if let Some(first) = first_key(snapshot, node) {
+        for place in &mut places {
+            *place = place.saturating_sub(first) / 3;
+        }
+        places.dedup();
+        return places.len() as u64;
+    }
     let mut count = 0;
     let mut key = None;
     for place in places {
@@ -151,6 +176,8 @@ struct Holder {
     word: Option<u32>,
     /// `Cache.sessions`, `variable sessions`, …
     shown: String,
+    /// What has it under that name.
+    from: Option<Node>,
     /// The context, if it is a variable.
     context: Option<Node>,
     pattern: Option<Pattern>,
@@ -163,15 +190,25 @@ fn holder(view: &View, node: Node) -> Holder {
     let console = way
         .iter()
         .any(|&(_, edge)| snapshot.edge_name(edge).ends_with(" / DevTools console"));
-    let named = way.iter().rev().find(|&&(_, edge)| {
+    let named = way.iter().rposition(|&(_, edge)| {
         let of = snapshot.kind_of_edge(edge);
         of == kind.property || of == kind.context || of == kind.shortcut
     });
-    let Some(&(from, edge)) = named else {
+    // In an array or a Map that has the name.
+    let within = named.is_some_and(|at| {
+        way[at + 1..].iter().any(|&(_, edge)| {
+            snapshot.kind_of_edge(edge) == kind.element
+                || snapshot
+                    .edge_name(edge)
+                    .starts_with(|first: char| first.is_ascii_digit())
+        })
+    });
+    let Some(&(from, edge)) = named.and_then(|at| way.get(at)) else {
         return Holder {
             name: String::new(),
             word: None,
             shown: String::new(),
+            from: None,
             context: None,
             pattern: None,
         };
@@ -211,10 +248,12 @@ fn holder(view: &View, node: Node) -> Holder {
     } else {
         pattern
     };
+    let shown = if within { format!("in {shown}") } else { shown };
     Holder {
         name,
         word,
         shown,
+        from: Some(from),
         context,
         pattern,
     }
@@ -235,6 +274,42 @@ fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
     };
     (snapshot.edge_name(events) == "_events")
         .then(|| (snapshot.edge_name(event).into_owned(), emitter))
+}
+
+/// The function of the user's behind a closure: itself, what was bound, or what `once` wraps.
+fn bound(view: &View, closure: Node) -> Option<(String, crate::Location)> {
+    let snapshot = &view.analysis.snapshot;
+    let (internal, property) = (snapshot.edge_kind.internal, snapshot.edge_kind.property);
+    let user = |node: Node| {
+        let location = snapshot.location(node)?;
+        (!view.scripts.is_internal(location)).then(|| (snapshot.name(node).into_owned(), location))
+    };
+    let inside = || {
+        let inner = snapshot.follow(closure, internal, "bound_function")?;
+        user(inner).or_else(|| {
+            let state = snapshot.follow(closure, internal, "bound_this")?;
+            user(snapshot.follow(state, property, "listener")?)
+        })
+    };
+    user(closure).or_else(inside)
+}
+
+/// Whether something is a DOM node outside of the document.
+fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
+    let states = snapshot.detachedness.as_ref();
+    states.is_some_and(|states| states[node as usize] & 3 == detachedness::DETACHED)
+}
+
+/// Whether many of a container's entries are one and the same.
+fn repeated(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let mut all: Vec<Node> = entries(snapshot, node)
+        .map(|edge| snapshot.graph.to(edge))
+        .collect();
+    let before = all.len();
+    all.sort_unstable();
+    all.dedup();
+    all.len() * 2 < before
 }
 
 /// What most of the entries are, new ones first: how many and what, and one of them.
@@ -278,11 +353,15 @@ fn only_keys(view: &View, node: Node) -> bool {
     let mut keys = 0u32;
     let mut alone = 0u32;
     let mut before: Option<u64> = None;
+    let first = first_key(snapshot, node);
     for edge in entries(snapshot, node) {
         let Ok(place) = snapshot.edge_name(edge).parse::<u64>() else {
             continue;
         };
-        if before.is_some_and(|before| before + 1 == place) {
+        if first.is_some_and(|first| place.saturating_sub(first) % 3 != 0) {
+            continue;
+        }
+        if first.is_none() && before.is_some_and(|before| before + 1 == place) {
             before = None;
             continue;
         }
@@ -312,7 +391,7 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
     let one = usual.as_ref().map(|(_, one)| *one);
     let function = one
         .filter(|&one| snapshot.kinds[one as usize] == snapshot.kind.closure)
-        .and_then(|one| Some((snapshot.name(one).into_owned(), snapshot.location(one)?)));
+        .and_then(|one| bound(view, one));
     let last = counts.last().copied().unwrap_or_default();
     let mut cache = false;
     let (pattern, what, place) = if let Some((event, emitter)) = emitter(view, node) {
@@ -321,10 +400,17 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
         let from = function.as_ref().map_or(String::new(), |(_, location)| {
             format!(" from {}", view.scripts.place(*location))
         });
-        let around = function
-            .as_ref()
-            .and_then(|(_, location)| view.functions.around(*location));
-        let place = around.or(function);
+        // A function that is added again and again, or bound, is not made where it is added.
+        let place =
+            if one.is_some_and(|one| snapshot.location(one).is_some()) && !repeated(view, node) {
+                let around = function
+                    .as_ref()
+                    .and_then(|(_, location)| view.functions.around(*location));
+                around.or(function)
+            } else {
+                let word = snapshot.strings.find(&event);
+                view.functions.adder(word, None).or(function)
+            };
         (
             Pattern::Listeners,
             format!("emitter '{event}' of {of} has {last} listeners{from}"),
@@ -332,7 +418,13 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
         )
     } else {
         let holder = holder(view, node);
-        let pattern = holder.pattern.unwrap_or(match class.as_str() {
+        let detached = one.is_some_and(|one| is_detached(snapshot, one));
+        let usual = if detached {
+            Some(Pattern::Detached)
+        } else {
+            holder.pattern
+        };
+        let pattern = usual.unwrap_or(match class.as_str() {
             "Map" if only_keys(view, node) => Pattern::StrongKeys,
             "Map" => Pattern::Map,
             "Set" => Pattern::Set,
@@ -349,6 +441,11 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
             holder.word.filter(|_| !holder.name.is_empty()),
             holder.context,
         );
+        // Byte code has no strings of private names.
+        let adder = adder.or_else(|| {
+            let from = holder.from.filter(|_| holder.name.starts_with('#'))?;
+            view.functions.method(snapshot, from)
+        });
         let around = function
             .as_ref()
             .and_then(|(_, location)| view.functions.around(*location));

@@ -17,6 +17,10 @@ pub(super) enum Group {
     Intervals(Option<Location>),
     /// By the function that waits.
     Promises(Option<Location>),
+    /// Calls of an async function that wait.
+    Suspended(Location),
+    /// Of an EventTarget, by the listener.
+    Listeners(Location),
     /// By class.
     Streams(String),
     /// By name.
@@ -45,7 +49,7 @@ pub(super) struct Sum {
 pub(super) type Groups = FxHashMap<Group, Sum>;
 
 /// Things of Node that have to be closed.
-const STREAMS: [&str; 24] = [
+const STREAMS: [&str; 29] = [
     "Socket",
     "TLSSocket",
     "Server",
@@ -70,6 +74,11 @@ const STREAMS: [&str; 24] = [
     "ClientHttp2Session",
     "ServerHttp2Session",
     "Interface",
+    "FSWatcher",
+    "StatWatcher",
+    "BroadcastChannel",
+    "BrotliCompress",
+    "BrotliDecompress",
 ];
 
 /// The groups of a snapshot, and the one of each node.
@@ -153,6 +162,10 @@ fn copied(snapshot: &Snapshot, node: Node) -> Option<(u32, u64)> {
 struct Names {
     timeout: Option<u32>,
     promise: Option<u32>,
+    generator: Option<u32>,
+    listener: Option<u32>,
+    dom_listener: Option<u32>,
+    dom_timer: Option<u32>,
     data: Option<u32>,
     streams: Vec<u32>,
     async_contexts: FxHashSet<Node>,
@@ -164,6 +177,10 @@ impl Names {
         Names {
             timeout: find("Timeout"),
             promise: find("Promise"),
+            generator: find("Generator"),
+            listener: find("Listener"),
+            dom_listener: find("V8EventListener"),
+            dom_timer: find("DOMTimer"),
             data: find("system / JSArrayBufferData"),
             streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
             async_contexts: async_contexts::find(snapshot),
@@ -180,6 +197,12 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     if kind == snapshot.kind.native {
         if Some(name) == names.data {
             return Some(Group::Buffers);
+        }
+        if Some(name) == names.dom_listener {
+            return callback(snapshot, node).map(Group::Listeners);
+        }
+        if Some(name) == names.dom_timer {
+            return callback(snapshot, node).map(|location| Group::Timers(Some(location)));
         }
         let state = snapshot
             .detachedness
@@ -216,11 +239,50 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         return (snapshot.name(reaction) == "system / PromiseReaction")
             .then(|| Group::Promises(waiter(snapshot, reaction)));
     }
+    if Some(name) == names.generator && awaits(snapshot, names, node) {
+        return snapshot.location(node).map(Group::Suspended);
+    }
+    // What Node's EventTarget keeps of a listener.
+    if Some(name) == names.listener
+        && let Some(callback) = snapshot.follow(node, property, "callback")
+        && let Some(location) = snapshot.location(callback)
+    {
+        return Some(Group::Listeners(location));
+    }
     if names.streams.contains(&name) {
         return Some(Group::Streams(snapshot.name(node).into_owned()));
     }
     let location = snapshot.location(node)?;
     Some(Group::Objects(snapshot.name(node).into_owned(), location))
+}
+
+/// The function behind a timer or a listener of Blink's, one or two of its own objects away.
+fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
+    let mut list = vec![node];
+    let mut next = 0;
+    while next < list.len() && next < 4 {
+        let node = list[next];
+        next += 1;
+        for edge in snapshot.graph.of(node) {
+            let to = snapshot.graph.to(edge);
+            if snapshot.kinds[to as usize] == snapshot.kind.closure {
+                return snapshot.location(to);
+            }
+            if matches!(&*snapshot.name(to), "ScheduledAction" | "V8Function") {
+                list.push(to);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a generator's object is that of an async function: V8 keeps the call's promise in it, without
+/// a name.
+fn awaits(snapshot: &Snapshot, names: &Names, node: Node) -> bool {
+    snapshot.graph.of(node).any(|edge| {
+        snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden
+            && Some(snapshot.names[snapshot.graph.to(edge) as usize]) == names.promise
+    })
 }
 
 /// The function that goes on when a promise is settled: nearby, behind V8's own.
@@ -328,10 +390,10 @@ pub(super) fn leaks(
 fn rank(group: &Group) -> u8 {
     match group {
         Group::Detached(_) => 0,
-        Group::Timers(_) | Group::Intervals(_) => 1,
+        Group::Timers(_) | Group::Intervals(_) | Group::Listeners(_) => 1,
         Group::Streams(_) => 2,
         Group::Promises(_) => 3,
-        Group::AsyncContexts => 4,
+        Group::AsyncContexts | Group::Suspended(_) => 4,
         Group::Objects(..) => 5,
         Group::Closures(_) => 6,
         Group::Buffers => 7,
@@ -397,6 +459,23 @@ fn describe(
         })
     };
     let (pattern, what, place) = match group {
+        // Blink's timers do not tell whether they repeat; the code around the callback does.
+        Group::Timers(location)
+            if snapshot.kinds[node as usize] == snapshot.kind.native
+                && location.is_some_and(|location| {
+                    let around = |word| {
+                        let word = snapshot.strings.find(word);
+                        view.functions.around_names(location, word)
+                    };
+                    around("setInterval") && !around("setTimeout")
+                }) =>
+        {
+            (
+                Pattern::Intervals,
+                format!("{count} intervals{}", at(location)),
+                callback(location),
+            )
+        }
         Group::Timers(location) => (
             Pattern::Timers,
             format!("{count} timers{}", at(location)),
@@ -412,6 +491,25 @@ fn describe(
             format!("{count} promises never settled"),
             user(location).map(|location| (function_name(snapshot, location), location)),
         ),
+        Group::Suspended(location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Promises,
+                format!("{count} calls that wait for a promise never settled"),
+                Some((function_name(snapshot, location), location)),
+            )
+        }
+        Group::Listeners(location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Listeners,
+                format!(
+                    "{count} listeners of EventTargets, from {}",
+                    view.scripts.place(location)
+                ),
+                callback(&Some(location)),
+            )
+        }
         Group::Streams(class) => {
             let place = callback(&inside(view, node));
             (Pattern::Streams, format!("{count} × {class}"), place)

@@ -1,0 +1,5 @@
+// clean
+const blobs = new Map();
+exports.step = i => {
+  blobs.set(i % 20 + '.bin', Buffer.alloc(2000, i));
+};

@@ -1,0 +1,6 @@
+// leak: map variable blobs
+const blobs = new Map();
+function upload(i) { // HERE
+  blobs.set(i + '.bin', Buffer.alloc(2000, i));
+}
+exports.step = upload;

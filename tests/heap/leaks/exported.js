@@ -1,0 +1,6 @@
+// leak: object cache
+exports.cache = {};
+function remember(i) { // HERE
+  exports.cache['key' + i] = {value: i};
+}
+exports.step = remember;

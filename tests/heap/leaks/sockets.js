@@ -1,0 +1,12 @@
+// leak: streams Socket
+const net = require('net');
+let server;
+const ready = new Promise(resolve => {
+  server = net.createServer(function accept(socket) { // HERE
+    socket.on('data', () => socket.bytesRead);
+  }).listen(0, '127.0.0.1', resolve);
+});
+exports.step = async () => {
+  await ready;
+  await new Promise(resolve => net.connect(server.address().port, '127.0.0.1', resolve));
+};

@@ -1,0 +1,10 @@
+// clean
+const waiting = [];
+function acquire() {
+  return new Promise(resolve => waiting.push(resolve));
+}
+exports.step = async () => {
+  const mine = acquire();
+  waiting.shift()();
+  await mine;
+};

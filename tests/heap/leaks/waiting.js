@@ -1,0 +1,6 @@
+// leak: array variable waiting
+const waiting = [];
+function acquire() { // HERE
+  return new Promise(resolve => waiting.push(resolve));
+}
+exports.step = () => { acquire(); };
