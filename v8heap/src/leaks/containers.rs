@@ -284,14 +284,10 @@ fn bound(view: &View, closure: Node) -> Option<(String, crate::Location)> {
         let location = snapshot.location(node)?;
         (!view.scripts.is_internal(location)).then(|| (snapshot.name(node).into_owned(), location))
     };
-    let inside = || {
-        let inner = snapshot.follow(closure, internal, "bound_function")?;
-        user(inner).or_else(|| {
-            let state = snapshot.follow(closure, internal, "bound_this")?;
-            user(snapshot.follow(state, property, "listener")?)
-        })
-    };
-    user(closure).or_else(inside)
+    let inside = |edge, name| user(snapshot.follow(closure, edge, name)?);
+    user(closure)
+        .or_else(|| inside(internal, "bound_function"))
+        .or_else(|| inside(property, "listener"))
 }
 
 /// Whether something is a DOM node outside of the document.
@@ -441,11 +437,12 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
             holder.word.filter(|_| !holder.name.is_empty()),
             holder.context,
         );
-        // Byte code has no strings of private names.
-        let adder = adder.or_else(|| {
-            let from = holder.from.filter(|_| holder.name.starts_with('#'))?;
-            view.functions.method(snapshot, from)
-        });
+        // Byte code need not have the strings of private names, and all of the class see them.
+        let method = holder
+            .from
+            .filter(|_| holder.name.starts_with('#'))
+            .and_then(|from| view.functions.method(snapshot, from));
+        let adder = method.or(adder);
         let around = function
             .as_ref()
             .and_then(|(_, location)| view.functions.around(*location));
