@@ -18,6 +18,8 @@ pub const LOG: &str = "LEAK_LOG";
 pub const JS: &str = "LEAK_JS";
 /// Whether frees are checked.
 pub const CHECK_FREES: &str = "LEAK_CHECK_FREES";
+/// When heap snapshots of JavaScript are taken.
+pub const SNAPSHOT: &str = "LEAK_SNAPSHOT";
 /// Where `libleak.so` is.
 pub const LIBRARY: &str = "LEAK_LIB";
 
@@ -64,6 +66,11 @@ pub const VARIABLES: &[Variable] = &[
                sampling. Default: 1048576.",
     },
     Variable {
+        usage: "LEAK_SNAPSHOT=exit,limit",
+        help: "When Node writes heap snapshots of its own beside the log, as leak run --snapshot. Workers write \
+               theirs near the limit only.",
+    },
+    Variable {
         usage: "LEAK_VERBOSE=1",
         help: "One line on stderr when recording begins and one when it ends. Otherwise the \
                preloaded library prints nothing.",
@@ -76,6 +83,17 @@ pub const VARIABLES: &[Variable] = &[
                for it.",
     },
 ];
+
+/// A list for [`SNAPSHOT`], its words known.
+pub fn parse_snapshot(text: &str) -> Result<String, String> {
+    let mut words = text.split(',');
+    match words.all(|word| matches!(word, "exit" | "limit" | "force")) && text != "force" {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?}: write exit, limit or exit,limit (and ,force)"
+        )),
+    }
+}
 
 /// The other way to trace.
 pub const WITHOUT_RUN: &str = "LD_PRELOAD=/path/to/libleak.so ./app does the same without leak run, but for the \

@@ -79,6 +79,13 @@ pub enum Error {
         /// Why.
         problem: crate::inspect::Problem,
     },
+    /// A running process does not do what it is asked for.
+    Asked {
+        /// The process.
+        pid: i32,
+        /// Why.
+        problem: crate::live::Problem,
+    },
     /// A snapshot has no object of this id.
     NoSuchObject {
         /// The snapshot.
@@ -127,6 +134,7 @@ impl fmt::Display for Error {
                 Ok(pid) => write!(f, "process {pid}: {problem}"),
                 Err(_) => write!(f, "{what}: {problem}"),
             },
+            Error::Asked { pid, problem } => write!(f, "process {pid}: {problem}"),
             Error::NoLibrary { places } => {
                 write!(f, "libleak.so: not found (looked at")?;
                 for (i, place) in places.iter().enumerate() {

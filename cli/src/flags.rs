@@ -11,7 +11,9 @@ use heap::gate::FailOn;
 use crate::environment;
 use crate::figures;
 use crate::heap::flags::HeapFlags;
+use crate::mark::MarkFlags;
 use crate::snapshot::SnapshotFlags;
+use crate::watch::flags::WatchFlags;
 
 /// Find out what a program never frees, and who allocated it.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ pub enum Command {
     Report(ReportFlags),
     Check(CheckFlags),
     Snapshot(SnapshotFlags),
+    Mark(MarkFlags),
+    Watch(Box<WatchFlags>),
     Heap(HeapFlags),
     /// Write man pages and shell completions below DIR (a share directory).
     #[command(hide = true)]
@@ -68,6 +72,12 @@ pub struct RunFlags {
     /// inlined into. Costs 25 to 45 % CPU in programs that compute.
     #[arg(long)]
     pub js_exact: bool,
+
+    /// In Node, write heap snapshots beside the log, for leak heap: when the program ends (exit), when
+    /// JavaScript's heap is nearly as large as it may become (limit), or both (exit,limit). Not taken
+    /// if memory may not suffice, unless force is in the list.
+    #[arg(long, value_name = "WHEN", value_parser = environment::parse_snapshot)]
+    pub snapshot: Option<String>,
 
     /// Print no summary at the end.
     #[arg(short, long)]

@@ -14,11 +14,14 @@ mod gate;
 mod generate;
 mod heap;
 mod inspect;
+mod live;
+mod mark;
 mod paint;
 mod report;
 mod run;
 mod snapshot;
 mod usage;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -65,6 +68,8 @@ fn perform(command: Command) -> Result<u8, Error> {
         }
         Command::Check(flags) => gate::check(&flags.logs, &gate::Options::from(&flags)),
         Command::Snapshot(flags) => snapshot::snapshot(&flags),
+        Command::Mark(flags) => mark::mark(&flags),
+        Command::Watch(flags) => watch::watch(*flags),
         Command::Heap(flags) => heap::heap(&flags),
         Command::Generate { dir } => generate::generate(&dir).map(|()| 0),
     }

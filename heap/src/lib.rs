@@ -91,6 +91,7 @@ mod ignored;
 pub mod js;
 mod live;
 mod mappings;
+mod marks;
 mod memory;
 mod modules;
 mod nodes;
@@ -115,6 +116,7 @@ pub use log_format::layout::StopReason;
 pub use log_format::reach::{Class, Outcome, RootKind, Summary};
 pub use log_format::reader::Clock;
 pub use log_format::window::LIFETIMES;
+pub use marks::{Cause, Mark, Marked};
 pub use memory::{Memory, Pinning, Split};
 pub use origin::{Origin, is_log, origin};
 pub use profile::{

@@ -387,6 +387,8 @@ pub struct Profile {
     pub threads: Vec<Thread>,
     /// Live bytes and blocks over time: at most [`crate::TIMELINE_POINTS`] points.
     pub timeline: Vec<Point>,
+    /// Marks in it, by time.
+    pub marks: Vec<crate::marks::Mark>,
     /// Where its memory was; `None` if it could not be sampled.
     pub memory: Option<Memory>,
     /// Heaps of a JavaScript engine in it.

@@ -4,6 +4,7 @@ use crate::codes::CodeMap;
 use crate::growth::{Evidence, Plan, Record, Watch};
 use crate::ignored::Ignored;
 use crate::live::FastMap;
+use crate::marks::marks;
 use crate::memory;
 use crate::modules::ModuleMap;
 use crate::nodes::Nodes;
@@ -316,6 +317,14 @@ fn assemble(
         replay
             .timeline
             .finish((end.max(replay.last_time), replay.live_bytes, live.len()));
+    let timeline: Vec<Point> = timeline
+        .into_iter()
+        .map(|(time, bytes, blocks)| Point {
+            time: ns(time),
+            live_bytes: Bytes(bytes),
+            live_blocks: blocks,
+        })
+        .collect();
     let ignored_sum = ignored
         .by_stack
         .values()
@@ -414,15 +423,9 @@ fn assemble(
         module_map: ModuleMap::new(&modules),
         modules,
         threads: threads(facts),
-        timeline: timeline
-            .into_iter()
-            .map(|(time, bytes, blocks)| Point {
-                time: ns(time),
-                live_bytes: Bytes(bytes),
-                live_blocks: blocks,
-            })
-            .collect(),
         js_heaps: crate::js::heaps(facts, &info.clock),
+        marks: marks(&facts.marks, &timeline, ns),
+        timeline,
         clock: info.clock,
         reach: Reach::default(),
         sites,

@@ -76,6 +76,8 @@ pub struct Global {
     pub births: crate::runtimes::v8::code::Births,
     /// Isolates of V8.
     pub isolates: crate::runtimes::v8::isolate::Isolates,
+    /// Isolates of V8 that can be asked for something.
+    pub asked: crate::runtimes::v8::command::Asked,
     /// When memory may be sampled again.
     pub memory: Budget,
     /// Modules seen.

@@ -357,7 +357,7 @@ impl File {
 }
 
 /// Calls `each` for every line of a file; false if it could not be read to its end.
-fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> bool {
+pub fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> bool {
     let Some(file) = File::open(path) else {
         return false;
     };
@@ -389,7 +389,8 @@ fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -> bo
     done
 }
 
-fn number(text: &[u8], base: u32) -> Option<u64> {
+/// A number with white space around it.
+pub fn number(text: &[u8], base: u32) -> Option<u64> {
     let mut value = 0u64;
     for &byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
         value = value

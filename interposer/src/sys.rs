@@ -273,6 +273,59 @@ pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize, Errno> {
     })
 }
 
+/// Writes all of `bytes` where the last write ended.
+pub fn write_all(fd: Fd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        // SAFETY: the slice is readable.
+        let done = retry(|| unsafe {
+            syscall3(
+                libc::SYS_write,
+                fd.0 as usize,
+                bytes.as_ptr() as usize,
+                bytes.len(),
+            )
+        })?;
+        if done == 0 {
+            return Err(Errno(libc::ENOSPC));
+        }
+        bytes = bytes.get(done..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
+/// Gives a file another name, never over an existing file where the file system can tell
+/// (paths NUL-terminated).
+pub fn rename_new(from: &[u8], to: &[u8]) -> Result<(), Errno> {
+    if from.last() != Some(&0) || to.last() != Some(&0) {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: NUL-terminated paths.
+    let rename = |flags: u32| unsafe {
+        check(syscall6(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD as usize,
+            from.as_ptr() as usize,
+            libc::AT_FDCWD as usize,
+            to.as_ptr() as usize,
+            flags as usize,
+            0,
+        ))
+    };
+    match rename(libc::RENAME_NOREPLACE) {
+        Err(Errno(libc::EINVAL)) if file_type(to).is_none() => rename(0),
+        other => other,
+    }
+    .map(|_| ())
+}
+
+/// Removes a file (`path` NUL-terminated).
+pub fn unlink(path: &[u8]) {
+    if path.last() == Some(&0) {
+        // SAFETY: a NUL-terminated path.
+        unsafe { syscall2(libc::SYS_unlink, path.as_ptr() as usize, 0) };
+    }
+}
+
 /// Writes `bytes` at `offset`.
 pub fn pwrite(fd: Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
     // SAFETY: the slice is readable.
@@ -484,6 +537,55 @@ pub fn futex_wait(word: &core::sync::atomic::AtomicU32, seen: u32, timeout_ns: u
             time.as_ptr() as usize,
         )
     };
+}
+
+/// As [`futex_wait`] without an end, for a word in memory that other processes map as well.
+pub fn futex_wait_shared(word: &core::sync::atomic::AtomicU32, seen: u32) {
+    // SAFETY: the word outlives the call.
+    unsafe {
+        syscall4(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            libc::FUTEX_WAIT as usize,
+            seen as usize,
+            0,
+        )
+    };
+}
+
+/// Wakes all who wait for such a word.
+pub fn futex_wake_shared(word: &core::sync::atomic::AtomicU32) {
+    // SAFETY: the word is valid.
+    unsafe {
+        syscall3(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            libc::FUTEX_WAKE as usize,
+            i32::MAX as usize,
+        )
+    };
+}
+
+/// Blocks in this thread every signal that is not due to its own instructions, for good. Those
+/// that libc uses between threads (set-id calls, cancellation) stay.
+pub fn refuse_signals() {
+    let libc_own = 1u64 << 31 | 1 << 32;
+    let mut before = block_signals();
+    set_signals(libc::SIG_UNBLOCK, libc_own, &mut before.0);
+}
+
+/// Names this thread (`name` NUL-terminated, 15 bytes at most).
+pub fn set_thread_name(name: &[u8]) {
+    if name.last() == Some(&0) {
+        // SAFETY: a NUL-terminated name.
+        unsafe {
+            syscall2(
+                libc::SYS_prctl,
+                libc::PR_SET_NAME as usize,
+                name.as_ptr() as usize,
+            )
+        };
+    }
 }
 
 /// Sleeps for less than a second.

@@ -55,6 +55,10 @@ pub enum BlobKind {
     JsFrame = 51,
     /// How many of them are live: [`crate::js::Live`].
     JsLive = 52,
+    /// A heap snapshot of JavaScript was written: [`HeapSnapshot`].
+    HeapSnapshot = 56,
+    /// A mark set from outside: its name.
+    Mark = 57,
 }
 
 impl BlobKind {
@@ -85,6 +89,8 @@ impl BlobKind {
             50 => BlobKind::JsCollection,
             51 => BlobKind::JsFrame,
             52 => BlobKind::JsLive,
+            56 => BlobKind::HeapSnapshot,
+            57 => BlobKind::Mark,
             _ => return None,
         })
     }
@@ -124,6 +130,54 @@ impl<'a> Blob<'a> {
             time,
             thread,
             payload: input.bytes(len)?,
+        })
+    }
+}
+
+/// Why a heap snapshot was taken: [`HeapSnapshot::cause`].
+pub mod cause {
+    /// Someone asked for it while the program ran.
+    pub const REQUEST: u8 = 1;
+    /// The program ended.
+    pub const EXIT: u8 = 2;
+    /// The heap was nearly as large as it may become.
+    pub const LIMIT: u8 = 3;
+}
+
+/// Payload of [`BlobKind::HeapSnapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapSnapshot<'a> {
+    /// [`cause`].
+    pub cause: u8,
+    /// Number of the isolate, 0 for the main thread's.
+    pub isolate: u32,
+    /// How long its thread stood still, ns.
+    pub pause_ns: u64,
+    /// Bytes of its heap in use before.
+    pub heap_used: u64,
+    /// Absolute path of the file.
+    pub path: &'a [u8],
+}
+
+impl<'a> HeapSnapshot<'a> {
+    /// Appends the fields in order; the path is the rest.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        out.byte(self.cause);
+        out.uint(u64::from(self.isolate));
+        out.uint(self.pause_ns);
+        out.uint(self.heap_used);
+        out.bytes(self.path);
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &'a [u8]) -> Option<HeapSnapshot<'a>> {
+        let mut input = In::new(payload);
+        Some(HeapSnapshot {
+            cause: input.byte()?,
+            isolate: input.u32()?,
+            pause_ns: input.uint()?,
+            heap_used: input.uint()?,
+            path: input.rest(),
         })
     }
 }

@@ -27,6 +27,7 @@ extern crate std;
 pub mod append;
 pub mod blob;
 pub mod block;
+pub mod control;
 #[cfg(feature = "std")]
 pub mod error;
 pub mod js;

@@ -12,7 +12,7 @@ mod table;
 mod why;
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use v8heap::{Analysis, Scripts};
 
@@ -70,6 +70,16 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     }
     out.flush().map_err(Error::Output)?;
     Ok(0)
+}
+
+/// What grows in snapshots of one process, as `leak heap leaks` says it.
+pub fn what_grew(files: &[PathBuf], out: &mut impl Write) -> Result<(), Error> {
+    let output = OutputFlags {
+        format: HeapFormat::Text,
+        top: None,
+        threads: 2,
+    };
+    leaks::leaks(files, &output, out)
 }
 
 /// Only a snapshot and a diff have a page.

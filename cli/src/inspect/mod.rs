@@ -53,8 +53,8 @@ pub struct InspectFlags {
     #[arg(long, value_name = "N|TEXT", requires = "inspect")]
     pub target: Option<String>,
 
-    /// With --inspect: take the snapshot even if the memory may not be enough.
-    #[arg(long, requires = "inspect")]
+    /// Take a snapshot of JavaScript's heap even if the memory may not be enough.
+    #[arg(long, conflicts_with = "native")]
     pub force: bool,
 }
 

@@ -14,6 +14,7 @@ use super::checks::JsonCheck;
 use super::growth::{self, JsonGrowth};
 use super::js::JsonJsHeap;
 use super::loss::Loss;
+use super::marks::JsonMark;
 use super::memory::JsonMemory;
 use super::names::Names;
 use super::page::{self, Frame, Sums};
@@ -65,6 +66,7 @@ struct Process<'a> {
     checks: Vec<JsonCheck>,
     memory: Option<JsonMemory>,
     js_heaps: Vec<JsonJsHeap>,
+    marks: Vec<JsonMark<'a>>,
 }
 
 #[derive(Clone, Serialize)]
@@ -477,6 +479,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
             memory: None,
             js_heaps: profile.js_heaps.iter().map(JsonJsHeap::from).collect(),
             checks: profile.checks.asked.iter().map(JsonCheck::from).collect(),
+            marks: JsonMark::all(profile),
             threads: profile
                 .threads
                 .iter()

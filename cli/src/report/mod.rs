@@ -9,6 +9,7 @@ mod js;
 mod json;
 mod load;
 mod loss;
+mod marks;
 mod memory;
 mod named;
 mod names;
@@ -358,6 +359,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         verdicts: view.verdicts,
         memory: memory::sentence(view, names),
         js: js::lines(view.profiles),
+        marks: marks::lines(view.profiles),
         all_frames: options.all_frames,
         here: std::env::current_dir().unwrap_or_default(),
     }

@@ -59,6 +59,8 @@ pub struct Page {
     pub memory: Option<String>,
     /// JavaScript heaps, a line each.
     pub js: Vec<String>,
+    /// Marks in the time line.
+    pub marks: Vec<String>,
     /// What the sites with blocks left are, if growth was asked for.
     pub verdicts: Verdicts,
     /// Whether no frames are left out.
@@ -250,6 +252,9 @@ fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     }
     for (number, heap) in page.js.iter().enumerate() {
         line(out, if number == 0 { "JS heap" } else { "" }, heap)?;
+    }
+    for (number, mark) in page.marks.iter().enumerate() {
+        line(out, if number == 0 { "marks" } else { "" }, mark)?;
     }
     match page.loss.split_first() {
         None => line(

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use super::library;
+use super::{Options, library};
 
 /// Process id of the child; 0 before it is started.
 static CHILD: AtomicI32 = AtomicI32::new(0);
@@ -49,15 +49,15 @@ extern "C" fn ask_pipe() {
     }
 }
 
-/// Starts `program` (under the name `name`), `each` child told its process id, and waits.
+/// Starts `program` (under the name `name`) and waits; meanwhile `beside` runs with its process id.
 pub fn run(
     program: &Path,
     name: &OsStr,
     args: &[OsString],
     library: &Path,
     log: &OsStr,
-    js_exact: bool,
-    check_frees: bool,
+    options: &Options,
+    beside: impl FnOnce(u32) + Send,
 ) -> io::Result<(u32, ExitStatus)> {
     catch_signals();
     let mut command = Command::new(program);
@@ -70,11 +70,14 @@ pub fn run(
             });
         }
     }
-    if js_exact {
+    if options.js_exact {
         command.env(crate::environment::JS, "exact");
     }
-    if check_frees {
+    if options.check_frees {
         command.env(crate::environment::CHECK_FREES, "1");
+    }
+    if let Some(when) = &options.snapshot {
+        command.env(crate::environment::SNAPSHOT, when);
     }
     let mut child = command
         .arg0(name)
@@ -92,8 +95,13 @@ pub fn run(
         // SAFETY: the child has not been waited for, so the id is its own.
         unsafe { libc::kill(pid.cast_signed(), early) };
     }
-    let status = child.wait();
-    CHILD.store(0, Ordering::SeqCst);
+    let status = std::thread::scope(|scope| {
+        let beside = scope.spawn(move || beside(pid));
+        let status = child.wait();
+        CHILD.store(0, Ordering::SeqCst);
+        let _ = beside.join();
+        status
+    });
     // The summary of a large log may take long: from now on ^C is for this process.
     restore_signals();
     Ok((pid, status?))

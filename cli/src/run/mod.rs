@@ -34,6 +34,8 @@ pub struct Options {
     pub js_exact: bool,
     /// Whether frees are checked.
     pub check_frees: bool,
+    /// When heap snapshots of JavaScript are taken.
+    pub snapshot: Option<String>,
     /// Sites of the summary; `None` for no summary.
     pub summary: Option<usize>,
     /// What the run is judged by, if it is.
@@ -54,6 +56,7 @@ impl From<RunFlags> for Options {
             output: flags.output,
             js_exact: flags.js_exact,
             check_frees: flags.check_frees,
+            snapshot: flags.snapshot,
             summary: (!flags.quiet).then_some(flags.top),
         }
     }
@@ -61,6 +64,12 @@ impl From<RunFlags> for Options {
 
 /// Runs the program and gives its exit status; does not return if a signal ended it.
 pub fn run(options: &Options) -> Result<u8, Error> {
+    run_beside(options, |_| {})
+}
+
+/// As [`run`], with `beside` running in a thread of its own; it is told the process's id, and is
+/// waited for.
+pub fn run_beside(options: &Options, beside: impl FnOnce(u32) + Send) -> Result<u8, Error> {
     let gate = options.gate.clone().map(Gate::prepare).transpose()?;
     let program = program::find(&options.name)?;
     let library = library::find()?;
@@ -74,8 +83,8 @@ pub fn run(options: &Options) -> Result<u8, Error> {
         &options.args,
         &library,
         pattern.0.as_os_str(),
-        options.js_exact,
-        options.check_frees,
+        options,
+        beside,
     )
     .map_err(|error| Error::Start { program, error })?;
     if options.summary.is_none() && gate.is_none() {

@@ -1,4 +1,5 @@
-//! `leak snapshot PID`: what can be reached now, in a process that runs on.
+//! `leak snapshot PID`: a snapshot of a process that runs on: of its heap of JavaScript
+//! ([`javascript`]), or of what its native blocks can be reached from:
 //!
 //! ```text
 //! stop all threads ─> their registers ─> one calls the recorder: drain, frozen copy
@@ -7,6 +8,7 @@
 //! ```
 
 mod inject;
+pub mod javascript;
 mod stop;
 mod target;
 
@@ -23,9 +25,10 @@ use log_format::reach::{Outcome, Summary, encode_summary};
 use log_format::varint::Out;
 
 use crate::error::{Error, reason};
-use crate::figures::{bytes, duration};
+use crate::figures::{bytes, duration, parse_duration};
 use crate::flags::Color;
 use crate::inspect::{InspectFlags, inspect};
+use crate::live::{self, Channel};
 use crate::paint::Paint;
 use crate::report;
 use inject::{HEAD, State};
@@ -37,21 +40,38 @@ const TRIES: u32 = 20;
 /// Longest search.
 const LONGEST: Duration = Duration::from_secs(110);
 
-/// Say what a running process can still reach, now.
+/// Take a snapshot of a running process: JavaScript's heap in Node, else what can still be reached.
 ///
-/// The process must run with libleak (leak run, or LD_PRELOAD). It is stopped for the moment in
-/// which a copy of it is made; the copy is searched while the process runs on. The result is a log of
-/// that moment, for leak report.
+/// The process must run with libleak (leak run, or LD_PRELOAD).
+///
+/// In Node, V8 writes its heap into a .heapsnapshot file, for leak heap and for DevTools. The program
+/// stands still meanwhile; for how long, and how much memory it needs, is said before. It is asked
+/// through its log, so whoever may write the log may ask.
+///
+/// Other programs are stopped for the moment in which a copy of them is made; the copy is searched while
+/// they run on. The result is a log of that moment, for leak report.
 #[derive(Debug, Args)]
 pub struct SnapshotFlags {
     /// The process.
     #[arg(value_name = "PID", required_unless_present = "inspect")]
     pub pid: Option<i32>,
 
-    /// The file to write. Default: NAME.PID.snapshot.leak in the current directory; with --inspect
-    /// NAME.PID.heapsnapshot, or with a number if that is there.
+    /// The file to write. Default: NAME.PID.heapsnapshot, with a number if that is there, or
+    /// NAME.PID.snapshot.leak, in the current directory.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+
+    /// In Node: what the native blocks can be reached from, as in other programs.
+    #[arg(long)]
+    pub native: bool,
+
+    /// In Node: the heaps of the worker threads as well, each in a file of its own.
+    #[arg(long, conflicts_with = "native")]
+    pub workers: bool,
+
+    /// In Node: how long to wait until the program comes to the request.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub timeout: u64,
 
     /// How many sites are shown.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
@@ -150,6 +170,32 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
     let Some(pid) = flags.pid else {
         return inspect(&flags.inspect, flags.output.as_deref());
     };
+    if !flags.native {
+        match Channel::open(pid) {
+            Ok(channel) if channel.listens() => {
+                return javascript::snapshots(pid, &channel, &flags.into());
+            }
+            Ok(_) if !flags.workers && !flags.inspect.force => {}
+            Ok(_) => {
+                return Err(Error::Asked {
+                    pid,
+                    problem: live::Problem::NotListening,
+                });
+            }
+            // Of no use for the other way either.
+            Err(
+                problem @ (live::Problem::Gone | live::Problem::Deleted(_) | live::Problem::Cut(_)),
+            ) => {
+                return Err(Error::Asked { pid, problem });
+            }
+            Err(_) => {}
+        }
+    }
+    native(pid, flags)
+}
+
+/// What can be reached now.
+fn native(pid: i32, flags: &SnapshotFlags) -> Result<u8, Error> {
     let failed = |problem| Error::Live { pid, problem };
     let target = Target::find(pid).map_err(failed)?;
     let output = flags

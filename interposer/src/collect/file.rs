@@ -9,6 +9,7 @@
 use crate::sys::{self, Errno, Fd};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use log_format::control::{self, Control};
 use log_format::layout::*;
 
 /// Longest path kept, bytes with the NUL.
@@ -61,6 +62,14 @@ impl LogFile {
     pub fn header(&self) -> Option<&'static Header> {
         // SAFETY: set once to a mapping that stays.
         unsafe { self.header.load(Acquire).as_ref() }
+    }
+
+    /// Where requests arrive: in the header's page.
+    #[inline(always)]
+    pub fn control(&self) -> Option<&'static Control> {
+        let header = core::ptr::from_ref(self.header()?).cast::<u8>();
+        // SAFETY: the page is mapped as a whole, and all bytes are a valid value.
+        Some(unsafe { &*header.add(control::OFFSET).cast::<Control>() })
     }
 
     /// Absolute path with the NUL; empty if there is no log.

@@ -2,8 +2,8 @@
 
 use super::js::IsolateFact;
 use crate::blob::{
-    BadFree, Blob, BlobKind, Code, CodeMove, LeakCheck, Module, Process, RootRegion, Thread,
-    decode_disagreement, decode_unload,
+    BadFree, Blob, BlobKind, Code, CodeMove, HeapSnapshot, LeakCheck, Module, Process, RootRegion,
+    Thread, decode_disagreement, decode_unload,
 };
 use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
@@ -103,6 +103,26 @@ pub struct MemoryFact {
     pub rest: [(u64, u64); CLASSES],
 }
 
+/// Something to be seen in the time line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimelineMark {
+    /// A mark set from outside: its name.
+    Named(Vec<u8>),
+    /// A heap snapshot of JavaScript was written, see [`HeapSnapshot`].
+    HeapSnapshot {
+        /// [`crate::blob::cause`].
+        cause: u8,
+        /// Number of the isolate.
+        isolate: u32,
+        /// How long its thread stood still, ns.
+        pause_ns: u64,
+        /// Bytes of its heap in use before.
+        heap_used: u64,
+        /// Path of the file.
+        path: Vec<u8>,
+    },
+}
+
 /// Everything that blobs said.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -131,9 +151,14 @@ pub struct Facts {
     pub isolates: BTreeMap<u32, IsolateFact>,
     /// Frees that the recorder found wrong: event clock, thread, what.
     pub bad_frees: Vec<(u64, u32, BadFree)>,
+    /// Marks and when they were set (event clock), at most [`MAX_MARKS`].
+    pub marks: Vec<(u64, TimelineMark)>,
     /// Blobs that did not decode.
     pub broken: u64,
 }
+
+/// So many marks are kept.
+pub const MAX_MARKS: usize = 10_000;
 
 /// So many readings of the resident memory are kept. The recorder writes fewer.
 pub const MAX_RESIDENT: usize = 1 << 16;
@@ -288,8 +313,26 @@ impl Facts {
                     _ => isolate.live(blob.time, blob.payload)?,
                 }
             }
+            BlobKind::HeapSnapshot => {
+                let taken = HeapSnapshot::decode(blob.payload)?;
+                let what = TimelineMark::HeapSnapshot {
+                    cause: taken.cause,
+                    isolate: taken.isolate,
+                    pause_ns: taken.pause_ns,
+                    heap_used: taken.heap_used,
+                    path: taken.path.to_vec(),
+                };
+                self.mark(blob.time, what);
+            }
+            BlobKind::Mark => self.mark(blob.time, TimelineMark::Named(blob.payload.to_vec())),
         }
         Some(())
+    }
+
+    fn mark(&mut self, time: u64, what: TimelineMark) {
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push((time, what));
+        }
     }
 
     fn code(&mut self, start: u64, len: u64, first_node: u32, name: Vec<u8>) {

@@ -11,7 +11,7 @@
 use super::api::Isolate;
 use super::isolate::State;
 use super::optional::Optional;
-use super::{handles, sampling, usage};
+use super::{handles, sampling, snapshot, usage};
 use crate::global::{self, Global};
 use crate::symbols::Name;
 use core::ffi::c_void;
@@ -40,7 +40,8 @@ pub static API: Optional<Api, 3> = Optional::new(
 
 /// What is done at an isolate's end, on its thread, at rest, without a handle scope ([`handles`]) and
 /// with JavaScript not to be run; in this order.
-const TASKS: [fn(&'static Global, &'static State); 2] = [usage::at_end, sampling::at_end];
+const TASKS: [fn(&'static Global, &'static State); 3] =
+    [usage::at_end, sampling::at_end, snapshot::at_end];
 
 /// Arranges to be told the end; later again if there is no environment yet. Returns whether that
 /// was done now.

@@ -33,6 +33,8 @@ pub struct State {
     free: AtomicBool,
     /// [`super::end`]: its end is watched.
     pub watched: AtomicBool,
+    /// [`super::command`]: its number for requests + 1; 0: they are not heard yet.
+    pub heard: AtomicU32,
     /// [`super::handles`]: where its handles are.
     pub handles: AtomicU16,
     /// `CLOCK_MONOTONIC` ns before which nothing is to be done at a safe point.
@@ -121,6 +123,7 @@ impl Isolates {
             unsafe {
                 let state = &*state;
                 state.watched.store(false, Relaxed);
+                state.heard.store(0, Relaxed);
                 state.asked.store(false, Relaxed);
                 state.handles.store(0, Relaxed);
                 state.due.store(0, Relaxed);

@@ -68,7 +68,7 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
 }
 
 /// First number of V8's version.
-unsafe fn major(api: &Api) -> u32 {
+pub unsafe fn major(api: &Api) -> u32 {
     // SAFETY: returns a C string.
     let text = unsafe { crate::modules::c_bytes((api.version)()) };
     text.iter()

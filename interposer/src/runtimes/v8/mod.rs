@@ -19,13 +19,16 @@
 pub mod api;
 mod array_buffers;
 pub mod code;
+pub mod command;
 mod end;
 mod handles;
 pub mod isolate;
 pub mod main;
 mod optional;
 mod pulse;
+mod room;
 mod sampling;
+mod snapshot;
 mod usage;
 
 use crate::global;
@@ -37,7 +40,7 @@ use log_format::varint::Out;
 use optional::Subject;
 
 /// What is used of V8 besides [`api`]; each may be missing without the others.
-const SUBJECTS: [&dyn Subject; 9] = [
+const SUBJECTS: [&dyn Subject; 15] = [
     &handles::API,
     &handles::DELETE_EXTENSIONS,
     &pulse::API,
@@ -47,6 +50,12 @@ const SUBJECTS: [&dyn Subject; 9] = [
     &sampling::API,
     &sampling::STRINGS,
     &sampling::STRINGS_V2,
+    &command::API,
+    &snapshot::API,
+    &snapshot::TAKE,
+    &snapshot::TAKE_LATER,
+    &snapshot::TAKE_WITH,
+    &snapshot::LIMIT,
 ];
 
 /// V8's states in which its heap and its compiler are at rest

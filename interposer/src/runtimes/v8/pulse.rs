@@ -11,7 +11,7 @@
 use super::api::Isolate;
 use super::isolate::{self, State};
 use super::optional::Optional;
-use super::{end, sampling, usage};
+use super::{command, end, sampling, usage};
 use crate::arch::clock;
 use crate::global::Global;
 use crate::symbols::Name;
@@ -103,7 +103,7 @@ pub fn ask(state: &'static State) {
 
 unsafe extern "C" fn interrupted(isolate: *mut Isolate, data: *mut c_void) {
     // SAFETY: registered with a state.
-    let Some((_, state)) = (unsafe { isolate::called(isolate, data) }) else {
+    let Some((global, state)) = (unsafe { isolate::called(isolate, data) }) else {
         return;
     };
     state.asked.store(false, Relaxed);
@@ -113,6 +113,7 @@ unsafe extern "C" fn interrupted(isolate: *mut Isolate, data: *mut c_void) {
             if end::watch(state) {
                 sampling::start(state);
             }
+            command::listen(global, state);
             let now = clock::clock_ns(libc::CLOCK_MONOTONIC);
             if sampling::is_due(state, now) {
                 sampling::mark(state, now);

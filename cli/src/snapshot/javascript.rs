@@ -1,0 +1,132 @@
+//! Heap snapshots of JavaScript, written by the process itself.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::SnapshotFlags;
+use crate::error::Error;
+use crate::figures::{bytes, duration};
+use crate::live::{Channel, Figures, Problem};
+
+/// The ending that DevTools wants.
+const ENDING: &str = "heapsnapshot";
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The file; one in the current directory if not given.
+    pub output: Option<&'a Path>,
+    /// Those of workers as well.
+    pub workers: bool,
+    /// Even if memory may not suffice.
+    pub force: bool,
+    /// How long the program may take to come to it.
+    pub patience: Duration,
+}
+
+impl<'a> From<&'a SnapshotFlags> for Wanted<'a> {
+    fn from(flags: &'a SnapshotFlags) -> Wanted<'a> {
+        Wanted {
+            output: flags.output.as_deref(),
+            workers: flags.workers,
+            force: flags.inspect.force,
+            patience: Duration::from_nanos(flags.timeout),
+        }
+    }
+}
+
+/// Says what a snapshot will cost, takes it, says what it has cost.
+pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Error> {
+    let failed = |problem| Error::Asked { pid, problem };
+    let isolates = match wanted.workers {
+        true => channel.isolates(),
+        false => vec![0],
+    };
+    let mut files = Vec::new();
+    for isolate in isolates {
+        let path = path_of(pid, channel, wanted.output, isolate).map_err(failed)?;
+        let figures = channel.figures(isolate, wanted.patience);
+        let figures = match figures {
+            // A worker may end at any moment.
+            Err(Problem::NoIsolate) if isolate != 0 => continue,
+            other => other.map_err(failed)?,
+        };
+        let thread = match isolate {
+            0 => String::new(),
+            number => format!("isolate {number}: "),
+        };
+        say(&format!("{thread}{}", before(&figures)))?;
+        let taken = channel
+            .snapshot(isolate, &path, wanted.force, wanted.patience)
+            .map_err(failed)?;
+        say(&format!(
+            "{thread}stood for {}; {} written to {}",
+            duration(taken.pause.as_nanos() as u64),
+            bytes(taken.written),
+            path.display()
+        ))?;
+        files.push(path);
+    }
+    for path in &files {
+        say(&format!("read it:  leak heap {}", path.display()))?;
+    }
+    Ok(0)
+}
+
+/// One line for what is about to happen.
+pub fn before(figures: &Figures) -> String {
+    let estimate = figures.estimate;
+    format!(
+        "heap of {} in use: the program will stand for about {} and need up to {} of memory ({} can be had)",
+        bytes(figures.heap_used),
+        duration(estimate.pause_ns),
+        bytes(estimate.memory),
+        bytes(figures.available)
+    )
+}
+
+fn say(line: &str) -> Result<(), Error> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Absolute path of the file for an isolate: the one that was asked for, or one that is not there.
+fn path_of(
+    pid: i32,
+    channel: &Channel,
+    given: Option<&Path>,
+    isolate: u32,
+) -> Result<PathBuf, Problem> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|error| Problem::File(path.to_owned(), error))
+    };
+    let Some(given) = given else {
+        return absolute(&fresh(
+            Path::new("."),
+            &format!("{}.{}", channel.name, pid),
+            isolate,
+        ));
+    };
+    if isolate == 0 {
+        return absolute(given);
+    }
+    let stem = given.file_stem().unwrap_or_default().to_string_lossy();
+    absolute(&given.with_file_name(format!("{stem}.worker{isolate}.{ENDING}")))
+}
+
+/// A name in a directory that is not taken: `STEM.heapsnapshot`, `STEM.1.heapsnapshot`, ….
+pub fn fresh(dir: &Path, stem: &str, isolate: u32) -> PathBuf {
+    let stem = match isolate {
+        0 => stem.to_owned(),
+        number => format!("{stem}.worker{number}"),
+    };
+    let first = dir.join(format!("{stem}.{ENDING}"));
+    let more = (1u32..).map(|number| dir.join(format!("{stem}.{number}.{ENDING}")));
+    std::iter::once(first)
+        .chain(more)
+        .find(|path| !path.exists())
+        .unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+//! The command line of `leak watch`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueHint};
+
+use crate::figures::{parse_bytes, parse_duration};
+use crate::run;
+
+/// Watch a running program: compare heap snapshots, raise alerts.
+///
+/// With --snapshots, heap snapshots of a Node program are taken one after the other, and what grows in
+/// each of them is named, as by leak heap leaks. With thresholds, memory is looked at in intervals, and
+/// a line on stderr says when one is passed.
+///
+/// The program is started as by leak run (leak watch ... -- node app.js), whose exit status is passed
+/// on, or runs already (leak watch ... PID). In Node it is the main thread's heap that is watched.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "leak watch [OPTIONS] <PID | -- PROGRAM [ARGS]...>",
+    group = ArgGroup::new("wanted").args(["snapshots", "rss", "heap_used", "growth"]).multiple(true).required(true),
+    after_long_help = HELP
+)]
+pub struct WatchFlags {
+    /// A process. All but --rss and --growth need libleak in it (leak run, or LD_PRELOAD).
+    #[arg(value_name = "PID", required_unless_present = "program")]
+    pub pid: Option<i32>,
+
+    /// Take so many heap snapshots and say what grew.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub snapshots: Option<u32>,
+
+    /// Time between two snapshots, and before the first one.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub every: u64,
+
+    /// Where the snapshots go: NAME.PID.heapsnapshot, NAME.PID.1.heapsnapshot, ….
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+
+    /// Alert when the process has more than this in memory.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub rss: Option<u64>,
+
+    /// Alert when more than this of JavaScript's heap is in use.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub heap_used: Option<u64>,
+
+    /// Alert when memory (JavaScript's heap in use; in other programs what is in memory) has grown by this
+    /// factor within the window, and by its floors more steadily than chance explains.
+    #[arg(long, value_name = "FACTOR", value_parser = parse_factor)]
+    pub growth: Option<f64>,
+
+    /// Samples in the window.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(6..=100_000))]
+    pub window: u32,
+
+    /// Time between two samples.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub interval: u64,
+
+    /// A command for the shell to run at an alert; see below.
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub on_alert: Option<String>,
+
+    /// Take a heap snapshot at an alert.
+    #[arg(long)]
+    pub snapshot_on_alert: bool,
+
+    /// Take snapshots even if memory may not suffice.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Where the logs of a program that is started go, as of leak run.
+    #[arg(short, long, value_name = "PATTERN|DIR/", value_hint = ValueHint::AnyPath, requires = "program")]
+    pub output: Option<OsString>,
+
+    /// The program and its arguments.
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with = "pid", value_hint = ValueHint::CommandWithArguments)]
+    pub program: Vec<OsString>,
+}
+
+/// What ends the help.
+const HELP: &str = "\
+The command of --on-alert has in its environment: LEAK_ALERT (rss, heap_used or growth), LEAK_PID,
+LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS, LEAK_HEAP_USED,
+LEAK_HEAP_TOTAL, LEAK_EXTERNAL (bytes, where known) and LEAK_SNAPSHOT (the file of --snapshot-on-alert).
+
+Three snapshots, one command:  leak watch --snapshots 3 --every 60s -- node app.js";
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 1.0 => Ok(factor),
+        _ => Err(format!(
+            "{text:?} is no factor of growth: write a number above 1, such as 1.5"
+        )),
+    }
+}
+
+impl WatchFlags {
+    /// What to run, and the rest.
+    pub fn into_run(mut self) -> (run::Options, WatchFlags) {
+        let mut words = std::mem::take(&mut self.program).into_iter();
+        let options = run::Options {
+            name: words.next().unwrap_or_default(),
+            args: words.collect(),
+            output: self.output.take(),
+            js_exact: false,
+            check_frees: false,
+            snapshot: None,
+            summary: None,
+            gate: None,
+        };
+        (options, self)
+    }
+}

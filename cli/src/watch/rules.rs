@@ -1,0 +1,193 @@
+//! When a sample is worth an alert.
+
+use std::collections::VecDeque;
+
+use heap::{Bytes, Nanos, Rule, Trend, trend};
+
+use super::flags::WatchFlags;
+use super::sample::Sample;
+
+/// A threshold that was passed is armed again below this part of it.
+const ARMED_BELOW: f64 = 0.95;
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Alert {
+    /// More in memory than allowed: bytes, and the limit.
+    Rss(u64, u64),
+    /// More of the heap in use than allowed: bytes, and the limit.
+    HeapUsed(u64, u64),
+    /// Growth within the window.
+    Growth(Growth),
+}
+
+/// Growth within a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// Whether it is JavaScript's heap, or all that is in memory.
+    pub is_heap: bool,
+    /// How it grew.
+    pub trend: Trend,
+    /// The factor that is allowed.
+    pub limit: f64,
+}
+
+/// A limit on a figure: alerts once when it is passed, and again only after the figure was
+/// clearly below.
+struct Threshold {
+    limit: u64,
+    armed: bool,
+}
+
+impl Threshold {
+    fn new(limit: u64) -> Threshold {
+        Threshold { limit, armed: true }
+    }
+
+    fn is_passed(&mut self, value: u64) -> bool {
+        if value > self.limit {
+            return std::mem::replace(&mut self.armed, false);
+        }
+        self.armed |= (value as f64) < self.limit as f64 * ARMED_BELOW;
+        false
+    }
+}
+
+/// The last figures of the heap in use, or of all that is in memory.
+struct Window {
+    rule: Rule,
+    figures: VecDeque<(Nanos, Bytes)>,
+    is_heap: bool,
+}
+
+impl Window {
+    fn new(factor: f64, window: u32) -> Window {
+        Window {
+            rule: Rule {
+                window: window as usize,
+                factor,
+            },
+            figures: VecDeque::new(),
+            is_heap: false,
+        }
+    }
+
+    fn grown(&mut self, sample: &Sample) -> Option<Growth> {
+        let value = match sample.heap {
+            Some(heap) => heap.heap_used,
+            // A moment in which Node does not answer says nothing.
+            None if self.is_heap => return None,
+            None => sample.rss,
+        };
+        if self.is_heap != sample.heap.is_some() {
+            self.is_heap = true;
+            self.figures.clear();
+        }
+        self.figures.push_back((sample.time, Bytes(value)));
+        if self.figures.len() < self.rule.window {
+            return None;
+        }
+        let trend = trend(self.figures.make_contiguous(), self.rule)?;
+        if !trend.grows {
+            self.figures.pop_front();
+            return None;
+        }
+        // The next one is judged by what comes now.
+        self.figures.clear();
+        Some(Growth {
+            is_heap: self.is_heap,
+            trend,
+            limit: self.rule.factor,
+        })
+    }
+}
+
+/// All rules of a watch.
+pub struct Rules {
+    rss: Option<Threshold>,
+    heap_used: Option<Threshold>,
+    window: Option<Window>,
+}
+
+impl Rules {
+    pub fn new(flags: &WatchFlags) -> Rules {
+        Rules {
+            rss: flags.rss.map(Threshold::new),
+            heap_used: flags.heap_used.map(Threshold::new),
+            window: flags.growth.map(|factor| Window::new(factor, flags.window)),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rss.is_none() && self.heap_used.is_none() && self.window.is_none()
+    }
+
+    /// Whether one is about JavaScript's heap.
+    pub fn wants_heap(&self) -> bool {
+        self.heap_used.is_some() || self.window.is_some()
+    }
+
+    /// The alerts that a sample raises.
+    pub fn judge(&mut self, sample: &Sample) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        if let Some(rule) = &mut self.rss
+            && rule.is_passed(sample.rss)
+        {
+            alerts.push(Alert::Rss(sample.rss, rule.limit));
+        }
+        if let (Some(rule), Some(heap)) = (&mut self.heap_used, sample.heap)
+            && rule.is_passed(heap.heap_used)
+        {
+            alerts.push(Alert::HeapUsed(heap.heap_used, rule.limit));
+        }
+        let growth = self.window.as_mut().and_then(|window| window.grown(sample));
+        alerts.extend(growth.map(Alert::Growth));
+        alerts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rss(rss: u64) -> Sample {
+        Sample {
+            time: Nanos(0),
+            rss,
+            heap: None,
+        }
+    }
+
+    #[test]
+    fn a_threshold_alerts_once_until_the_figure_was_below_it() {
+        let mut rules = Rules {
+            rss: Some(Threshold::new(100)),
+            heap_used: None,
+            window: None,
+        };
+        let mut told = |value| rules.judge(&rss(value)).len();
+        let values = [100, 101, 120, 99, 101, 94, 101];
+        assert_eq!(values.map(&mut told), [0, 1, 0, 0, 0, 0, 1]);
+    }
+
+    /// Which of the samples alerts, if one does.
+    fn window(values: &[u64]) -> Option<usize> {
+        let mut window = Window::new(1.5, 6);
+        let samples = (0..).zip(values).map(|(second, &value)| Sample {
+            time: Nanos(second * 1_000_000_000),
+            ..rss(value)
+        });
+        samples
+            .map(|sample| window.grown(&sample))
+            .position(|grown| grown.is_some())
+    }
+
+    #[test]
+    fn growth_alerts_when_the_window_is_full_of_it_and_a_saw_does_not() {
+        assert_eq!(window(&[10, 20, 30, 40, 50]), None);
+        assert_eq!(window(&[10, 20, 30, 40, 50, 60]), Some(5));
+        assert_eq!(window(&[10, 50, 10, 50, 10, 50, 10, 50, 10, 50]), None);
+        assert_eq!(window(&[10, 10, 10, 10, 20, 30, 40, 50, 60, 70]), Some(8));
+    }
+}

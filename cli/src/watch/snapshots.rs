@@ -1,0 +1,123 @@
+//! Heap snapshots one after the other, and what grew.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::alert::PATIENCE;
+use super::flags::WatchFlags;
+use crate::figures::{bytes, duration};
+use crate::heap;
+use crate::live::{self, Channel, Problem};
+use crate::snapshot::javascript;
+
+/// The snapshots of a watch.
+pub struct Snapshots<'a> {
+    pid: i32,
+    wanted: usize,
+    every: Duration,
+    due: Instant,
+    force: bool,
+    dir: &'a Path,
+    taken: Vec<PathBuf>,
+    told: bool,
+}
+
+impl<'a> Snapshots<'a> {
+    pub fn new(pid: i32, flags: &'a WatchFlags, begin: Instant) -> Snapshots<'a> {
+        let every = Duration::from_nanos(flags.every);
+        Snapshots {
+            pid,
+            wanted: flags.snapshots.unwrap_or(0) as usize,
+            every,
+            due: begin + every,
+            force: flags.force,
+            dir: &flags.dir,
+            taken: Vec::new(),
+            told: false,
+        }
+    }
+
+    /// When the next one is due.
+    pub fn due(&self) -> Option<Instant> {
+        (self.taken.len() < self.wanted).then_some(self.due)
+    }
+
+    /// Whether all are taken and compared.
+    pub fn are_done(&self) -> bool {
+        self.due().is_none() && (self.told || self.wanted == 0)
+    }
+
+    /// Takes the next one if it is due; after the last one, says what grew.
+    ///
+    /// # Errors
+    /// If there can be no more.
+    pub fn go_on(&mut self) -> Result<(), Problem> {
+        if self.due().is_none_or(|due| Instant::now() < due) {
+            return Ok(());
+        }
+        let pid = self.pid;
+        match take(pid, self.dir, self.force) {
+            Ok((path, line)) => {
+                self.taken.push(path);
+                eprintln!(
+                    "leak watch: process {pid}: {} of {}: {line}",
+                    self.taken.len(),
+                    self.wanted
+                );
+            }
+            // It may be free the next time.
+            Err(problem @ (Problem::Patience | Problem::Asked(_) | Problem::NoMemory(..))) => {
+                eprintln!("leak watch: process {pid}: no heap snapshot: {problem}");
+            }
+            Err(_) if !live::is_alive(pid) => {}
+            Err(problem) => {
+                self.wanted = 0;
+                return Err(problem);
+            }
+        }
+        self.due = Instant::now() + self.every;
+        if self.taken.len() == self.wanted {
+            self.finish(&mut std::io::stderr());
+        }
+        Ok(())
+    }
+
+    /// Says what grew, if that is not done yet and there are enough.
+    pub fn finish(&mut self, out: &mut impl Write) {
+        if std::mem::replace(&mut self.told, true) || self.wanted == 0 {
+            return;
+        }
+        if self.taken.len() < self.wanted {
+            eprintln!(
+                "leak watch: process {} ended after {} of {} snapshots",
+                self.pid,
+                self.taken.len(),
+                self.wanted
+            );
+        }
+        if self.taken.len() < 2 {
+            return;
+        }
+        let mut text = Vec::new();
+        let _ = match heap::what_grew(&self.taken, &mut text) {
+            Ok(()) => out.write_all(&text),
+            Err(error) => writeln!(out, "leak watch: {error}"),
+        };
+    }
+}
+
+/// Takes one into a new file; its path, and a line about it.
+pub fn take(pid: i32, dir: &Path, force: bool) -> Result<(PathBuf, String), Problem> {
+    let channel = Channel::open(pid)?;
+    let dir = std::path::absolute(dir).map_err(|error| Problem::File(dir.to_owned(), error))?;
+    let path = javascript::fresh(&dir, &format!("{}.{pid}", channel.name), 0);
+    let taken = channel.snapshot(0, &path, force, PATIENCE)?;
+    let line = format!(
+        "heap snapshot: stood for {}; {} written to {}",
+        duration(taken.pause.as_nanos() as u64),
+        bytes(taken.written),
+        path.display()
+    );
+    Ok((path, line))
+}

@@ -1,0 +1,353 @@
+//! Heap snapshots of an unchanged Node process, while it runs.
+
+use leak_tests::node::{Node, program, versions};
+use leak_tests::{Outcome, Report, Run, tools};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// A program of Node's that waits.
+struct Waiting {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    folder: tempfile::TempDir,
+}
+
+impl Waiting {
+    /// Starts `ask.js`, which has said that it is ready.
+    fn start(node: &Node, way: &str) -> Waiting {
+        Waiting::start_with(node, &[], way, true)
+    }
+
+    fn start_with(node: &Node, flags: &[&str], way: &str, preload: bool) -> Waiting {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut command = Command::new(&node.path);
+        command
+            .args(flags)
+            .arg(program("ask"))
+            .arg(way)
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        if preload {
+            command.env("LD_PRELOAD", tools::library());
+        }
+        let mut child = command.spawn().expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+        Waiting { child, out, folder }
+    }
+
+    fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    fn leak(&self, job: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(tools::leak());
+        command.current_dir(self.folder.path()).arg(job);
+        let run = command.arg(self.pid()).args(arguments).output();
+        run.expect("leak runs")
+    }
+
+    /// The job fails, with one line that has these words.
+    fn refused(&self, job: &str, arguments: &[&str], words: &str) {
+        assert_refused(&self.leak(job, arguments), words);
+    }
+
+    /// Takes a snapshot into a file.
+    fn snapshot(&self, name: &str) -> PathBuf {
+        let run = self.leak("snapshot", &["-o", name]);
+        let told = String::from_utf8_lossy(&run.stdout).into_owned();
+        let words = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.success(), "{words}");
+        for part in [
+            "in use: the program will stand for about",
+            "stood for ",
+            "read it:  leak heap",
+        ] {
+            assert!(told.contains(part), "{part} is not in {told}");
+        }
+        self.folder.path().join(name)
+    }
+
+    /// What is in the program's directory besides its log.
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("a directory");
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| !name.ends_with(".leak"))
+            .collect()
+    }
+
+    fn log(&self) -> PathBuf {
+        leak_tests::run::logs_in(self.folder.path()).remove(0)
+    }
+
+    /// Ends the program; it must have seen nothing, and end as without all this.
+    fn finish(mut self) -> tempfile::TempDir {
+        let mut input = self.child.stdin.take().expect("a pipe");
+        input.write_all(b"x\n").expect("it reads");
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).expect("it ends");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!((rest.as_str(), status.code()), ("seen: nothing\n", Some(7)));
+        self.folder
+    }
+}
+
+fn assert_refused(run: &Output, words: &str) {
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(
+        (run.status.code(), told.lines().count()),
+        (Some(2), 1),
+        "{told}"
+    );
+    assert!(told.contains(words), "{told}");
+}
+
+fn heap(arguments: &[&str]) -> Value {
+    let run = Command::new(tools::leak())
+        .args(["heap"])
+        .args(arguments)
+        .args(["--format", "json"])
+        .output()
+        .expect("leak runs");
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{told}");
+    serde_json::from_slice(&run.stdout).expect("JSON")
+}
+
+/// Objects of a class in a snapshot.
+fn objects(file: &Path, class: &str) -> u64 {
+    let report = heap(&[file.to_str().expect("a name")]);
+    let classes = report["classes"].as_array().expect("classes");
+    let named = classes.iter().filter(|one| one["name"] == class);
+    named.filter_map(|one| one["count"].as_u64()).sum()
+}
+
+#[test]
+fn an_idle_process_and_one_in_an_endless_loop_write_their_heaps_and_run_on() {
+    for node in versions() {
+        for way in ["idle", "busy"] {
+            let waiting = Waiting::start(&node, way);
+            let file = waiting.snapshot("one.heapsnapshot");
+            assert_eq!(objects(&file, "Kept"), 1000, "{} {way}", node.version);
+            assert_eq!(waiting.files(), ["one.heapsnapshot"]);
+            waiting.finish();
+        }
+    }
+}
+
+#[test]
+fn it_is_the_snapshot_that_node_itself_would_write() {
+    for node in versions() {
+        let waiting = Waiting::start(&node, "idle");
+        let ours = waiting.snapshot("one.heapsnapshot");
+        let folder = waiting.finish();
+        let theirs = folder.path().join("own.heapsnapshot");
+        let source = format!(
+            "process.argv.push('none'); require({:?}); require('v8').writeHeapSnapshot({:?})",
+            program("ask"),
+            theirs
+        );
+        let run = Command::new(&node.path).args(["-e", &source]).output();
+        assert!(run.expect("it runs").status.success());
+        let meta = |file: &Path| -> Value {
+            let text = std::fs::read(file).expect("a snapshot");
+            let whole: Value = serde_json::from_slice(&text).expect("JSON");
+            whole["snapshot"]["meta"].clone()
+        };
+        assert_eq!(meta(&ours), meta(&theirs), "Node {}", node.version);
+        assert_eq!(objects(&ours, "Kept"), objects(&theirs, "Kept"));
+    }
+}
+
+#[test]
+fn objects_keep_their_ids_from_snapshot_to_snapshot() {
+    for node in versions() {
+        let waiting = Waiting::start(&node, "idle");
+        let files = ["one.heapsnapshot", "two.heapsnapshot"].map(|name| waiting.snapshot(name));
+        let [one, two] = files.each_ref().map(|file| file.to_str().expect("a name"));
+        let report = heap(&["diff", one, two]);
+        let classes = report["steps"][0]["classes"].as_array().expect("classes");
+        let changed = classes.iter().any(|class| class["name"] == "Kept");
+        assert!(!changed, "{}: {report:#}", node.version);
+        waiting.finish();
+    }
+}
+
+#[test]
+fn workers_have_heaps_of_their_own() {
+    for node in versions() {
+        let waiting = Waiting::start(&node, "worker");
+        let run = waiting.leak("snapshot", &["--workers", "-o", "all.heapsnapshot"]);
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.success(), "{told}");
+        let file = |name: &str| waiting.folder.path().join(name);
+        let counts = [
+            objects(&file("all.heapsnapshot"), "Kept"),
+            objects(&file("all.worker1.heapsnapshot"), "InWorker"),
+        ];
+        assert_eq!(counts, [1000, 500], "Node {}", node.version);
+        waiting.finish();
+    }
+}
+
+#[test]
+fn a_request_that_nobody_comes_to_is_taken_back() {
+    for node in versions().into_iter().take(2) {
+        let waiting = Waiting::start(&node, "blocked");
+        waiting.refused(
+            "snapshot",
+            &["--timeout", "300ms"],
+            "did not come to the request in time",
+        );
+        let folder = waiting.finish();
+        let mut entries = std::fs::read_dir(folder.path()).expect("a directory");
+        let late = entries.any(|entry| {
+            let name = entry.expect("an entry").file_name();
+            name.to_string_lossy().contains("heapsnapshot")
+        });
+        assert!(!late, "a snapshot that nobody waits for");
+    }
+}
+
+#[test]
+fn a_process_without_rights_to_files_is_asked_all_the_same() {
+    for node in versions() {
+        let flag = match node.version {
+            ..20 => continue,
+            20..24 => "--experimental-permission",
+            _ => "--permission",
+        };
+        let flags = ["--no-warnings", flag, "--allow-fs-read=*"];
+        let waiting = Waiting::start_with(&node, &flags, "idle", true);
+        assert_eq!(objects(&waiting.snapshot("one.heapsnapshot"), "Kept"), 1000);
+        waiting.finish();
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_told_in_one_line_and_leaves_nothing() {
+    let Some(node) = versions().pop() else { return };
+    let waiting = Waiting::start(&node, "idle");
+    let missing = ["-o", "missing/one.heapsnapshot"];
+    waiting.refused("snapshot", &missing, "no such file or directory");
+    std::fs::write(waiting.folder.path().join("there"), "mine").expect("a file");
+    waiting.refused("snapshot", &["-o", "there"], "file exists");
+    waiting.refused("snapshot", &["--timeout", "soon"], "is no span of time");
+    waiting.refused("mark", &[""], "a mark needs a name");
+    // Someone else asks: this test.
+    let log = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(waiting.log())
+        .expect("a log");
+    let asker = |pid: u32| {
+        use std::os::unix::fs::FileExt;
+        let place = log_format::control::OFFSET as u64 + 8;
+        log.write_all_at(&pid.to_le_bytes(), place).expect("room");
+    };
+    asker(std::process::id());
+    waiting.refused("snapshot", &[], "asks it something already");
+    // One that is no more does not count.
+    asker(4_194_305);
+    assert!(waiting.leak("mark", &["after"]).status.success());
+    // The file may not become larger than this.
+    let limit = libc::rlimit {
+        rlim_cur: 1 << 20,
+        rlim_max: 1 << 20,
+    };
+    let pid = waiting.child.id().cast_signed();
+    // SAFETY: a live limit.
+    let limited = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!(limited, 0);
+    waiting.refused("snapshot", &["-o", "large"], "file too large");
+    assert_eq!(waiting.files(), ["there"]);
+    waiting.finish();
+}
+
+#[test]
+fn a_process_that_cannot_be_asked_is_told_in_one_line() {
+    let Some(node) = versions().pop() else { return };
+    let plain = Waiting::start_with(&node, &[], "idle", false);
+    plain.refused("snapshot", &[], "it runs without libleak");
+    plain.refused("mark", &[], "it runs without libleak");
+    plain.finish();
+    let run = |arguments: &[&str]| {
+        let run = Command::new(tools::leak()).args(arguments).output();
+        run.expect("leak runs")
+    };
+    assert_refused(&run(&["mark", "4194305"]), "there is no such process");
+    assert_refused(&run(&["snapshot", "4194305"]), "there is no such process");
+}
+
+#[test]
+fn marks_and_snapshots_stand_in_the_report() {
+    let Some(node) = versions().pop() else { return };
+    let waiting = Waiting::start(&node, "idle");
+    assert!(waiting.leak("mark", &["before the load"]).status.success());
+    waiting.snapshot("one.heapsnapshot");
+    let log = waiting.log();
+    let _folder = waiting.finish();
+    let report = Report::of(&log);
+    let marks = report.0["process"]["marks"].as_array().expect("marks");
+    assert_eq!(marks.len(), 2, "{marks:?}");
+    assert_eq!(marks[0]["name"], "before the load");
+    let path = marks[1]["heap_snapshot"]["path"].as_str().expect("a path");
+    assert!(path.ends_with("/one.heapsnapshot"), "{path}");
+    assert!(marks[0]["time_ns"].as_u64() <= marks[1]["time_ns"].as_u64());
+    let text = leak_tests::report::text(&log, &[]);
+    assert!(text.contains("before the load"), "{text}");
+}
+
+/// What `LEAK_SNAPSHOT` left beside the log of a program.
+fn beside_log(outcome: &Outcome, ending: &str) -> Option<PathBuf> {
+    let file = outcome.log().with_extension(ending);
+    file.is_file().then_some(file)
+}
+
+#[test]
+fn at_the_end_the_heap_is_written_beside_the_log() {
+    for (number, node) in versions().iter().rev().enumerate() {
+        let ways = [("exits", 7), ("returns", 0), ("throws", 1)];
+        // One way is enough to see whether an older version is like the newest.
+        for (way, status) in ways.into_iter().take(if number == 0 { 3 } else { 1 }) {
+            let run = Run::executable(&node.path).arg(program("ends")).arg(way);
+            let outcome = run.env("LEAK_SNAPSHOT", "exit").under_leak();
+            assert_eq!(outcome.status.code(), Some(status), "{}", outcome.stderr);
+            let file = beside_log(&outcome, "exit.heapsnapshot");
+            let file = file.unwrap_or_else(|| panic!("{} {way}: no file", node.version));
+            assert_eq!(objects(&file, "Kept"), 1000, "{} {way}", node.version);
+            let report = outcome.report();
+            assert_eq!(
+                report.0["process"]["marks"][0]["heap_snapshot"]["cause"],
+                "exit"
+            );
+        }
+    }
+}
+
+#[test]
+fn near_its_limit_the_heap_is_written_before_the_program_dies_of_it() {
+    let all = versions();
+    // The oldest and the newest: this takes V8 seconds.
+    for node in all
+        .first()
+        .into_iter()
+        .chain(all.get(1..).and_then(<[_]>::last))
+    {
+        let run = Run::executable(&node.path)
+            .arg("--max-old-space-size=16")
+            .arg(program("ends"))
+            .arg("fills");
+        let outcome = run.env("LEAK_SNAPSHOT", "limit").under_leak();
+        assert!(outcome.stderr.contains("heap"), "{}", outcome.stderr);
+        let file = beside_log(&outcome, "limit.heapsnapshot");
+        let file = file.unwrap_or_else(|| panic!("{}: no file", node.version));
+        assert!(objects(&file, "Kept") > 10_000, "Node {}", node.version);
+    }
+}

@@ -1,0 +1,188 @@
+//! `leak watch`: snapshots that are compared, thresholds that alert.
+
+use leak_tests::node::{Node, program, versions};
+use leak_tests::tools;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn newest() -> Option<Node> {
+    versions().pop()
+}
+
+fn watch(folder: &Path, arguments: &[&str]) -> Output {
+    let run = Command::new(tools::leak())
+        .current_dir(folder)
+        .env("LEAK_LIB", tools::library())
+        .arg("watch")
+        .args(arguments)
+        .output();
+    run.expect("leak runs")
+}
+
+fn told(run: &Output) -> String {
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
+#[test]
+fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
+    for node in versions() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (path, script) = (node.path.display().to_string(), program("leaky"));
+        let script = script.display().to_string();
+        let taking = [
+            "--snapshots",
+            "3",
+            "--every",
+            "400ms",
+            "--",
+            &path,
+            &script,
+            "200",
+        ];
+        let run = watch(folder.path(), &taking);
+        let text = told(&run);
+        assert_eq!(run.status.code(), Some(3), "{text}");
+        assert!(
+            text.contains("3 of 3: heap snapshot"),
+            "{}: {text}",
+            node.version
+        );
+        assert!(text.contains("cache"), "{}: {text}", node.version);
+        assert!(text.contains("leaky.js:9"), "{}: {text}", node.version);
+    }
+}
+
+#[test]
+fn a_program_that_ends_early_is_compared_as_far_as_it_came() {
+    let Some(node) = newest() else { return };
+    let folder = tempfile::tempdir().expect("a directory");
+    let (path, script) = (node.path.display().to_string(), program("leaky"));
+    let script = script.display().to_string();
+    let taking = [
+        "--snapshots",
+        "1000",
+        "--every",
+        "300ms",
+        "--",
+        &path,
+        &script,
+        "150",
+    ];
+    let run = watch(folder.path(), &taking);
+    let text = told(&run);
+    assert_eq!(run.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("of 1000 snapshots") && text.contains("leaky.js:9"),
+        "{text}"
+    );
+}
+
+#[test]
+fn growth_alerts_with_figures_for_a_command_and_a_snapshot() {
+    let Some(node) = newest() else { return };
+    let folder = tempfile::tempdir().expect("a directory");
+    let (path, script) = (node.path.display().to_string(), program("leaky"));
+    let script = script.display().to_string();
+    let run = watch(
+        folder.path(),
+        &[
+            "--growth",
+            "1.2",
+            "--window",
+            "6",
+            "--interval",
+            "150ms",
+            "--snapshot-on-alert",
+            "--on-alert",
+            "echo $LEAK_ALERT $LEAK_LIMIT $LEAK_HEAP_USED $LEAK_SNAPSHOT >>alerts",
+            "--",
+            &path,
+            &script,
+            "200",
+        ],
+    );
+    let text = told(&run);
+    assert_eq!(run.status.code(), Some(3), "{text}");
+    assert!(text.contains("the heap in use grew from"), "{text}");
+    let alerts = std::fs::read_to_string(folder.path().join("alerts")).expect("an alert");
+    let words: Vec<&str> = alerts
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    assert_eq!(words[..2], ["growth", "1.2"], "{alerts}");
+    assert!(
+        words[2].parse::<u64>().is_ok_and(|used| used > 1 << 20),
+        "{alerts}"
+    );
+    assert!(Path::new(words[3]).is_file(), "{alerts}");
+}
+
+#[test]
+fn any_program_is_watched_by_what_it_has_in_memory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mut child = Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .expect("it starts");
+    let pid = child.id().to_string();
+    let ending = format!("kill {pid}");
+    let run = watch(
+        folder.path(),
+        &[
+            "--rss",
+            "100K",
+            "--interval",
+            "10ms",
+            "--on-alert",
+            &ending,
+            &pid,
+        ],
+    );
+    child.wait().expect("it ends");
+    let text = told(&run);
+    assert_eq!(
+        (run.status.code(), text.lines().count()),
+        (Some(0), 1),
+        "{text}"
+    );
+    assert!(text.contains("in memory, above 100 KiB"), "{text}");
+    let run = watch(folder.path(), &["--rss", "1T", "--", "sh", "-c", "exit 5"]);
+    assert_eq!((run.status.code(), told(&run).as_str()), (Some(5), ""));
+}
+
+#[test]
+fn what_cannot_be_watched_is_told_in_one_line() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let refused = |arguments: &[&str], words: &str| {
+        let run = watch(folder.path(), arguments);
+        let text = told(&run);
+        assert_eq!(
+            (run.status.code(), text.lines().count()),
+            (Some(2), 1),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+    };
+    let own = std::process::id().to_string();
+    refused(&["--", "true"], "--snapshots");
+    refused(&["--rss", "5X", &own], "is no size");
+    refused(&["--growth", "0.5", &own], "is no factor of growth");
+    refused(
+        &["--snapshots", "3", "--every", "soon", &own],
+        "is no span of time",
+    );
+    refused(&["--rss", "5M", "4194305"], "there is no such process");
+    refused(&["--snapshots", "3", &own], "it runs without libleak");
+    refused(
+        &["--rss", "5M", "--", "./no-such-program"],
+        "no-such-program",
+    );
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .expect("a directory")
+            .count(),
+        0
+    );
+}
