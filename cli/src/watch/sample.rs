@@ -44,10 +44,9 @@ impl Sampler {
         if heap && self.channel.is_none() {
             self.channel = Channel::open(self.pid).ok();
         }
-        let channel = self
-            .channel
-            .as_ref()
-            .filter(|channel| heap && channel.listens());
+        // It may have become another program.
+        self.channel = self.channel.take().filter(Channel::listens);
+        let channel = self.channel.as_ref().filter(|_| heap);
         Some(Sample {
             time: Nanos(u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX)),
             rss: pages * page,

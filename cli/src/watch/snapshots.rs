@@ -11,10 +11,16 @@ use crate::heap;
 use crate::live::{self, Channel, Problem};
 use crate::snapshot::javascript;
 
+/// Time that a program may take to begin.
+const GRACE: Duration = Duration::from_secs(30);
+/// Time until it is looked at again.
+const SOON: Duration = Duration::from_millis(100);
+
 /// The snapshots of a watch.
 pub struct Snapshots<'a> {
     pid: i32,
     wanted: usize,
+    begin: Instant,
     every: Duration,
     due: Instant,
     force: bool,
@@ -29,6 +35,7 @@ impl<'a> Snapshots<'a> {
         Snapshots {
             pid,
             wanted: flags.snapshots.unwrap_or(0) as usize,
+            begin,
             every,
             due: begin + every,
             force: flags.force,
@@ -65,6 +72,13 @@ impl<'a> Snapshots<'a> {
                     self.taken.len(),
                     self.wanted
                 );
+            }
+            // It may not have begun its program yet, or be about to run another one.
+            Err(Problem::NotListening | Problem::NotPreloaded | Problem::NoLog)
+                if self.taken.is_empty() && self.begin.elapsed() < self.every + GRACE =>
+            {
+                self.due = Instant::now() + SOON;
+                return Ok(());
             }
             // It may be free the next time.
             Err(problem @ (Problem::Patience | Problem::Asked(_) | Problem::NoMemory(..))) => {
