@@ -79,7 +79,7 @@ pub fn what_grew(files: &[PathBuf], out: &mut impl Write) -> Result<(), Error> {
         top: None,
         threads: 2,
     };
-    leaks::leaks(files, &output, out)
+    leaks::leaks(files, None, &output, out)
 }
 
 /// Only a snapshot and a diff have a page.
