@@ -85,7 +85,7 @@ mod tests {
             ),
             (
                 &["leak", "./app"],
-                "unrecognized subcommand './app'; the commands are run, report, check, snapshot, heap; see leak --help",
+                "unrecognized subcommand './app'; the commands are run, report, check, snapshot, mark, watch, heap; see leak --help",
             ),
         ] {
             assert_eq!(said(words), expected);

@@ -37,7 +37,8 @@ fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
             "--",
             &path,
             &script,
-            "200",
+            "3",
+            ".heapsnapshot",
         ];
         let run = watch(folder.path(), &taking);
         let text = told(&run);
@@ -48,7 +49,7 @@ fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
             node.version
         );
         assert!(text.contains("cache"), "{}: {text}", node.version);
-        assert!(text.contains("leaky.js:9"), "{}: {text}", node.version);
+        assert!(text.contains("leaky.js:10"), "{}: {text}", node.version);
     }
 }
 
@@ -66,13 +67,14 @@ fn a_program_that_ends_early_is_compared_as_far_as_it_came() {
         "--",
         &path,
         &script,
-        "150",
+        "3",
+        ".heapsnapshot",
     ];
     let run = watch(folder.path(), &taking);
     let text = told(&run);
     assert_eq!(run.status.code(), Some(3), "{text}");
     assert!(
-        text.contains("of 1000 snapshots") && text.contains("leaky.js:9"),
+        text.contains("of 1000 snapshots") && text.contains("leaky.js:10"),
         "{text}"
     );
 }
@@ -98,7 +100,8 @@ fn growth_alerts_with_figures_for_a_command_and_a_snapshot() {
             "--",
             &path,
             &script,
-            "200",
+            "1",
+            "alerts",
         ],
     );
     let text = told(&run);
