@@ -13,7 +13,7 @@ pub struct Code {
     pub end: u64,
     /// First stack that can mean it.
     pub first_node: u32,
-    /// As the runtime said it.
+    /// As the runtime said it; empty if it did not.
     pub name: String,
 }
 
@@ -66,10 +66,11 @@ impl CodeMap {
             if !(code.start..code.end).contains(&call) {
                 continue;
             }
+            let named = (!code.name.is_empty()).then_some(CodeId(number));
             if code.first_node <= node {
-                return Some(CodeId(number));
+                return named;
             }
-            oldest = Some(CodeId(number));
+            oldest = named.or(oldest);
         }
         oldest
     }
@@ -84,8 +85,20 @@ mod tests {
             start,
             end,
             first_node,
-            name: String::new(),
+            name: "f".to_owned(),
         }
+    }
+
+    #[test]
+    fn code_without_a_name_is_not_what_was_there_before() {
+        let nameless = Code {
+            name: String::new(),
+            ..code(0x1000, 0x1400, 50)
+        };
+        let codes = [code(0x1000, 0x1400, 10), nameless];
+        let map = CodeMap::new(&codes);
+        assert_eq!(map.find(&codes, 0x1250, 49), Some(CodeId(0)));
+        assert_eq!(map.find(&codes, 0x1250, 50), None);
     }
 
     #[test]

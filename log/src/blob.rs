@@ -544,6 +544,8 @@ pub struct CodeMove {
     pub to: u64,
     /// As [`Code::first_node`].
     pub first_node: u32,
+    /// Its bytes.
+    pub len: u64,
 }
 
 impl CodeMove {
@@ -552,6 +554,7 @@ impl CodeMove {
         out.uint(self.from);
         out.uint(self.to);
         out.uint(u64::from(self.first_node));
+        out.uint(self.len);
     }
 
     /// Decodes a payload.
@@ -561,6 +564,7 @@ impl CodeMove {
             from: input.uint()?,
             to: input.uint()?,
             first_node: input.u32()?,
+            len: input.uint()?,
         })
     }
 }

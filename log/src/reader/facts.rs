@@ -249,9 +249,13 @@ impl Facts {
             }
             BlobKind::CodeMoved => {
                 let moved = CodeMove::decode(blob.payload)?;
-                let old = self.codes.get(*self.code_at.get(&moved.from)?)?;
-                let (len, name) = (old.len, old.name.clone());
-                self.code(moved.to, len, moved.first_node, name);
+                let old = self
+                    .code_at
+                    .get(&moved.from)
+                    .and_then(|&number| self.codes.get(number));
+                // Without its name it still is no longer what was there before.
+                let name = old.map(|old| old.name.clone()).unwrap_or_default();
+                self.code(moved.to, moved.len, moved.first_node, name);
             }
             BlobKind::Memory => {
                 let sample = Sample::decode(blob.payload)?;

@@ -127,6 +127,7 @@ fn moved(global: &'static Global, from: u64, to: u64, len: u64) {
             from,
             to,
             first_node,
+            len,
         }
         .encode(out)
     });
