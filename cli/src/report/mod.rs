@@ -298,16 +298,17 @@ fn write_with(
                     writeln!(out, "\n{}\n", options.paint.faint("-".repeat(78)))?;
                 }
                 let page = page(&view, &loss, &names, options);
-                text::print(out, &page, view.sites(&names), &mut sources, options.paint)?;
-                js::print(
-                    out,
-                    view.profiles,
-                    options.top,
-                    options.min_bytes,
-                    &page,
-                    &mut sources,
-                    options.paint,
-                )?;
+                text::header(out, &page, options.paint)?;
+                // What is larger comes first: in a Node server hardly a native block leaks.
+                let js_first = js::live(view.profiles) > page.sums.live_bytes;
+                for js in [js_first, !js_first] {
+                    if js {
+                        js::print(out, &view, options, &page, &mut sources)?;
+                    } else {
+                        let sites = view.sites(&names);
+                        text::print(out, &page, sites, &mut sources, options.paint)?;
+                    }
+                }
                 frees::print(out, &view, &names, &page, &mut sources, options.paint)?;
             }
         }

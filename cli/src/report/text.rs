@@ -86,7 +86,7 @@ pub struct ProcessLine {
     pub live_bytes: u64,
 }
 
-/// Prints the whole report.
+/// Prints the sites, after the [header].
 pub fn print<'a>(
     out: &mut impl Write,
     page: &Page,
@@ -94,7 +94,6 @@ pub fn print<'a>(
     sources: &mut Sources,
     paint: Paint,
 ) -> io::Result<()> {
-    header(out, page, paint)?;
     let mut number = 0;
     for site in sites {
         if number == 0 {
@@ -157,7 +156,8 @@ fn title(page: &Page) -> String {
     }
 }
 
-fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
+/// Prints what the report begins with.
+pub fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     match page.processes.as_slice() {
         [] => {}
         [only] => {

@@ -5,7 +5,7 @@ mod json;
 mod text;
 
 pub use json::JsonJsHeap;
-pub use text::{lines, print};
+pub use text::{lines, live, print};
 
 use heap::js::{JsFrame, JsHeap, JsSite};
 

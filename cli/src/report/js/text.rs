@@ -6,9 +6,11 @@ use heap::js::{JsHeap, JsSite};
 use heap::{COLLECTION_NAMES, Profile, Trend};
 use log_format::js::collection;
 
+use super::super::Options;
 use super::super::shorten;
 use super::super::source::Sources;
 use super::super::text::Page;
+use super::super::view::View;
 use super::{frames, function, path};
 use crate::figures::{bytes, count, counted, duration, percent};
 use crate::paint::Paint;
@@ -115,16 +117,23 @@ fn rate(trend: &Trend) -> String {
     format!("{}/s", bytes(trend.per_second.max(0.0) as u64))
 }
 
+/// Bytes live by stack, of all heaps together.
+pub fn live(profiles: &[Profile]) -> u64 {
+    heaps(profiles)
+        .filter_map(|(_, heap)| heap.marks.last())
+        .map(|mark| mark.live.0)
+        .sum()
+}
+
 /// Prints what is live by stack.
 pub fn print(
     out: &mut impl Write,
-    profiles: &[Profile],
-    top: Option<usize>,
-    min_bytes: u64,
+    view: &View<'_>,
+    options: &Options,
     page: &Page,
     sources: &mut Sources,
-    paint: Paint,
 ) -> io::Result<()> {
+    let (profiles, paint) = (view.profiles, options.paint);
     let several = heaps(profiles).count() > 1;
     for (profile, heap) in heaps(profiles) {
         let Some(mark) = heap.marks.last().filter(|mark| mark.live.0 > 0) else {
@@ -163,8 +172,8 @@ pub fn print(
         )?;
         let shown: Vec<&JsSite> = all
             .clone()
-            .filter(|site| site.bytes.0 >= min_bytes.max(mark.live.0 / SMALL))
-            .take(top.unwrap_or(usize::MAX))
+            .filter(|site| site.bytes.0 >= options.min_bytes.max(mark.live.0 / SMALL))
+            .take(options.top.unwrap_or(usize::MAX))
             .collect();
         for (number, site) in shown.iter().enumerate() {
             writeln!(out)?;
