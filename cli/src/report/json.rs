@@ -1,27 +1,28 @@
 //! The report for programs. The schema is in `docs/report-schema.md`; a change there that is
 //! more than a new field is a new number here.
 
+mod site;
+
 use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
-use heap::patterns::Wrong;
-use heap::{Class, Classes, Ending, Profile, StopReason, Tally};
+use heap::{Ending, Profile, StopReason};
 use serde::Serialize;
-use serde::ser::Serializer;
 use serde_json::ser::Formatter;
 
 use super::checks::JsonCheck;
-use super::growth::{self, JsonGrowth};
+use super::growth;
 use super::js::JsonJsHeap;
 use super::loss::Loss;
 use super::marks::JsonMark;
 use super::memory::JsonMemory;
 use super::names::Names;
-use super::page::{self, Frame, Sums};
-use super::reach::{self, Named, class_name};
+use super::page::Sums;
+use super::reach;
 use super::view::View;
 use super::{Options, Subject};
 use crate::flags::{Merge, Sort};
+use site::{Amount, BadFree, ByClass, Sites, bad_frees, by_class};
 
 /// Version of the schema.
 const SCHEMA: u32 = 1;
@@ -96,20 +97,6 @@ struct Totals {
     verdicts: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-#[derive(Clone, Copy, Serialize)]
-struct Amount {
-    blocks: u64,
-    bytes: u64,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct ByClass {
-    unreachable: Amount,
-    indirect: Amount,
-    possible: Amount,
-    reachable: Amount,
-}
-
 #[derive(Serialize)]
 struct Leaks {
     #[serde(flatten)]
@@ -119,21 +106,6 @@ struct Leaks {
     search_ns: u64,
     searched_bytes: u64,
     remarks: Vec<String>,
-}
-
-/// A step of a chain of pointers.
-#[derive(Serialize)]
-struct PathStep<'a> {
-    kind: &'static str,
-    name: Option<&'a str>,
-    module: Option<&'a str>,
-    file: Option<&'a str>,
-    line: Option<u32>,
-    object: Option<&'a str>,
-    offset: Option<u64>,
-    address: u64,
-    size: u64,
-    thread: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -180,80 +152,6 @@ struct Module {
     build_id: Option<String>,
     names: &'static str,
     problem: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Site<'a> {
-    blocks: u64,
-    bytes: u64,
-    allocations: u64,
-    reallocations: u64,
-    allocated_bytes: u64,
-    peak_blocks: u64,
-    peak_bytes: u64,
-    temporary: u64,
-    ignored_blocks: u64,
-    ignored_bytes: u64,
-    threads: u64,
-    stacks: u64,
-    processes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    growth: Option<JsonGrowth>,
-    class: Option<&'static str>,
-    classes: Option<ByClass>,
-    retained_blocks: u64,
-    retained_bytes: u64,
-    path: Vec<PathStep<'a>>,
-    pattern: Option<JsonPattern>,
-    cut: Option<&'static str>,
-    frames: Vec<JsonFrame<'a>>,
-}
-
-#[derive(Serialize)]
-struct JsonPattern {
-    kind: &'static str,
-    description: String,
-    advice: &'static str,
-}
-
-#[derive(Serialize)]
-struct BadFree<'a> {
-    kind: &'static str,
-    pid: u32,
-    thread: u32,
-    time_ns: u64,
-    address: u64,
-    size: Option<u64>,
-    given_size: Option<u64>,
-    made_by: Option<&'static str>,
-    freed_by: &'static str,
-    description: String,
-    advice: &'static str,
-    freed_here: Vec<JsonFrame<'a>>,
-    freed_before: Vec<JsonFrame<'a>>,
-    made: Vec<JsonFrame<'a>>,
-}
-
-#[derive(Serialize)]
-struct JsonFrame<'a> {
-    address: Option<u64>,
-    module: Option<String>,
-    function: Option<&'a str>,
-    file: Option<&'a str>,
-    line: Option<u32>,
-    inlined: bool,
-}
-
-/// The sites are made one by one while they are written.
-struct Sites<'a> {
-    view: &'a View<'a>,
-    names: &'a Names,
-}
-
-impl Serialize for Sites<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.view.sites(self.names).map(Site::from))
-    }
 }
 
 /// Writes one report.
@@ -505,122 +403,6 @@ fn stop(reason: StopReason) -> &'static str {
     }
 }
 
-fn bad_frees<'a>(view: &'a View<'_>, names: &'a Names) -> Vec<BadFree<'a>> {
-    let all = view
-        .profiles
-        .iter()
-        .enumerate()
-        .flat_map(|(number, profile)| {
-            profile
-                .bad_frees
-                .iter()
-                .map(move |free| (number, profile.process.pid, free))
-        });
-    all.map(|(number, pid, free)| {
-        let frames = |stack| {
-            view.stack(number, stack, names)
-                .0
-                .iter()
-                .map(JsonFrame::from)
-                .collect()
-        };
-        let known = free.wrong != Wrong::Unmatched;
-        BadFree {
-            kind: free.wrong.name(),
-            pid,
-            thread: free.thread.0,
-            time_ns: free.time.0,
-            address: free.ptr,
-            size: known.then_some(free.size.0),
-            given_size: match free.wrong {
-                Wrong::Size { given } => Some(given.0),
-                _ => None,
-            },
-            made_by: known.then(|| free.made_by.makes()),
-            freed_by: free.freed_by.frees(),
-            description: free.to_string(),
-            advice: free.advice(),
-            freed_here: frames(free.here),
-            freed_before: frames(free.freed),
-            made: frames(free.made),
-        }
-    })
-    .collect()
-}
-
-impl<'a> From<page::Site<'a>> for Site<'a> {
-    fn from(site: page::Site<'a>) -> Site<'a> {
-        let figures = &site.figures;
-        Site {
-            blocks: figures.blocks,
-            bytes: figures.bytes.0,
-            allocations: figures.allocations,
-            reallocations: figures.reallocations,
-            allocated_bytes: figures.allocated_bytes.0,
-            peak_blocks: figures.peak_blocks,
-            peak_bytes: figures.peak_bytes.0,
-            temporary: figures.temporary,
-            ignored_blocks: figures.ignored_blocks,
-            ignored_bytes: figures.ignored_bytes.0,
-            threads: site.threads,
-            stacks: site.stacks,
-            processes: site.processes,
-            growth: site.growth.map(JsonGrowth::from),
-            class: site
-                .reach
-                .and_then(|reach| reach.classes.worst())
-                .map(class_name),
-            classes: site.reach.map(|reach| by_class(&reach.classes)),
-            retained_blocks: site.reach.map_or(0, |reach| reach.retained.blocks),
-            retained_bytes: site.reach.map_or(0, |reach| reach.retained.bytes.0),
-            path: site.path.iter().map(PathStep::from).collect(),
-            pattern: site.pattern.map(|pattern| JsonPattern {
-                kind: pattern.name(),
-                description: pattern.to_string(),
-                advice: pattern.advice(),
-            }),
-            cut: site.cut,
-            frames: site.frames.iter().map(JsonFrame::from).collect(),
-        }
-    }
-}
-
-impl<'a> From<&'a Named> for PathStep<'a> {
-    fn from(step: &'a Named) -> PathStep<'a> {
-        PathStep {
-            kind: step.kind.name(),
-            name: step.name.as_deref(),
-            module: step.module.as_deref(),
-            file: step.file.as_deref(),
-            line: step.line,
-            object: step.object.as_deref(),
-            offset: step.offset,
-            address: step.address,
-            size: step.size,
-            thread: step.thread.as_ref().map(|(tid, _)| *tid),
-        }
-    }
-}
-
-fn by_class(classes: &Classes) -> ByClass {
-    let amount = |class| Amount::from(classes.of(class));
-    ByClass {
-        unreachable: amount(Class::Unreachable),
-        indirect: amount(Class::Indirect),
-        possible: amount(Class::Possible),
-        reachable: amount(Class::Reachable),
-    }
-}
-
-impl From<Tally> for Amount {
-    fn from(tally: Tally) -> Amount {
-        Amount {
-            blocks: tally.blocks,
-            bytes: tally.bytes.0,
-        }
-    }
-}
-
 /// `None` if it is known of no process.
 fn leaks(view: &View<'_>) -> Option<Leaks> {
     let sums = reach::Sums::of(view.profiles);
@@ -632,19 +414,6 @@ fn leaks(view: &View<'_>) -> Option<Leaks> {
         searched_bytes: sums.scanned,
         remarks: sums.remarks,
     })
-}
-
-impl<'a> From<&Frame<'a>> for JsonFrame<'a> {
-    fn from(frame: &Frame<'a>) -> JsonFrame<'a> {
-        JsonFrame {
-            address: frame.address,
-            module: frame.module.map(|path| path.to_string_lossy().into_owned()),
-            function: frame.function,
-            file: frame.file,
-            line: frame.line,
-            inlined: frame.inlined,
-        }
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
