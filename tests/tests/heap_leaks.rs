@@ -119,7 +119,8 @@ fn wrong(program: &Path, files: &[PathBuf]) -> Option<String> {
         }
     }
     let way = first["way"].as_array();
-    (!way.is_some_and(|way| !way.is_empty())).then_some(format!("{said}: no way"))
+    way.is_none_or(|way| way.is_empty())
+        .then_some(format!("{said}: no way"))
 }
 
 #[test]

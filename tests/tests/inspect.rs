@@ -367,7 +367,7 @@ fn a_page_in_chromium_is_chosen_and_its_detached_nodes_are_there() {
         "PUT /json/new?{second} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     )
     .expect("it is sent");
-    stream.read(&mut [0; 64]).expect("an answer");
+    stream.read_exact(&mut [0; 16]).expect("an answer");
     let out = folder.path().join("page.heapsnapshot");
     let take = |target: &str| {
         let file = out.to_str().expect("a name");

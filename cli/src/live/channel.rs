@@ -186,12 +186,12 @@ impl Channel {
             let state = control.state();
             match state {
                 State::Done | State::Failed => return Ok(()),
-                State::Asked if Instant::now() >= until => {
-                    if control.change(State::Asked, State::Idle) {
-                        return Err(Problem::Patience);
-                    }
-                }
                 State::Idle => return Err(Problem::Patience),
+                State::Asked
+                    if Instant::now() >= until && control.change(State::Asked, State::Idle) =>
+                {
+                    return Err(Problem::Patience);
+                }
                 _ => {}
             }
             if !is_alive(self.pid) {
