@@ -3,6 +3,10 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+#ifndef LIBRARY
+#define LIBRARY "nowhere"
+#endif
+
 static void *library;
 static void (*hold)(int, void *);
 static void (*hold_for_thread)(void *);
