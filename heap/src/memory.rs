@@ -18,7 +18,7 @@ use crate::mappings::{Mappings, Range};
 use crate::profile::Module;
 use crate::timeline::TIMELINE_POINTS;
 use crate::units::{Bytes, Nanos, StackId};
-use log_format::memory::Class;
+use log_format::memory::{Account, Class};
 use log_format::reader::{Clock, Facts, MemoryFact};
 
 const PAGE: u64 = 4096;
@@ -36,6 +36,8 @@ pub struct Memory {
     pub resident: Vec<(Nanos, Bytes)>,
     /// The last sample that tells what is resident where.
     pub split: Option<Split>,
+    /// What the allocator said of itself at the end; `None` if it keeps no account, or was not asked.
+    pub account: Option<Account>,
 }
 
 /// What the resident bytes of a moment held; the fields from `live` to `other` add
@@ -130,6 +132,7 @@ pub(crate) fn memory(
             .memory
             .as_ref()
             .map(|fact| split(fact, live, mappings, clock, modules, is_allocators)),
+        account: facts.allocator,
     })
 }
 

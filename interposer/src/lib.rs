@@ -21,6 +21,7 @@
 )]
 
 #[macro_use]
+mod account;
 mod arch;
 mod bootstrap;
 mod check;

@@ -13,10 +13,9 @@
 //! are compared before it is closed: another thread may have closed all
 //! descriptors and been given the same number.
 //!
-//! `mallinfo2` is not called: it takes the locks of all arenas, one of which this
-//! thread may hold (a handler that interrupted `malloc`), and walks every free
-//! chunk under them.
+//! The allocator's own account stands beside the last listed sample ([`account`]).
 
+use crate::account;
 use crate::arch::clock;
 use crate::collect::drain::Drain;
 use crate::global::Global;
@@ -131,6 +130,7 @@ pub fn at_end(global: &'static Global, drain: &mut Drain, listed: bool) {
     });
     if listed && (ran >= FIRST_SMALL || drain.peak_bytes() >= SMALL_HEAP) {
         append_listed(global, drain, true);
+        append_account(global, drain);
     } else {
         append_small(global, drain, true);
     }
@@ -141,14 +141,39 @@ fn append_small(global: &'static Global, drain: &mut Drain, at_end: bool) {
     let mut inner = Out::new(&mut payload);
     if let Some(head) = head() {
         Head { at_end, ..head }.encode(&mut inner);
-        append(global, drain, inner.written(), &mut block);
+        append(global, drain, BlobKind::Memory, inner.written(), &mut block);
     }
 }
 
-fn append(global: &'static Global, drain: &mut Drain, payload: &[u8], block: &mut [u8]) {
+/// Behind a system-call filter nothing is asked: it may not let a copy be made.
+fn append_account(global: &'static Global, drain: &mut Drain) {
+    if global.filtered.load(Relaxed) != 0 {
+        return;
+    }
+    if let Some(account) = account::ask() {
+        let (mut payload, mut block) = ([0u8; 64], [0u8; 128]);
+        let mut inner = Out::new(&mut payload);
+        account.encode(&mut inner);
+        append(
+            global,
+            drain,
+            BlobKind::Allocator,
+            inner.written(),
+            &mut block,
+        );
+    }
+}
+
+fn append(
+    global: &'static Global,
+    drain: &mut Drain,
+    what: BlobKind,
+    payload: &[u8],
+    block: &mut [u8],
+) {
     let mut out = Out::new(block);
     Blob {
-        what: BlobKind::Memory as u8,
+        what: what as u8,
         time: clock::before(),
         thread: 0,
         payload,
@@ -195,7 +220,7 @@ fn append_listed(global: &'static Global, drain: &mut Drain, at_end: bool) {
             &mut out,
         );
         if out.finish().is_some() {
-            append(global, drain, out.written(), block);
+            append(global, drain, BlobKind::Memory, out.written(), block);
         }
     }
     // SAFETY: nothing refers to it any more.

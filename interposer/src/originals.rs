@@ -32,7 +32,7 @@ originals! {
     MALLOC = "malloc", CALLOC = "calloc", REALLOC = "realloc", FREE = "free",
     REALLOCARRAY = "reallocarray", POSIX_MEMALIGN = "posix_memalign",
     ALIGNED_ALLOC = "aligned_alloc", MEMALIGN = "memalign", VALLOC = "valloc", PVALLOC = "pvalloc",
-    MALLOC_USABLE_SIZE = "malloc_usable_size",
+    MALLOC_USABLE_SIZE = "malloc_usable_size", MALLINFO = "mallinfo2",
     FREE_SIZED = "free_sized", FREE_ALIGNED_SIZED = "free_aligned_sized", CFREE = "cfree",
     NEW = "_Znwm", NEW_NOTHROW = "_ZnwmRKSt9nothrow_t",
     NEW_ARRAY = "_Znam", NEW_ARRAY_NOTHROW = "_ZnamRKSt9nothrow_t",

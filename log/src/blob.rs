@@ -45,6 +45,8 @@ pub enum BlobKind {
     BadFree = 38,
     /// Where the process's memory was: [`crate::memory`].
     Memory = 10,
+    /// What the allocator said of itself at the end: [`crate::memory::Account`].
+    Allocator = 11,
     /// An isolate of a JavaScript engine begins: [`crate::js::Heap`].
     JsHeap = 48,
     /// Its memory usage: [`crate::js::Usage`].
@@ -84,6 +86,7 @@ impl BlobKind {
             37 => BlobKind::ChecksOff,
             38 => BlobKind::BadFree,
             10 => BlobKind::Memory,
+            11 => BlobKind::Allocator,
             48 => BlobKind::JsHeap,
             49 => BlobKind::JsUsage,
             50 => BlobKind::JsCollection,

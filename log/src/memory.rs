@@ -1,4 +1,5 @@
-//! Samples of the process's memory: payload of [`crate::blob::BlobKind::Memory`].
+//! Samples of the process's memory: payload of [`crate::blob::BlobKind::Memory`]; and the
+//! allocator's own account: [`Account`].
 //!
 //! ```text
 //! flags | resident | virtual | when bit 0: swapped, count, mappings …, then per class: count, resident
@@ -174,6 +175,42 @@ impl<'a> Sample<'a> {
             }
         }
         Some(rest)
+    }
+}
+
+/// What the allocator says of itself (`mallinfo2`): payload of [`crate::blob::BlobKind::Allocator`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Bytes of its arenas.
+    pub arenas: u64,
+    /// Of these, in use.
+    pub used: u64,
+    /// Of these, free.
+    pub free: u64,
+    /// Of the free ones, at the top, where they could be given back.
+    pub top: u64,
+    /// Bytes that it has mapped for large blocks.
+    pub mapped: u64,
+}
+
+impl Account {
+    /// Appends the fields in order.
+    pub fn encode(&self, out: &mut Out<'_>) {
+        for field in [self.arenas, self.used, self.free, self.top, self.mapped] {
+            out.uint(field);
+        }
+    }
+
+    /// Decodes a payload.
+    pub fn decode(payload: &[u8]) -> Option<Account> {
+        let mut input = In::new(payload);
+        Some(Account {
+            arenas: input.uint()?,
+            used: input.uint()?,
+            free: input.uint()?,
+            top: input.uint()?,
+            mapped: input.uint()?,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the process's memory was: the split of its resident bytes.
 
-use leak_tests::Run;
 use leak_tests::report::Report;
+use leak_tests::{Program, Run};
 use serde_json::Value;
 use std::process::Command;
 
@@ -74,6 +74,30 @@ fn blocks_that_are_left_are_live_and_pin_nothing() {
     let split = of("held");
     is_about(&split, "live", 80);
     assert!(split["pinned"].as_u64() < Some(1_000_000), "{split}");
+}
+
+#[test]
+fn the_allocators_own_account_stands_beside_it() {
+    let report = Run::program("memory").arg("kept").checked().report();
+    let account = &report.0["process"]["memory"]["allocator"];
+    let figure = |name: &str| account[name].as_u64().expect("a figure");
+    assert_eq!(figure("used") + figure("free"), figure("arenas"));
+    assert!(figure("free") > 70_000_000, "{account}");
+}
+
+#[test]
+fn an_allocator_that_does_not_give_its_account_costs_nothing_else() {
+    for how in ["never", "crash"] {
+        let outcome = Run::program("memory")
+            .arg("held")
+            .env("ACCOUNT", how)
+            .behind(Program::new("stuck_account").build())
+            .undisturbed();
+        let report = Report::of(outcome.log());
+        let memory = &report.0["process"]["memory"];
+        assert!(memory["allocator"].is_null(), "{memory}");
+        assert!(memory["split"]["live"].as_u64() > Some(70_000_000));
+    }
 }
 
 #[test]

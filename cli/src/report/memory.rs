@@ -1,6 +1,7 @@
 //! Where a process's memory was, in a sentence, and as JSON.
 
 use heap::{Pinning, Profile, Split};
+use log_format::memory::Account;
 use serde::Serialize;
 
 use super::names::Names;
@@ -47,7 +48,21 @@ pub fn sentence(view: &View<'_>, names: &Names) -> Option<String> {
         true => String::new(),
         false => format!(" ({} after the start)", duration(split.time.0)),
     };
-    Some(format!("RSS {change}{when}: {parts}"))
+    let account = memory.account.as_ref().map(account).unwrap_or_default();
+    Some(format!("RSS {change}{when}: {parts}{account}"))
+}
+
+/// The allocator's own words; they count what is not resident as well.
+fn account(account: &Account) -> String {
+    let mapped = match account.mapped {
+        0 => String::new(),
+        mapped => format!(", and {} mapped for large blocks", bytes(mapped)),
+    };
+    format!(
+        "; the allocator counts {} in arenas, {} of that free{mapped}",
+        bytes(account.arenas),
+        bytes(account.free)
+    )
 }
 
 fn parts(split: &Split, profile: &Profile, view: &View<'_>, names: &Names) -> Vec<String> {
@@ -129,6 +144,16 @@ pub struct JsonMemory {
     rss_most: u64,
     rss: Vec<[u64; 2]>,
     split: Option<JsonSplit>,
+    allocator: Option<JsonAccount>,
+}
+
+#[derive(Clone, Serialize)]
+struct JsonAccount {
+    arenas: u64,
+    used: u64,
+    free: u64,
+    top: u64,
+    mapped: u64,
 }
 
 #[derive(Clone, Serialize)]
@@ -197,6 +222,13 @@ impl JsonMemory {
                 .map(|(time, size)| [time.0, size.0])
                 .collect(),
             split,
+            allocator: memory.account.map(|account| JsonAccount {
+                arenas: account.arenas,
+                used: account.used,
+                free: account.free,
+                top: account.top,
+                mapped: account.mapped,
+            }),
         })
     }
 }

@@ -145,6 +145,8 @@ pub struct Facts {
     pub resident: Vec<(u64, u64)>,
     /// The last sample that lists mappings.
     pub memory: Option<MemoryFact>,
+    /// What the allocator said of itself.
+    pub allocator: Option<memory::Account>,
     /// What the program says to whoever checks it for leaks.
     pub checks: CheckFacts,
     /// Isolates of a JavaScript engine, by the serial number of their thread.
@@ -276,6 +278,7 @@ impl Facts {
                     });
                 }
             }
+            BlobKind::Allocator => self.allocator = Some(memory::Account::decode(blob.payload)?),
             BlobKind::ThreadEnd => self.threads.entry(blob.thread).or_default().ended = true,
             BlobKind::Suppressions => self.checks.suppressions.extend_from_slice(blob.payload),
             BlobKind::CheckOptions => self.checks.options.extend_from_slice(blob.payload),
