@@ -14,6 +14,7 @@
 //! * [`run`] runs it in a directory of its own, with a time limit.
 //! * [`refuse`] has the kernel refuse system calls to it.
 //! * [`classes`] runs the cases of programs that tell what can be reached.
+//! * [`ready`] starts one that waits when it is ready.
 //! * [`report`] reads what `leak report --format json` says.
 //!
 //! What relies on this: every file in `tests/tests/`. If the harness compares too
@@ -27,6 +28,7 @@ pub mod classes;
 pub mod compile;
 pub mod node;
 pub mod plenty;
+pub mod ready;
 pub mod refuse;
 pub mod report;
 pub mod run;

@@ -1,11 +1,11 @@
 //! Heap snapshots of an unchanged Node process, while it runs.
 
 use leak_tests::node::{Node, program, versions};
-use leak_tests::{Outcome, Report, Run, tools};
+use leak_tests::{Outcome, Report, Run, ready, tools};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output};
 
 /// A program of Node's that waits.
 struct Waiting {
@@ -27,17 +27,8 @@ impl Waiting {
             .args(flags)
             .arg(program("ask"))
             .arg(way)
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        if preload {
-            command.env("LD_PRELOAD", tools::library());
-        }
-        let mut child = command.spawn().expect("it starts");
-        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
+            .current_dir(folder.path());
+        let (child, out) = ready::start(&mut command, preload);
         Waiting { child, out, folder }
     }
 

@@ -1,27 +1,15 @@
 //! `leak snapshot PID`: what a running process can reach.
 
 use leak_tests::refuse::{Refuse, refuse};
-use leak_tests::{Program, Report, tools};
-use std::io::{BufRead, BufReader, Read, Write};
+use leak_tests::{Program, Report, ready, tools};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 
 /// The program, running with libleak, when it has said that it is ready.
 fn start(folder: &std::path::Path, preload: bool) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut command = Command::new(Program::new("snapshot_me").build());
-    command
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    if preload {
-        command.env("LD_PRELOAD", tools::library());
-    }
-    let mut child = command.spawn().expect("it starts");
-    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("a line");
-    assert_eq!(line, "ready\n");
-    (child, out)
+    ready::start(command.current_dir(folder), preload)
 }
 
 fn snapshot(folder: &std::path::Path, arguments: &[&str]) -> Output {

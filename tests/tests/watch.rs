@@ -23,24 +23,29 @@ fn told(run: &Output) -> String {
     String::from_utf8_lossy(&run.stderr).into_owned()
 }
 
+/// `leak watch` takes so many snapshots of a program that ends after the third with status 3.
+fn snapshots_of_leaky(node: &Node, count: &str, every: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (path, script) = (node.path.display().to_string(), program("leaky"));
+    let script = script.display().to_string();
+    let taking = [
+        "--snapshots",
+        count,
+        "--every",
+        every,
+        "--",
+        &path,
+        &script,
+        "3",
+        ".heapsnapshot",
+    ];
+    watch(folder.path(), &taking)
+}
+
 #[test]
 fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
     for node in versions() {
-        let folder = tempfile::tempdir().expect("a directory");
-        let (path, script) = (node.path.display().to_string(), program("leaky"));
-        let script = script.display().to_string();
-        let taking = [
-            "--snapshots",
-            "3",
-            "--every",
-            "400ms",
-            "--",
-            &path,
-            &script,
-            "3",
-            ".heapsnapshot",
-        ];
-        let run = watch(folder.path(), &taking);
+        let run = snapshots_of_leaky(&node, "3", "400ms");
         let text = told(&run);
         assert_eq!(run.status.code(), Some(3), "{text}");
         assert!(
@@ -56,21 +61,7 @@ fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
 #[test]
 fn a_program_that_ends_early_is_compared_as_far_as_it_came() {
     let Some(node) = newest() else { return };
-    let folder = tempfile::tempdir().expect("a directory");
-    let (path, script) = (node.path.display().to_string(), program("leaky"));
-    let script = script.display().to_string();
-    let taking = [
-        "--snapshots",
-        "1000",
-        "--every",
-        "300ms",
-        "--",
-        &path,
-        &script,
-        "3",
-        ".heapsnapshot",
-    ];
-    let run = watch(folder.path(), &taking);
+    let run = snapshots_of_leaky(&node, "1000", "300ms");
     let text = told(&run);
     assert_eq!(run.status.code(), Some(3), "{text}");
     assert!(
