@@ -76,6 +76,7 @@ fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
 
 fn printed(page: &Page, sites: Vec<Site<'_>>) -> String {
     let mut out = Vec::new();
+    header(&mut out, page, Paint::PLAIN).unwrap();
     print(
         &mut out,
         page,
