@@ -184,7 +184,7 @@ fn what_would_die_of_the_signal_does_not_get_it() {
     let folder = tempfile::tempdir().expect("a directory");
     let mut other = Running::start(Command::new("sh").args(["-c", "echo ready; exec cat"]));
     let run = inspect(folder.path(), &[&other.pid()]);
-    refused(&run, folder.path(), &["cat is not Node", "no signal"]);
+    refused(&run, folder.path(), &[" is not Node", "no signal"]);
     assert!(other.echoes());
 
     for node in node::versions() {
