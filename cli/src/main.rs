@@ -6,6 +6,14 @@
 //! ([`flags`]) and then validated (`Options` of each job); everything that is computed is
 //! computed by the crates behind it.
 
+/// A line on standard error; where nobody listens any more, nothing.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod environment;
 mod error;
 mod figures;
@@ -23,6 +31,7 @@ mod snapshot;
 mod usage;
 mod watch;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,14 +46,14 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         if !symbolizer::handles_panics() {
             let what = panic.to_string().replace('\n', " ");
-            eprintln!("leak: internal error: {what}; please report it, with the log if you can");
+            tell!("leak: internal error: {what}; please report it, with the log if you can");
         }
     }));
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) => match usage::line(&error, std::env::args_os()) {
             Some(line) => {
-                eprintln!("leak: {line}");
+                tell!("leak: {line}");
                 return ExitCode::from(BAD_INPUT);
             }
             None => error.exit(),
@@ -52,8 +61,10 @@ fn main() -> ExitCode {
     };
     match perform(flags.command) {
         Ok(code) => ExitCode::from(code),
+        // Whoever read the output has seen enough.
+        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("leak: {error}");
+            tell!("leak: {error}");
             ExitCode::from(BAD_INPUT)
         }
     }

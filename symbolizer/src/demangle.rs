@@ -23,11 +23,39 @@ pub fn demangle(name: &str) -> Option<String> {
             return Some(out.text);
         }
     }
-    cpp(name).or_else(|| {
-        // Suffixes that compilers add to copies of a function are not all in the C++ grammar.
-        let (stem, suffix) = name.split_once('.')?;
-        Some(format!("{} [clone .{suffix}]", cpp(stem)?))
-    })
+    cpp(name)
+        .or_else(|| {
+            // Suffixes that compilers add to copies of a function are not all in the C++ grammar.
+            let (stem, suffix) = name.split_once('.')?;
+            Some(format!("{} [clone .{suffix}]", cpp(stem)?))
+        })
+        .or_else(|| bare(name))
+}
+
+/// The name alone of a C++ function whose types are beyond the demangler, as those of some
+/// templates with conditions are: `std::make_shared<..>(..)`.
+fn bare(name: &str) -> Option<String> {
+    let mut rest = name.strip_prefix("_Z")?;
+    let nested = rest.strip_prefix('N');
+    rest = nested.unwrap_or(rest);
+    let mut parts = Vec::new();
+    if let Some(inside) = rest.strip_prefix("St") {
+        parts.push("std");
+        rest = inside;
+    }
+    while rest.starts_with(|c: char| c.is_ascii_digit()) {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let len: usize = rest[..digits].parse().ok()?;
+        let end = digits.checked_add(len)?;
+        parts.push(rest.get(digits..end)?);
+        rest = rest.get(end..)?;
+        if nested.is_none() {
+            break;
+        }
+    }
+    // Only where the name is whole: then come template arguments.
+    let ends = rest.starts_with('I') && parts.last().is_some_and(|last| *last != "std");
+    ends.then(|| format!("{}<..>(..)", parts.join("::")))
 }
 
 /// Whether a name looks mangled by a C++ or Rust compiler.
@@ -83,6 +111,12 @@ mod tests {
             demangle("_ZN3foo3barEi.cold").unwrap(),
             "foo::bar(int) [clone .cold]"
         );
+    }
+
+    #[test]
+    fn of_a_name_with_types_that_are_not_understood_the_name_is_left() {
+        let name = "_ZSt11make_sharedI1NJEESt10shared_ptrINSt9enable_ifIXntsrSt8is_arrayIT_E5valueES4_E4typeEEDpOT0_";
+        assert_eq!(demangle(name).unwrap(), "std::make_shared<..>(..)");
     }
 
     #[test]

@@ -62,5 +62,6 @@ try {
 } finally {
   child.kill('SIGKILL');
   await new Promise(resolve => child.once('exit', resolve));
-  fs.rmSync(profile, {recursive: true, force: true, maxRetries: 5});
+  // Its renderers write on until they notice.
+  fs.rmSync(profile, {recursive: true, force: true, maxRetries: 30, retryDelay: 100});
 }

@@ -249,3 +249,63 @@ fn damaged_files_never_crash_it() {
         );
     }
 }
+
+/// A snapshot of a root that keeps so many `Point`s, which have the ids from 101 on.
+fn with_points(count: u32) -> String {
+    let mut nodes = vec![(9, 0, 1, 0, 1), (3, 1, 3, 16, count)];
+    nodes.extend((0..count).map(|i| (3, 2, 101 + 2 * i, 24, 0)));
+    let mut edges = vec![(1, 0, 1)];
+    edges.extend((0..count).map(|i| (3, 3, 2 + i)));
+    snapshot(&nodes, &edges, &["", "Object", "{x, y}", "part"])
+}
+
+#[test]
+fn growth_that_fits_no_pattern_is_told_by_class() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [a, b, c] =
+        [30, 60, 90].map(|n| written(&folder, &format!("{n}"), with_points(n).as_bytes()));
+    let files = [a.to_str().expect("a name"), b.to_str().expect("a name")];
+    let run = leak(&[&["leaks"], &files[..]].concat(), &c);
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{run:?}");
+    assert!(
+        text.contains("30 → 60 → 90") && text.contains("{x, y}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn snapshots_in_the_wrong_order_are_refused() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [early, late] =
+        [30, 60].map(|n| written(&folder, &format!("{n}"), with_points(n).as_bytes()));
+    let run = leak(&["leaks", late.to_str().expect("a name")], &early);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("30: was taken before"), "{said}");
+}
+
+#[test]
+fn a_reader_that_leaves_early_ends_it_quietly() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = written(&folder, "many", with_points(50_000).as_bytes());
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let run = Command::new(leak_tests::tools::leak())
+        .args(["heap", "--nodes"])
+        .arg(&file)
+        .stdout(writer.try_clone().expect("the pipe"))
+        .stderr(writer)
+        .status()
+        .expect("leak");
+    assert!(run.success(), "{run}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let run = Command::new(leak_tests::tools::leak())
+        .args(["heap", "nowhere"])
+        .stderr(writer)
+        .status()
+        .expect("leak");
+    assert_eq!(run.code(), Some(2));
+}

@@ -21,6 +21,13 @@ pub enum Error {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// Snapshots that cannot be compared in this order.
+    Order {
+        /// The one that was given first.
+        earlier: PathBuf,
+        /// The one that must have been taken before it, or elsewhere.
+        later: PathBuf,
+    },
 }
 
 /// What is wrong with the content of a file.
@@ -126,6 +133,13 @@ impl fmt::Display for Error {
                 )
             }
             Error::Content { path, fault } => write!(f, "{}: {fault}", path.display()),
+            Error::Order { earlier, later } => write!(
+                f,
+                "{}: was taken before {}, or of another process; give snapshots of one process in the order in \
+                 which they were taken",
+                later.display(),
+                earlier.display()
+            ),
         }
     }
 }

@@ -100,7 +100,7 @@ pub fn check(logs: &[PathBuf], options: &Options) -> Result<u8, Error> {
     let gate = Gate::prepare(options.clone())?;
     let loaded = report::load(logs, &report::Options::judged(gate.needs_growth()));
     for problem in &loaded.problems {
-        eprintln!("leak: {problem}");
+        tell!("leak: {problem}");
     }
     if loaded.profiles.is_empty() {
         return if loaded.problems.is_empty() {

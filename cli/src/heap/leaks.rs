@@ -103,6 +103,9 @@ fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
         "total_bytes": found.totals,
         "seconds": found.span.map(|span| span.as_secs_f64()),
         "leaks": leaks,
+        "growing_classes": found.unnamed.iter().take(top).map(|class| json!({
+            "class": class.class, "counts": class.counts, "self_bytes": class.own,
+        })).collect::<Vec<_>>(),
     });
     writeln!(out, "{whole:#}")
 }
@@ -123,7 +126,7 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
         series(&found.totals, bytes)
     )?;
     if found.all.is_empty() {
-        return writeln!(out, "\nNothing grows in every snapshot.");
+        return unnamed(found, top, out);
     }
     for (number, leak) in found.all.iter().take(top).enumerate() {
         one(number + 1, leak, found.span, out)?;
@@ -134,6 +137,32 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
             "\n{} more; --top 0 shows all",
             count((found.all.len() - top) as u64)
         )?;
+    }
+    Ok(())
+}
+
+/// What there is to say when no pattern fits.
+fn unnamed(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+    if found.unnamed.is_empty() {
+        return writeln!(out, "\nNothing grows in every snapshot.");
+    }
+    writeln!(
+        out,
+        "\nNo container, listener, timer or the like grows in every snapshot. Of these classes there are more in each \
+         (leak heap diff shows what came, leak heap why FILE @id what keeps it):\n"
+    )?;
+    for class in found.unnamed.iter().take(top) {
+        writeln!(
+            out,
+            "   {}   {} of self size   {}",
+            series(&class.counts, count),
+            series(&class.own, bytes),
+            class.class
+        )?;
+    }
+    if found.unnamed.len() > top {
+        let more = (found.unnamed.len() - top) as u64;
+        writeln!(out, "\n{} more; --top 0 shows all", count(more))?;
     }
     Ok(())
 }

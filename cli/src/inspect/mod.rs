@@ -154,7 +154,7 @@ fn take(
         .iter()
         .any(|near| found.url.starts_with(near));
     let needs = used.saturating_mul(MEMORY);
-    eprintln!(
+    tell!(
         "leak: {} uses {} of heap; a snapshot stops it for about {} and may need {} of memory",
         found.shown,
         bytes(used),

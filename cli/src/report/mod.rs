@@ -212,7 +212,7 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
         other => other.map_err(Error::Output)?,
     }
     for problem in &loaded.problems {
-        eprintln!("leak: {problem}");
+        tell!("leak: {problem}");
     }
     if let Some(path) = &options.heapprofile {
         match js::heapprofile::write(path, &loaded.profiles) {
@@ -232,7 +232,7 @@ pub fn report(logs: &[PathBuf], options: &Options) -> Result<bool, Error> {
         .filter(|profile| !profile.reach.is_known());
     let mut well = loaded.problems.is_empty();
     for profile in unknown.filter(|_| options.kinds.is_some()) {
-        eprintln!(
+        tell!(
             "leak: {}: it is not known what was reachable at the end, so --kind leaves all of it out",
             profile.path.display()
         );

@@ -115,7 +115,7 @@ fn judge(gate: Gate, loaded: report::Loaded, status: ExitStatus) -> Result<u8, E
     };
     if !status.success() {
         if let Err(error) = judged {
-            eprintln!("leak: {error}");
+            tell!("leak: {error}");
         }
         return Ok(child::end_like(status));
     }

@@ -227,7 +227,7 @@ fn native(pid: i32, flags: &SnapshotFlags) -> Result<u8, Error> {
         _ => {}
     }
     for problem in &loaded.problems {
-        eprintln!("leak: {problem}");
+        tell!("leak: {problem}");
     }
     Ok(if loaded.problems.is_empty() { 0 } else { 2 })
 }

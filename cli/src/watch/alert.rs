@@ -36,15 +36,15 @@ impl<'a> Alerts<'a> {
     /// Says it, takes the snapshot, runs the command and waits for it.
     pub fn raise(&self, alert: &Alert, sample: &Sample) {
         let pid = self.pid;
-        eprintln!("leak watch: process {pid}: {}", words(alert));
+        tell!("leak watch: process {pid}: {}", words(alert));
         let mut file = None;
         if self.snapshot {
             match snapshots::take(pid, self.dir, self.force) {
                 Ok((path, line)) => {
-                    eprintln!("leak watch: process {pid}: {line}");
+                    tell!("leak watch: process {pid}: {line}");
                     file = Some(path);
                 }
-                Err(problem) => eprintln!("leak watch: process {pid}: no heap snapshot: {problem}"),
+                Err(problem) => tell!("leak watch: process {pid}: no heap snapshot: {problem}"),
             }
         }
         if let Some(command) = self.command {
@@ -85,7 +85,7 @@ impl<'a> Alerts<'a> {
             Ok(status) => status.to_string(),
             Err(error) => crate::error::reason(&error),
         };
-        eprintln!("leak watch: the command of --on-alert failed ({failed})");
+        tell!("leak watch: the command of --on-alert failed ({failed})");
     }
 }
 

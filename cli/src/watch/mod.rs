@@ -36,7 +36,7 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
         let (options, flags) = flags.into_run();
         return run::run_beside(&options, |pid| {
             if let Err(problem) = follow(pid.cast_signed(), &flags) {
-                eprintln!("leak watch: process {pid}: {problem}");
+                tell!("leak watch: process {pid}: {problem}");
             }
         });
     };

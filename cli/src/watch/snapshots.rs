@@ -67,7 +67,7 @@ impl<'a> Snapshots<'a> {
         match take(pid, self.dir, self.force) {
             Ok((path, line)) => {
                 self.taken.push(path);
-                eprintln!(
+                tell!(
                     "leak watch: process {pid}: {} of {}: {line}",
                     self.taken.len(),
                     self.wanted
@@ -82,7 +82,7 @@ impl<'a> Snapshots<'a> {
             }
             // It may be free the next time.
             Err(problem @ (Problem::Patience | Problem::Asked(_) | Problem::NoMemory(..))) => {
-                eprintln!("leak watch: process {pid}: no heap snapshot: {problem}");
+                tell!("leak watch: process {pid}: no heap snapshot: {problem}");
             }
             Err(_) if !live::is_alive(pid) => {}
             Err(problem) => {
@@ -103,11 +103,15 @@ impl<'a> Snapshots<'a> {
             return;
         }
         if self.taken.len() < self.wanted {
-            eprintln!(
-                "leak watch: process {} ended after {} of {} snapshots",
+            tell!(
+                "leak watch: process {} ended after {} of {} snapshots{}",
                 self.pid,
                 self.taken.len(),
-                self.wanted
+                self.wanted,
+                match self.taken.len() {
+                    0 => "; only a Node that runs with libleak gives any",
+                    _ => "",
+                }
             );
         }
         if self.taken.len() < 2 {

@@ -15,6 +15,7 @@ mod async_contexts;
 mod containers;
 mod groups;
 mod named;
+mod unnamed;
 mod views;
 mod words;
 
@@ -31,6 +32,7 @@ use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::ways::{Step, Ways};
 
+pub use unnamed::Unnamed;
 pub use words::Pattern;
 
 /// One leak.
@@ -73,6 +75,8 @@ impl Leak {
 pub struct Leaks {
     /// The greatest growth first.
     pub all: Vec<Leak>,
+    /// If there is none: classes that grow all the same.
+    pub unnamed: Vec<Unnamed>,
     /// All bytes of each snapshot.
     pub totals: Vec<u64>,
     /// From the first to the last snapshot, if the files' times tell.
@@ -98,6 +102,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     let Some((last_file, earlier)) = files.split_last() else {
         return Ok(Leaks {
             all: Vec::new(),
+            unnamed: Vec::new(),
             totals: Vec::new(),
             span: None,
         });
@@ -115,10 +120,14 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         .map(|(at, candidate)| (last.snapshot.ids[candidate.node as usize], at))
         .collect();
     let mut measures = Vec::new();
+    // V8 numbers objects as it meets them, and never gives a number twice.
+    let mut newest = (0, last_file);
     let mut known: Vec<u32> = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
         let analysis = read(file)?;
+        let before = std::mem::replace(&mut newest, (newest_object(&analysis.snapshot), file));
+        in_order(before, newest)?;
         measures.push(Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &wanted),
@@ -133,6 +142,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
             known.sort_unstable();
         }
     }
+    in_order(newest, (newest_object(&last.snapshot), last_file))?;
     measures.push(Measures {
         total: last.total(),
         containers: candidates
@@ -170,11 +180,36 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         let found = leak.pattern != Pattern::Rule;
         (found, std::cmp::Reverse(leak.growth()))
     });
+    let unnamed = match all.is_empty() {
+        true => unnamed::classes(&last, earlier, threads)?,
+        false => Vec::new(),
+    };
     Ok(Leaks {
         all,
+        unnamed,
         totals: measures.iter().map(|measures| measures.total).collect(),
         span: span(&files[0], last_file),
     })
+}
+
+/// The highest id of an object.
+fn newest_object(snapshot: &Snapshot) -> u32 {
+    let all = snapshot.ids.iter().zip(&snapshot.kinds);
+    all.filter(|(_, kind)| **kind == snapshot.kind.object)
+        .map(|(&id, _)| id)
+        .max()
+        .unwrap_or_default()
+}
+
+/// Refuses snapshots of which the later one knows fewer ids.
+fn in_order(earlier: (u32, &PathBuf), later: (u32, &PathBuf)) -> Result<(), Error> {
+    match earlier.0 > later.0 {
+        true => Err(Error::Order {
+            earlier: earlier.1.clone(),
+            later: later.1.clone(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The caches of modules grow together: one leak, that of `require.cache` if it is among them.

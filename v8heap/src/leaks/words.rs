@@ -152,7 +152,7 @@ impl Pattern {
                 "Follow the way that keeps the newest of them, and cut it when the object is done with.",
             ),
             Pattern::Objects => (
-                "More and more objects of one class are kept, by no single container that grows.",
+                "More and more objects of one class are kept.",
                 "Follow the way that keeps the newest of them, and cut it when the object is done with.",
             ),
         }

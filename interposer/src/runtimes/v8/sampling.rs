@@ -240,7 +240,10 @@ fn interval() -> u64 {
     }) {
         Some(0) => 0,
         Some(bytes) => bytes.max(LEAST_INTERVAL),
-        None => INTERVAL,
+        None => {
+            super::note(b"LEAK_JS_SAMPLE is no number of bytes: it is taken as not set");
+            INTERVAL
+        }
     }
 }
 

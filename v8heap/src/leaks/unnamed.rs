@@ -1,0 +1,89 @@
+//! Growth that no pattern explains: classes of which there are more objects in each snapshot.
+
+use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashMap;
+
+use super::grows;
+use crate::classes::{Class, Classes};
+use crate::error::Error;
+use crate::figures::Analysis;
+use crate::scripts::Scripts;
+
+/// A class that grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// As in the table of classes, with its place if it has one.
+    pub class: String,
+    /// How many objects there are in each snapshot.
+    pub counts: Vec<u64>,
+    /// Their own bytes, in each.
+    pub own: Vec<u64>,
+}
+
+/// The classes that grow in every step, most bytes first. Reads the files again: what is asked for
+/// only when nothing else was found.
+pub(super) fn classes(
+    last: &Analysis,
+    earlier: &[PathBuf],
+    threads: usize,
+) -> Result<Vec<Unnamed>, Error> {
+    let classes = Classes::new(last, None);
+    let mut series: Vec<FxHashMap<String, (u64, u64)>> = Vec::new();
+    for file in earlier {
+        let analysis = Analysis::without_distances(file as &Path, threads)?;
+        let of_file = Classes::new(&analysis, Some(&classes.definitions));
+        series.push(by_key(&of_file, &analysis));
+    }
+    series.push(by_key(&classes, last));
+    let scripts = Scripts::new(&last.snapshot);
+    let mut found: Vec<Unnamed> = classes
+        .all
+        .iter()
+        .filter(|class| is_the_programs(class))
+        .filter_map(|class| {
+            let key = class.key();
+            let figures = series
+                .iter()
+                .map(|sums| sums.get(&key).copied().unwrap_or_default());
+            let (counts, own): (Vec<u64>, Vec<u64>) = figures.unzip();
+            let place = class.location.map(|location| scripts.place(location));
+            grows(&counts).then(|| Unnamed {
+                class: match place {
+                    Some(place) => format!("{} {place}", class.name),
+                    None => class.name.clone(),
+                },
+                counts,
+                own,
+            })
+        })
+        .collect();
+    let growth = |class: &Unnamed| {
+        let (first, last) = (class.own.first(), class.own.last());
+        last.copied()
+            .unwrap_or_default()
+            .saturating_sub(first.copied().unwrap_or_default())
+    };
+    found.sort_by_key(|class| std::cmp::Reverse(growth(class)));
+    Ok(found)
+}
+
+/// Strings and objects; what V8 keeps for itself follows from them.
+fn is_the_programs(class: &Class) -> bool {
+    class.name == "(string)" || !class.name.starts_with('(') && !class.name.starts_with("system /")
+}
+
+/// Number and bytes of the nodes of each class that have a size.
+fn by_key(classes: &Classes, analysis: &Analysis) -> FxHashMap<String, (u64, u64)> {
+    let mut sums = vec![(0, 0); classes.all.len()];
+    for (node, &class) in (0..).zip(&classes.of) {
+        let size = analysis.snapshot.sizes.get(node);
+        if size != 0 {
+            let (count, bytes): &mut (u64, u64) = &mut sums[class as usize];
+            *count += 1;
+            *bytes += size;
+        }
+    }
+    let keys = classes.all.iter().map(Class::key);
+    keys.zip(sums).collect()
+}
