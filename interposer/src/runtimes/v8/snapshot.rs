@@ -17,7 +17,7 @@ use crate::symbols::Name;
 use crate::sys::{self, Errno, Fd};
 use crate::thread;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
 use log_format::blob::{self, BlobKind};
 use log_format::control::{Control, Estimate, Failure, MAX_NAME, flag};
 use log_format::varint::Out;
@@ -355,6 +355,16 @@ fn is_asked_for(word: &[u8]) -> bool {
         .any(|part| part == word)
 }
 
+/// Says once if `LEAK_SNAPSHOT` has another word than those that mean something.
+fn say_what_is_not_known() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    const WORDS: [&[u8]; 4] = [b"exit", b"limit", b"force", b""];
+    let mut words = start::variable(b"LEAK_SNAPSHOT").split(|&byte| byte == b',');
+    if words.any(|word| !WORDS.contains(&word)) && !SAID.swap(true, Relaxed) {
+        note(b"LEAK_SNAPSHOT has a word other than exit, limit and force, which means nothing");
+    }
+}
+
 /// Snapshots that were taken by themselves; they number the files.
 static OWN: AtomicU32 = AtomicU32::new(0);
 
@@ -402,6 +412,7 @@ unsafe fn take_beside_log(isolate: *mut Isolate, cause: u8, word: &[u8]) {
 /// # Safety
 /// On the isolate's own thread.
 pub unsafe fn watch_limit(isolate: *mut Isolate) {
+    say_what_is_not_known();
     if !is_asked_for(b"limit") {
         return;
     }
