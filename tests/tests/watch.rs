@@ -114,6 +114,50 @@ fn growth_alerts_with_figures_for_a_command_and_a_snapshot() {
 }
 
 #[test]
+fn each_figure_of_a_heap_has_a_limit_of_its_own() {
+    let Some(node) = newest() else { return };
+    for (limit, figure, words) in [
+        (
+            "--heap-used",
+            "heap_used",
+            "of the heap in use, above 1.00 KiB",
+        ),
+        ("--heap-total", "heap_total", "of heap, above 1.00 KiB"),
+        (
+            "--external",
+            "external",
+            "held outside of the heap, above 1.00 KiB",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (path, script) = (node.path.display().to_string(), program("leaky"));
+        let script = script.display().to_string();
+        let command = "echo $LEAK_ALERT $LEAK_LIMIT >alerts";
+        let run = watch(
+            folder.path(),
+            &[
+                limit,
+                "1K",
+                "--interval",
+                "50ms",
+                "--on-alert",
+                command,
+                "--",
+                &path,
+                &script,
+                "1",
+                "alerts",
+            ],
+        );
+        let text = told(&run);
+        assert_eq!(run.status.code(), Some(3), "{text}");
+        assert!(text.contains(words), "{text}");
+        let alerts = std::fs::read_to_string(folder.path().join("alerts")).expect("an alert");
+        assert_eq!(alerts, format!("{figure} 1024\n"));
+    }
+}
+
+#[test]
 fn any_program_is_watched_by_what_it_has_in_memory() {
     let folder = tempfile::tempdir().expect("a directory");
     let mut child = Command::new("sleep")

@@ -54,8 +54,9 @@ impl<'a> Alerts<'a> {
 
     fn run(&self, command: &str, alert: &Alert, sample: &Sample, file: Option<PathBuf>) {
         let (name, value, limit) = match alert {
-            Alert::Rss(value, limit) => ("rss", value.to_string(), limit.to_string()),
-            Alert::HeapUsed(value, limit) => ("heap_used", value.to_string(), limit.to_string()),
+            Alert::Above(figure, value, limit) => {
+                (figure.name(), value.to_string(), limit.to_string())
+            }
             Alert::Growth(growth) => (
                 "growth",
                 format!("{:.3}", growth.trend.factor),
@@ -91,13 +92,11 @@ impl<'a> Alerts<'a> {
 
 fn words(alert: &Alert) -> String {
     match alert {
-        Alert::Rss(value, limit) => {
-            format!("{} in memory, above {}", bytes(*value), bytes(*limit))
-        }
-        Alert::HeapUsed(value, limit) => {
+        Alert::Above(figure, value, limit) => {
             format!(
-                "{} of the heap in use, above {}",
+                "{} {}, above {}",
                 bytes(*value),
+                figure.words(),
                 bytes(*limit)
             )
         }

@@ -19,7 +19,7 @@ use crate::run;
 #[derive(Debug, Args)]
 #[command(
     override_usage = "leak watch [OPTIONS] <PID | -- PROGRAM [ARGS]...>",
-    group = ArgGroup::new("wanted").args(["snapshots", "rss", "heap_used", "growth"]).multiple(true).required(true),
+    group = ArgGroup::new("wanted").args(["snapshots", "rss", "heap_used", "heap_total", "external", "growth"]).multiple(true).required(true),
     after_long_help = HELP
 )]
 pub struct WatchFlags {
@@ -46,6 +46,14 @@ pub struct WatchFlags {
     /// Alert when more than this of JavaScript's heap is in use.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub heap_used: Option<u64>,
+
+    /// Alert when JavaScript's heap is larger than this, used or not.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub heap_total: Option<u64>,
+
+    /// Alert when JavaScript's objects hold more than this outside of its heap, array buffers included.
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub external: Option<u64>,
 
     /// Alert when memory (JavaScript's heap in use; in other programs what is in memory) has grown by this
     /// factor within the window, and by its floors more steadily than chance explains.
@@ -83,9 +91,10 @@ pub struct WatchFlags {
 
 /// What ends the help.
 const HELP: &str = "\
-The command of --on-alert has in its environment: LEAK_ALERT (rss, heap_used or growth), LEAK_PID,
-LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS, LEAK_HEAP_USED,
-LEAK_HEAP_TOTAL, LEAK_EXTERNAL (bytes, where known) and LEAK_SNAPSHOT (the file of --snapshot-on-alert).
+The command of --on-alert has in its environment: LEAK_ALERT (rss, heap_used, heap_total, external or
+growth), LEAK_PID, LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS,
+LEAK_HEAP_USED, LEAK_HEAP_TOTAL, LEAK_EXTERNAL (bytes, where known) and LEAK_SNAPSHOT (the file of
+--snapshot-on-alert).
 
 Three snapshots, one command:  leak watch --snapshots 3 --every 60s -- node app.js";
 

@@ -41,8 +41,9 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
         });
     };
     // Without libleak only what the system knows can be watched.
+    let of_heap = [flags.heap_used, flags.heap_total, flags.external];
     let needs_log =
-        flags.snapshots.is_some() || flags.heap_used.is_some() || flags.snapshot_on_alert;
+        flags.snapshots.is_some() || of_heap.iter().any(Option::is_some) || flags.snapshot_on_alert;
     match live::find(pid) {
         Err(problem) if needs_log || matches!(problem, Problem::Gone) => {
             return Err(Error::Asked { pid, problem });

@@ -13,12 +13,54 @@ const ARMED_BELOW: f64 = 0.95;
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Alert {
-    /// More in memory than allowed: bytes, and the limit.
-    Rss(u64, u64),
-    /// More of the heap in use than allowed: bytes, and the limit.
-    HeapUsed(u64, u64),
+    /// More of a figure than allowed: bytes, and the limit.
+    Above(Figure, u64, u64),
     /// Growth within the window.
     Growth(Growth),
+}
+
+/// What has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// All that is in memory.
+    Rss,
+    /// JavaScript's heap in use.
+    HeapUsed,
+    /// All of that heap.
+    HeapTotal,
+    /// Memory outside of it that its objects hold.
+    External,
+}
+
+impl Figure {
+    /// Its name for commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Figure::Rss => "rss",
+            Figure::HeapUsed => "heap_used",
+            Figure::HeapTotal => "heap_total",
+            Figure::External => "external",
+        }
+    }
+
+    /// Its name for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Figure::Rss => "in memory",
+            Figure::HeapUsed => "of the heap in use",
+            Figure::HeapTotal => "of heap",
+            Figure::External => "held outside of the heap",
+        }
+    }
+
+    fn of(self, sample: &Sample) -> Option<u64> {
+        match self {
+            Figure::Rss => Some(sample.rss),
+            Figure::HeapUsed => sample.heap.map(|heap| heap.heap_used),
+            Figure::HeapTotal => sample.heap.map(|heap| heap.heap_total),
+            Figure::External => sample.heap.map(|heap| heap.external),
+        }
+    }
 }
 
 /// Growth within a window.
@@ -104,42 +146,48 @@ impl Window {
 
 /// All rules of a watch.
 pub struct Rules {
-    rss: Option<Threshold>,
-    heap_used: Option<Threshold>,
+    thresholds: Vec<(Figure, Threshold)>,
     window: Option<Window>,
 }
 
 impl Rules {
     pub fn new(flags: &WatchFlags) -> Rules {
+        let limits = [
+            (Figure::Rss, flags.rss),
+            (Figure::HeapUsed, flags.heap_used),
+            (Figure::HeapTotal, flags.heap_total),
+            (Figure::External, flags.external),
+        ];
+        let thresholds = limits
+            .into_iter()
+            .filter_map(|(figure, limit)| Some((figure, Threshold::new(limit?))))
+            .collect();
         Rules {
-            rss: flags.rss.map(Threshold::new),
-            heap_used: flags.heap_used.map(Threshold::new),
+            thresholds,
             window: flags.growth.map(|factor| Window::new(factor, flags.window)),
         }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rss.is_none() && self.heap_used.is_none() && self.window.is_none()
+        self.thresholds.is_empty() && self.window.is_none()
     }
 
     /// Whether one is about JavaScript's heap.
     pub fn wants_heap(&self) -> bool {
-        self.heap_used.is_some() || self.window.is_some()
+        let of_heap = |(figure, _): &(Figure, Threshold)| *figure != Figure::Rss;
+        self.thresholds.iter().any(of_heap) || self.window.is_some()
     }
 
     /// The alerts that a sample raises.
     pub fn judge(&mut self, sample: &Sample) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        if let Some(rule) = &mut self.rss
-            && rule.is_passed(sample.rss)
-        {
-            alerts.push(Alert::Rss(sample.rss, rule.limit));
-        }
-        if let (Some(rule), Some(heap)) = (&mut self.heap_used, sample.heap)
-            && rule.is_passed(heap.heap_used)
-        {
-            alerts.push(Alert::HeapUsed(heap.heap_used, rule.limit));
+        for (figure, threshold) in &mut self.thresholds {
+            if let Some(value) = figure.of(sample)
+                && threshold.is_passed(value)
+            {
+                alerts.push(Alert::Above(*figure, value, threshold.limit));
+            }
         }
         let growth = self.window.as_mut().and_then(|window| window.grown(sample));
         alerts.extend(growth.map(Alert::Growth));
@@ -162,8 +210,7 @@ mod tests {
     #[test]
     fn a_threshold_alerts_once_until_the_figure_was_below_it() {
         let mut rules = Rules {
-            rss: Some(Threshold::new(100)),
-            heap_used: None,
+            thresholds: vec![(Figure::Rss, Threshold::new(100))],
             window: None,
         };
         let mut told = |value| rules.judge(&rss(value)).len();
