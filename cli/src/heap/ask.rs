@@ -150,9 +150,15 @@ pub fn assert(
         rows.iter().try_for_each(|&(class, what, found, most)| {
             let show = |n| if what == "count" { count(n) } else { bytes(n) };
             let word = if found <= most { "holds" } else { "EXCEEDED" };
+            // A name that is misspelt would hold for ever.
+            let none = if of(class).0 == 0 {
+                " (there is none)"
+            } else {
+                ""
+            };
             writeln!(
                 out,
-                "{word:>8}  {class}: {what} {} of at most {}",
+                "{word:>8}  {class}: {what} {} of at most {}{none}",
                 show(found),
                 show(most)
             )
