@@ -14,7 +14,7 @@ pub fn v8_code(name: &str) -> Frame {
     for kind in ["JS:", "Function:", "LazyCompile:", "Script:", "Eval:"] {
         if let Some(rest) = name.strip_prefix(kind) {
             let script = kind == "Script:";
-            return function(rest.trim_start_matches(TIERS), script);
+            return function(unmarked(rest), script);
         }
     }
     let function = match name.split_once(':') {
@@ -26,6 +26,15 @@ pub fn v8_code(name: &str) -> Frame {
         function: Some(function),
         ..Frame::default()
     }
+}
+
+/// Without the mark of the compiler, before which V8 14 puts an `o` if the code was entered in the
+/// middle of a loop.
+fn unmarked(text: &str) -> &str {
+    let loops = text
+        .strip_prefix('o')
+        .filter(|rest| rest.starts_with(TIERS));
+    loops.unwrap_or(text).trim_start_matches(TIERS)
 }
 
 /// `NAME FILE:LINE:COLUMN`, of which the name or all behind it may be missing.
@@ -95,7 +104,7 @@ mod tests {
 
     #[test]
     fn functions_of_all_compilers_have_name_file_and_line() {
-        for mark in ["~", "^", "+", "*", "+'", "~'"] {
+        for mark in ["~", "^", "+", "*", "+'", "~'", "o+", "o*'"] {
             is(
                 &format!("JS:{mark}leak /app/a.js:3:14"),
                 "leak",

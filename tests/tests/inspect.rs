@@ -182,9 +182,13 @@ fn an_inspector_that_was_open_is_used_and_left_open() {
 #[test]
 fn what_would_die_of_the_signal_does_not_get_it() {
     let folder = tempfile::tempdir().expect("a directory");
-    let mut other = Running::start(Command::new("sh").args(["-c", "echo ready; exec cat"]));
+    // The shell stays: the last command would replace it.
+    let mut other = Running::start(Command::new("sh").args(["-c", "echo ready; cat; :"]));
+    let program = std::fs::read_link(format!("/proc/{}/exe", other.pid())).expect("a process");
     let run = inspect(folder.path(), &[&other.pid()]);
-    refused(&run, folder.path(), &[" is not Node", "no signal"]);
+    let name = program.file_name().expect("a name").to_string_lossy();
+    let is = format!("{name} is not Node");
+    refused(&run, folder.path(), &[&is, "no signal"]);
     assert!(other.echoes());
 
     for node in node::versions() {

@@ -13,6 +13,9 @@ const FRAMES: &CStr = c"--interpreted-frames-native-stack";
 const EXACT: &CStr = c"--no-turbo-inlining";
 /// The same for the compiler that came with V8 11.
 const EXACT_MAGLEV: &CStr = c"--no-maglev-inlining";
+/// A function whose optimized code was discarded runs in the interpreter's common entry, without a
+/// name, until it is compiled again: no longer than until it is hot, whatever else the machine does.
+const EXACT_AT_ONCE: &CStr = c"--no-concurrent-recompilation";
 /// First version whose second compiler inlines and has the flag.
 const MAGLEV: u32 = 12;
 
@@ -60,6 +63,7 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
         (api.set_flags)(FRAMES.as_ptr());
         if start::variable(b"LEAK_JS") == b"exact" {
             (api.set_flags)(EXACT.as_ptr());
+            (api.set_flags)(EXACT_AT_ONCE.as_ptr());
             if major(api) >= MAGLEV {
                 (api.set_flags)(EXACT_MAGLEV.as_ptr());
             }
