@@ -210,6 +210,11 @@ impl StackTable {
     /// The node for this frame; makes it if it is new. 0 if there is none to be had.
     #[inline]
     pub fn node(&self, parent: u32, kind: u32, payload: u64) -> u32 {
+        let wanted = Node {
+            parent,
+            kind,
+            payload,
+        };
         let hash = hash(parent, payload);
         let (table, bits) = self.table();
         let mask = (1u32 << bits) - 1;
@@ -220,16 +225,7 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(
-                    Node {
-                        parent,
-                        kind,
-                        payload,
-                    },
-                    table,
-                    bits,
-                    slot,
-                );
+                return self.insert(wanted, table, bits, slot);
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
@@ -243,16 +239,7 @@ impl StackTable {
             slot = (slot + 1) & mask;
         }
         // Full to the last place: `insert` sees to it.
-        self.insert(
-            Node {
-                parent,
-                kind,
-                payload,
-            },
-            table,
-            bits,
-            slot,
-        )
+        self.insert(wanted, table, bits, slot)
     }
 
     #[inline(always)]

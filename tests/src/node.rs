@@ -1,7 +1,8 @@
 //! The versions of Node that tests run: the machine's own, and those that
 //! `scripts/heap-oracle` has fetched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A Node to run.
 #[derive(Debug, Clone)]
@@ -42,10 +43,7 @@ pub fn versions() -> Vec<Node> {
 
 /// The machine's Node.
 fn own(path: PathBuf) -> Option<Node> {
-    let said = std::process::Command::new(&path)
-        .arg("--version")
-        .output()
-        .ok()?;
+    let said = Command::new(&path).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     let version = text
         .trim_start_matches('v')
@@ -54,6 +52,30 @@ fn own(path: PathBuf) -> Option<Node> {
         .parse()
         .ok()?;
     Some(Node { path, version })
+}
+
+/// Three heap snapshots in `folder` of a program as `tests/heap/leaks/run.js` runs it; `None` where this Node is not.
+pub fn three_snapshots(program: &Path, version: &str, folder: &Path) -> Option<Vec<PathBuf>> {
+    let node =
+        crate::tools::target().join(format!("heap-oracle/node_modules/node{version}/bin/node"));
+    if !node.exists() {
+        eprintln!("skipped: no Node {version}; run scripts/heap-oracle");
+        return None;
+    }
+    let name = program.file_stem()?.to_string_lossy();
+    let outs: Vec<PathBuf> = (0..3)
+        .map(|i| folder.join(format!("{name}-{i}.heapsnapshot")))
+        .collect();
+    let run = Command::new(node)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/run.js"))
+        .arg(program)
+        .args(&outs)
+        .env_remove("LD_PRELOAD")
+        .output()
+        .expect("node");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{name}: {said}");
+    Some(outs)
 }
 
 /// A program of `tests/programs/node/`.

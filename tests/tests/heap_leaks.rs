@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use leak_tests::node;
 use serde_json::Value;
 
 /// Version of Node by program, in turn.
@@ -30,33 +31,6 @@ fn corpus(folder: &Path) -> Vec<PathBuf> {
 
 fn programs() -> Vec<PathBuf> {
     corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks"))
-}
-
-/// Three snapshots of a program, or `None` with the reason for skipping.
-fn snapshots(program: &Path, version: &str, folder: &Path) -> Option<Vec<PathBuf>> {
-    let node = leak_tests::tools::target()
-        .join(format!("heap-oracle/node_modules/node{version}/bin/node"));
-    if !node.exists() {
-        eprintln!("skipped: no Node {version}; run scripts/heap-oracle");
-        return None;
-    }
-    let name = program.file_stem().expect("a name").to_string_lossy();
-    let outs: Vec<PathBuf> = (0..3)
-        .map(|i| folder.join(format!("{name}-{i}.heapsnapshot")))
-        .collect();
-    let run = Command::new(node)
-        .arg(program.with_file_name("run.js"))
-        .arg(program)
-        .args(&outs)
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("node");
-    assert!(
-        run.status.success(),
-        "{name}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    Some(outs)
 }
 
 fn leaks(files: &[PathBuf]) -> Vec<Value> {
@@ -135,7 +109,7 @@ fn every_leak_is_named_with_its_line_and_no_clean_twin_is_accused() {
             programs.iter().enumerate().nth(next.fetch_add(1, Relaxed))
         {
             let version = VERSIONS[number % VERSIONS.len()];
-            let Some(files) = snapshots(program, version, folder.path()) else {
+            let Some(files) = node::three_snapshots(program, version, folder.path()) else {
                 break;
             };
             all.extend(wrong(program, &files).map(|said| format!("Node {version}: {said}")));
@@ -200,7 +174,7 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
 fn questions_are_answered_and_bounds_are_checked() {
     let folder = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/map.js");
-    let Some(files) = snapshots(&program, "22", folder.path()) else {
+    let Some(files) = node::three_snapshots(&program, "22", folder.path()) else {
         return;
     };
     let file = files[2].to_str().expect("a name");
@@ -260,7 +234,7 @@ fn the_page_shows_itself_in_a_browser_without_a_network() {
     };
     let folder = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/map.js");
-    let Some(files) = snapshots(&program, "22", folder.path()) else {
+    let Some(files) = node::three_snapshots(&program, "22", folder.path()) else {
         return;
     };
     let page = |arguments: &[&str], files: &[PathBuf]| {

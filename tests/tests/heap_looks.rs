@@ -9,28 +9,9 @@ use serde_json::Value;
 
 /// Three snapshots of tests/heap/rules.js, or `None` where there is no Node.
 static SNAPSHOTS: LazyLock<Option<(tempfile::TempDir, Vec<PathBuf>)>> = LazyLock::new(|| {
-    let node = leak_tests::tools::target().join("heap-oracle/node_modules/node22/bin/node");
-    if !node.exists() {
-        eprintln!("skipped: no Node 22; run scripts/heap-oracle");
-        return None;
-    }
     let folder = tempfile::tempdir().expect("a directory");
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap");
-    let outs: Vec<PathBuf> = (0..3)
-        .map(|i| folder.path().join(format!("{i}.heapsnapshot")))
-        .collect();
-    let run = Command::new(node)
-        .arg(programs.join("leaks/run.js"))
-        .arg(programs.join("rules.js"))
-        .args(&outs)
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("node");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/rules.js");
+    let outs = leak_tests::node::three_snapshots(&program, "22", folder.path())?;
     Some((folder, outs))
 });
 

@@ -42,6 +42,9 @@ static FORMS: [&Slot; 20] = [
     &DELETE_ARRAY_ALIGNED_NOTHROW,
 ];
 
+/// How many of them are `new`.
+const NEWS: usize = 8;
+
 #[inline(always)]
 fn recorded(form: usize) -> bool {
     let mode = MODE.load(Relaxed);
@@ -216,20 +219,8 @@ fn fill_gaps() {
         &NEW_ARRAY_ALIGNED_NOTHROW,
         gap_new_aligned_nothrow as *const (),
     );
-    for slot in [
-        &DELETE,
-        &DELETE_ARRAY,
-        &DELETE_SIZED,
-        &DELETE_ARRAY_SIZED,
-        &DELETE_NOTHROW,
-        &DELETE_ARRAY_NOTHROW,
-        &DELETE_ALIGNED,
-        &DELETE_ARRAY_ALIGNED,
-        &DELETE_SIZED_ALIGNED,
-        &DELETE_ARRAY_SIZED_ALIGNED,
-        &DELETE_ALIGNED_NOTHROW,
-        &DELETE_ARRAY_ALIGNED_NOTHROW,
-    ] {
+    // The deletes stand behind the news.
+    for slot in FORMS.iter().skip(NEWS) {
         fill(slot, super::allocate::free as *const ());
     }
 }

@@ -354,13 +354,7 @@ impl<B: Blocks> Planner<'_, B> {
 
     /// A root that counts with the blocks that it lies in.
     fn whole(&mut self, kind: RootKind, start: u64, end: u64, tid: u32) {
-        let start = start.next_multiple_of(8);
-        let root = Root {
-            kind: kind as u8,
-            tid,
-            start,
-            len: end.saturating_sub(start),
-        };
+        let root = root(kind, start, end, tid);
         self.plans.push(Plan {
             root,
             allocator: false,
@@ -421,13 +415,7 @@ impl<B: Blocks> Planner<'_, B> {
                 (kind, tid) = (RootKind::ThreadLocal, found.0);
             }
         }
-        let start = start.next_multiple_of(8);
-        let root = Root {
-            kind: kind as u8,
-            tid,
-            start,
-            len: end.saturating_sub(start),
-        };
+        let root = root(kind, start, end, tid);
         self.plans.push(Plan {
             root,
             allocator,
@@ -455,6 +443,17 @@ impl<B: Blocks> Planner<'_, B> {
             Kind::Anonymous if holds => *careful,
             Kind::Anonymous => *careful || !is_arena(map),
         }
+    }
+}
+
+/// From the first whole word of a range on.
+fn root(kind: RootKind, start: u64, end: u64, tid: u32) -> Root {
+    let start = start.next_multiple_of(8);
+    Root {
+        kind: kind as u8,
+        tid,
+        start,
+        len: end.saturating_sub(start),
     }
 }
 
