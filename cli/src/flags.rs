@@ -136,6 +136,11 @@ pub struct ReportFlags {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Of which moment the live blocks are shown. Text shows those of the teardown for processes that had
+    /// one, unless --kind or --sort says otherwise; JSON has both, in the order of the end.
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["peak", "temporary", "growing"])]
+    pub at: Option<Moment>,
+
     /// Only sites that grow over the run, each with its verdict and confidence (JSON: every site
     /// that has blocks left, with its verdict). Reads the logs twice.
     #[arg(long, conflicts_with_all = ["peak", "temporary", "sort"])]
@@ -366,6 +371,14 @@ impl From<Kind> for heap::Class {
             Kind::Reachable => heap::Class::Reachable,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Moment {
+    /// The process's end.
+    End,
+    /// When the program's JavaScript had ended and Node began to free what it held.
+    Teardown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -121,7 +121,7 @@ pub use memory::{Memory, Pinning, Split};
 pub use origin::{Origin, is_log, origin};
 pub use profile::{
     Checks, Disagreement, Ending, Figures, FrameKind, LeakCheck, LiveBlock, Loss, Mapping, Module,
-    Point, Process, Profile, RawFrame, SelfCheck, Site, Thread, Totals, Truncation,
+    Point, Process, Profile, RawFrame, SelfCheck, Site, Teardown, Thread, Totals, Truncation,
 };
 pub use reach::{Classes, Reach, Search, SiteReach, Step, Tally};
 pub use read::{KeepSite, OnProgress, Options, Progress, WarmUp, find_logs, replay, replay_all};

@@ -86,6 +86,9 @@ pub struct Totals {
     pub peak_bytes: Bytes,
     /// The (first) moment of that.
     pub peak_time: Nanos,
+    /// What was live when the program's runtime (Node) began to give everything back; `None` if that
+    /// never happened.
+    pub teardown: Option<Teardown>,
     /// Blocks freed before their thread's next allocation.
     pub temporary: u64,
     /// Mappings that exist at the end.
@@ -96,6 +99,17 @@ pub struct Totals {
     pub ignored_blocks: u64,
     /// Their bytes; not among `live_bytes`.
     pub ignored_bytes: Bytes,
+}
+
+/// The moment before a runtime gives back what it holds, at a clean end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Teardown {
+    /// When.
+    pub time: Nanos,
+    /// Bytes live then.
+    pub live_bytes: Bytes,
+    /// Blocks live then.
+    pub live_blocks: u64,
 }
 
 /// What a program says to whoever checks it for leaks, through LeakSanitizer's interface.
@@ -204,6 +218,11 @@ pub struct Figures {
     pub peak_blocks: u64,
     /// Bytes live at that moment.
     pub peak_bytes: Bytes,
+    /// Blocks live when the program's runtime was torn down ([`Totals::teardown`]); if it was not,
+    /// at the end.
+    pub teardown_blocks: u64,
+    /// Bytes live then.
+    pub teardown_bytes: Bytes,
     /// Blocks freed before their thread's next allocation.
     pub temporary: u64,
     /// Ended blocks by lifetime: class `k` holds those below `4^(k + 6)` ticks
@@ -223,6 +242,7 @@ impl Figures {
         add(&mut self.allocations, other.allocations);
         add(&mut self.reallocations, other.reallocations);
         add(&mut self.peak_blocks, other.peak_blocks);
+        add(&mut self.teardown_blocks, other.teardown_blocks);
         add(&mut self.temporary, other.temporary);
         for (mine, theirs) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             add(mine, theirs);
@@ -231,6 +251,7 @@ impl Figures {
         self.bytes += other.bytes;
         self.allocated_bytes += other.allocated_bytes;
         self.peak_bytes += other.peak_bytes;
+        self.teardown_bytes += other.teardown_bytes;
         self.ignored_bytes += other.ignored_bytes;
     }
 }

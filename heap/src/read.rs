@@ -11,7 +11,7 @@ use crate::nodes::Nodes;
 use crate::patterns::bad_frees;
 use crate::profile::{
     Checks, Disagreement, Ending, LeakCheck, Loss, Module, Point, Process, Profile, SelfCheck,
-    Site, Thread, Totals,
+    Site, Teardown, Thread, Totals,
 };
 use crate::reach::{Reach, Tally};
 use crate::replay::Replay;
@@ -373,6 +373,11 @@ fn assemble(
             live_bytes: Bytes(replay.live_bytes.wrapping_sub(ignored_sum.1)),
             peak_bytes: Bytes(replay.peak_bytes),
             peak_time: ns(replay.peak_time),
+            teardown: replay.teardown.map(|(bytes, blocks)| Teardown {
+                time: ns(facts.teardown.unwrap_or_default()),
+                live_bytes: Bytes(bytes),
+                live_blocks: blocks,
+            }),
             temporary: totals.temporary,
             mappings: replay.mappings.iter().count() as u64,
             mapped_bytes: replay.mappings.iter().map(|m| Bytes(m.end - m.start)).sum(),

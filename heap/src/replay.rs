@@ -16,6 +16,7 @@ use crate::live::{Block, FastMap, Live};
 use crate::mappings::{Mappings, Range};
 use crate::sites::Sites;
 use crate::timeline::Timeline;
+use log_format::blob::BlobKind;
 use log_format::error::DamageList;
 use log_format::reader::{Facts, Window};
 use log_format::window::{Event, EventKind, Head, Tail, Totals};
@@ -51,6 +52,8 @@ pub(crate) struct Replay {
     pub totals: Totals,
     pub peak_bytes: u64,
     pub peak_time: u64,
+    /// Bytes and blocks live when the runtime was torn down.
+    pub teardown: Option<(u64, u64)>,
     pub mappings: Mappings,
     pub timeline: Timeline,
     pub marks: Marks,
@@ -78,6 +81,7 @@ impl Replay {
             totals: Totals::default(),
             peak_bytes: 0,
             peak_time: 0,
+            teardown: None,
             mappings: Mappings::default(),
             timeline: Timeline::new(),
             marks: Marks::new(),
@@ -98,8 +102,10 @@ impl Replay {
         for tail in window.tails {
             self.tails.insert(tail.ring, *tail);
         }
+        let mut torn_down = false;
         for blob in window.events.blobs() {
             self.facts.add(&blob);
+            torn_down |= blob.what == BlobKind::Teardown as u8;
         }
         let mut seen = Totals::default();
         for sum in window.sums {
@@ -148,6 +154,9 @@ impl Replay {
         self.timeline
             .event(head.end, self.live_bytes, self.live.len());
         self.peak_of_window(&head);
+        if torn_down {
+            self.note_teardown();
+        }
         let same = seen.allocations == head.totals.allocations
             && seen.reallocations == head.totals.reallocations
             && seen.allocated_bytes == head.totals.allocated_bytes
@@ -316,6 +325,12 @@ impl Replay {
             self.peak_time = time;
             self.sites.peak();
         }
+    }
+
+    /// The runtime begins to give back what it holds.
+    pub fn note_teardown(&mut self) {
+        self.teardown = Some((self.live_bytes, self.live.len()));
+        self.sites.teardown();
     }
 
     /// The log is over: blocks inside a `realloc` live, unless their address was

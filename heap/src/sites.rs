@@ -4,6 +4,7 @@
 //! moment, and a growing program has peaks all the time. So nothing is copied
 //! then: the peak gets the next *epoch* number, and a site whose own number is
 //! older writes down what it has before it changes for the first time after.
+//! So it is with the *teardown*, the last moment before a runtime gives everything back.
 
 use crate::growth::Watch;
 use crate::live::{Block, FastMap};
@@ -16,19 +17,39 @@ pub(crate) struct SiteState {
     /// Node id.
     pub stack: u32,
     epoch: u64,
-    /// `peak_*` are true once `epoch` is the current one.
+    /// `peak_*` and `teardown_*` are true once `epoch` is the current one.
     pub figures: Figures,
+}
+
+/// Numbers of moments.
+#[derive(Clone, Copy, Debug, Default)]
+struct Epochs {
+    /// The latest one, of whatever kind.
+    now: u64,
+    peak: u64,
+    teardown: u64,
 }
 
 impl SiteState {
     /// Must come before every change of live blocks.
     #[inline]
-    fn touch(&mut self, epoch: u64) {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.figures.peak_blocks = self.figures.blocks;
-            self.figures.peak_bytes = self.figures.bytes;
+    fn touch(&mut self, epochs: Epochs) {
+        if self.epoch != epochs.now {
+            self.write_down(epochs);
         }
+    }
+
+    fn write_down(&mut self, epochs: Epochs) {
+        let figures = &mut self.figures;
+        if self.epoch < epochs.peak {
+            figures.peak_blocks = figures.blocks;
+            figures.peak_bytes = figures.bytes;
+        }
+        if self.epoch < epochs.teardown {
+            figures.teardown_blocks = figures.blocks;
+            figures.teardown_bytes = figures.bytes;
+        }
+        self.epoch = epochs.now;
     }
 }
 
@@ -43,7 +64,7 @@ pub(crate) struct Sites {
     /// Site by node ids that are not in the table (damage).
     far: FastMap<u32, u32>,
     list: Vec<SiteState>,
-    epoch: u64,
+    epochs: Epochs,
     /// Notes what growth needs, if that is asked for.
     pub watch: Option<Box<Watch>>,
 }
@@ -55,7 +76,7 @@ impl Sites {
             near: vec![NONE; nodes],
             far: FastMap::default(),
             list: Vec::new(),
-            epoch: 0,
+            epochs: Epochs::default(),
             watch: None,
         }
     }
@@ -70,7 +91,7 @@ impl Sites {
             *slot = self.list.len() as u32;
             self.list.push(SiteState {
                 stack,
-                epoch: self.epoch,
+                epoch: self.epochs.now,
                 figures: Figures::default(),
             });
         }
@@ -122,9 +143,9 @@ impl Sites {
     /// A block lives (again).
     #[inline]
     pub fn there(&mut self, block: &Block) -> &mut SiteState {
-        let epoch = self.epoch;
+        let epochs = self.epochs;
         let site = self.at(block.stack);
-        site.touch(epoch);
+        site.touch(epochs);
         site.figures.blocks += 1;
         site.figures.bytes += Bytes(block.size);
         site
@@ -143,9 +164,9 @@ impl Sites {
     /// there until that is known ([`Sites::lifetime`]).
     #[inline]
     pub fn away(&mut self, block: &Block) -> &mut SiteState {
-        let epoch = self.epoch;
+        let epochs = self.epochs;
         let site = self.at(block.stack);
-        site.touch(epoch);
+        site.touch(epochs);
         site.figures.blocks -= 1;
         site.figures.bytes -= Bytes(block.size);
         site
@@ -173,13 +194,23 @@ impl Sites {
 
     /// What lives now is the heap's peak.
     pub fn peak(&mut self) {
-        self.epoch += 1;
+        self.epochs.now += 1;
+        self.epochs.peak = self.epochs.now;
     }
 
-    /// The sites, their peaks written down.
+    /// What lives now is what the program held when its runtime was torn down.
+    pub fn teardown(&mut self) {
+        self.epochs.now += 1;
+        self.epochs.teardown = self.epochs.now;
+    }
+
+    /// The sites, their moments written down. What never was torn down holds what it has.
     pub fn finish(mut self) -> Vec<SiteState> {
+        if self.epochs.teardown == 0 {
+            self.teardown();
+        }
         for site in &mut self.list {
-            site.touch(self.epoch);
+            site.touch(self.epochs);
         }
         self.list
     }

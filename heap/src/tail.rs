@@ -7,7 +7,7 @@
 use crate::live::{Block, FastMap};
 use crate::mappings::Range;
 use crate::replay::Replay;
-use log_format::blob::Blob;
+use log_format::blob::{Blob, BlobKind};
 use log_format::reader::{RingEvent, TailEvents};
 use log_format::record::Record;
 use log_format::window::Tail;
@@ -164,12 +164,17 @@ impl TailReplay<'_> {
             Record::Unmap { address, len } => self.replay.mappings.unmap_by(thread, address, len),
             // Its records have it already.
             Record::Time { .. } => {}
-            Record::Blob { what, .. } => self.replay.facts.add(&Blob {
-                what,
-                time,
-                thread,
-                payload: &event.payload,
-            }),
+            Record::Blob { what, .. } => {
+                self.replay.facts.add(&Blob {
+                    what,
+                    time,
+                    thread,
+                    payload: &event.payload,
+                });
+                if what == BlobKind::Teardown as u8 {
+                    self.replay.note_teardown();
+                }
+            }
         }
         self.replay.note_peak(time);
         let (bytes, blocks) = (self.replay.live_bytes, self.replay.live.len());

@@ -50,6 +50,47 @@ fn file(nodes: &[Node], records: &[Vec<u8>]) -> LogFile {
 }
 
 #[test]
+fn what_lives_at_the_teardown_stands_beside_the_peak_and_the_end() {
+    let teardown = support::ring_blob(BlobKind::Teardown, 30, b"");
+    let records = [
+        alloc(0x1000, 100, 1, 10),
+        alloc(0x2000, 50, 2, 11),
+        alloc(0x3000, 7, 2, 12),
+        free(0x3000, 20),
+        teardown,
+        free(0x1000, 40),
+        alloc(0x4000, 30, 2, 41),
+    ];
+    let profile = profile(&file(&[node(0, 0x400100), node(0, 0x400200)], &records));
+    let teardown = profile.totals.teardown.unwrap();
+    assert_eq!((teardown.live_bytes, teardown.live_blocks), (Bytes(150), 2));
+    let of = |stack| {
+        let site = profile.sites().iter().find(|site| site.stack == stack);
+        let figures = site.unwrap().figures;
+        let bytes = (figures.peak_bytes, figures.teardown_bytes, figures.bytes);
+        (bytes, figures.teardown_blocks)
+    };
+    assert_eq!(of(StackId(1)), ((Bytes(100), Bytes(100), Bytes(0)), 1));
+    assert_eq!(of(StackId(2)), ((Bytes(57), Bytes(50), Bytes(80)), 1));
+}
+
+#[test]
+fn without_a_teardown_it_is_the_end() {
+    let records = [
+        alloc(0x1000, 100, 1, 10),
+        alloc(0x2000, 50, 1, 11),
+        free(0x1000, 20),
+    ];
+    let profile = profile(&file(&[node(0, 0x400100)], &records));
+    assert_eq!(profile.totals.teardown, None);
+    let figures = profile.sites()[0].figures;
+    assert_eq!(
+        (figures.teardown_blocks, figures.teardown_bytes),
+        (1, Bytes(50))
+    );
+}
+
+#[test]
 fn frames_come_innermost_first_with_their_modules() {
     let truncated = Node {
         parent: 1,

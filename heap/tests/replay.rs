@@ -29,6 +29,8 @@ fn check(profile: &Profile, steps: &[Step]) -> Result<(), TestCaseError> {
     prop_assert_eq!(totals.live_bytes.0, model.live_bytes);
     prop_assert_eq!(totals.peak_bytes.0, model.peak_bytes);
     prop_assert!(profile.loss.peak_is_exact);
+    let teardown = totals.teardown.map(|at| (at.live_bytes.0, at.live_blocks));
+    prop_assert_eq!(teardown, model.teardown);
     if model.peak_bytes > 0 {
         prop_assert_eq!(totals.peak_time.0, model.peak_time);
     }

@@ -57,7 +57,7 @@ pub fn ask() -> Option<Account> {
         if pid == 0 {
             answer(shared);
         }
-        let answer = (pid > 0).then(|| wait(&(*shared).state)).unwrap_or(false);
+        let answer = pid > 0 && wait(&(*shared).state);
         if pid > 0 {
             syscall2(libc::SYS_kill, pid as usize, libc::SIGKILL as usize);
             while syscall4(libc::SYS_wait4, pid as usize, 0, WALL, 0) == -(libc::EINTR as isize) {}

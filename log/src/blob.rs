@@ -61,6 +61,9 @@ pub enum BlobKind {
     HeapSnapshot = 56,
     /// A mark set from outside: its name.
     Mark = 57,
+    /// The program's runtime (Node) is about to give back what it holds, at a clean end; no
+    /// payload. The window ends here.
+    Teardown = 58,
 }
 
 impl BlobKind {
@@ -94,6 +97,7 @@ impl BlobKind {
             52 => BlobKind::JsLive,
             56 => BlobKind::HeapSnapshot,
             57 => BlobKind::Mark,
+            58 => BlobKind::Teardown,
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
 //! Node: JavaScript frames in the stacks of what it allocates natively.
 //!
-//! Most programs end by a signal: at a clean end Node frees everything.
+//! Most programs end by a signal: at a clean end Node frees everything. What lived before that is a test.
 
 use leak_tests::node::{program, versions};
 use leak_tests::{Outcome, Report, Run};
@@ -186,6 +186,38 @@ fn functions_that_are_compiled_again_while_they_run_keep_their_names() {
             "{} with --js-exact: {sums:?}",
             node.version
         );
+    }
+}
+
+#[test]
+fn what_a_program_had_kept_is_told_though_node_frees_it_at_a_clean_end() {
+    for node in versions() {
+        for (end, status) in [("itself", 0), ("exit", 3), ("throw", 1)] {
+            let run = Run::executable(&node.path).arg(program("torn_down"));
+            let outcome = run.arg(end).under_leak();
+            let which = format!("Node {} {end}", node.version);
+            assert_eq!(outcome.status.code(), Some(status), "{which}");
+            let options = ["--at", "teardown", "--min-bytes", "2000", "--top", "0"];
+            let report = Report::with_options(outcome.log(), &options);
+            let bytes = |function| -> u64 {
+                let sites = report.sites_within(function);
+                sites
+                    .filter_map(|site| site["teardown_bytes"].as_u64())
+                    .sum()
+            };
+            assert!(bytes("keep") >= 100 * 20_000, "{which}");
+            assert!(bytes("keepMore") >= 100 * 30_000, "{which}");
+            let all = report.number("process.teardown.live_bytes");
+            assert!(all >= bytes("keep") + bytes("keepMore"), "{which}");
+
+            let text = leak_tests::report::text(outcome.log(), &[]);
+            let (_, listed) = text
+                .split_once("Live when JavaScript had ended, by stack")
+                .unwrap_or_else(|| panic!("{which}: {text}"));
+            assert!(listed.contains("     keepMore  "), "{which}: {text}");
+            let text = leak_tests::report::text(outcome.log(), &["--at", "end"]);
+            assert!(text.contains("Not freed, by stack"), "{which}: {text}");
+        }
     }
 }
 

@@ -63,11 +63,19 @@ struct Process<'a> {
     live_blocks: u64,
     live_bytes: u64,
     peak_bytes: u64,
+    teardown: Option<JsonTeardown>,
     threads: Vec<Thread<'a>>,
     checks: Vec<JsonCheck>,
     memory: Option<JsonMemory>,
     js_heaps: Vec<JsonJsHeap>,
     marks: Vec<JsonMark<'a>>,
+}
+
+#[derive(Clone, Serialize)]
+struct JsonTeardown {
+    time_ns: u64,
+    live_blocks: u64,
+    live_bytes: u64,
 }
 
 #[derive(Clone, Serialize)]
@@ -215,6 +223,7 @@ fn report<'a>(
         subject: match options.subject {
             Subject::End => "end",
             Subject::Peak => "peak",
+            Subject::Teardown => "teardown",
             Subject::Temporary => "temporary",
             Subject::Growing => "growing",
         },
@@ -374,6 +383,11 @@ impl<'a> From<&'a Profile> for Process<'a> {
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,
             peak_bytes: profile.totals.peak_bytes.0,
+            teardown: profile.totals.teardown.map(|teardown| JsonTeardown {
+                time_ns: teardown.time.0,
+                live_blocks: teardown.live_blocks,
+                live_bytes: teardown.live_bytes.0,
+            }),
             memory: None,
             js_heaps: profile.js_heaps.iter().map(JsonJsHeap::from).collect(),
             checks: profile.checks.asked.iter().map(JsonCheck::from).collect(),

@@ -31,7 +31,7 @@ use heap::{Ending, Figures, Nanos, Profile, WarmUp};
 use symbolizer::{Detail, LocalFiles};
 
 use crate::error::Error;
-use crate::flags::{Format, Merge, ReportFlags, Sort};
+use crate::flags::{Format, Merge, Moment, ReportFlags, Sort};
 use crate::paint::Paint;
 use loss::Loss;
 use names::Names;
@@ -58,6 +58,8 @@ pub enum Subject {
     Peak,
     /// The blocks that were freed before their thread's next allocation.
     Temporary,
+    /// The blocks that were left when the runtime was torn down; at the end where none was.
+    Teardown,
     /// The blocks that are left at the end, of sites that grow.
     Growing,
 }
@@ -75,6 +77,8 @@ pub struct Options {
     pub merge: Merge,
     /// What it is about.
     pub subject: Subject,
+    /// Whether it is about the teardown instead where there was one.
+    pub teardown_first: bool,
     /// The classes that count; all if there are none.
     pub kinds: Option<Vec<heap::Class>>,
     /// What orders it.
@@ -101,6 +105,7 @@ impl From<&ReportFlags> for Options {
             (true, _) => Subject::Peak,
             (_, true) => Subject::Temporary,
             _ if flags.growing => Subject::Growing,
+            _ if flags.at == Some(Moment::Teardown) => Subject::Teardown,
             _ => Subject::End,
         };
         let text = flags.format == Format::Text;
@@ -114,10 +119,15 @@ impl From<&ReportFlags> for Options {
             min_bytes: flags.min_bytes.unwrap_or(0),
             merge: flags.merge,
             subject,
+            teardown_first: text
+                && subject == Subject::End
+                && flags.at.is_none()
+                && flags.kind.is_empty()
+                && flags.sort.is_none(),
             kinds: (!flags.kind.is_empty())
                 .then(|| flags.kind.iter().copied().map(Into::into).collect()),
             sort: flags.sort.unwrap_or(match subject {
-                Subject::End | Subject::Growing => Sort::Bytes,
+                Subject::End | Subject::Teardown | Subject::Growing => Sort::Bytes,
                 Subject::Peak => Sort::Peak,
                 Subject::Temporary => Sort::Temporary,
             }),
@@ -142,7 +152,11 @@ impl Options {
         if !self.only_present {
             return true;
         }
+        if self.teardown_first && figures.teardown_blocks > 0 {
+            return true;
+        }
         match (self.subject, self.sort) {
+            (Subject::Teardown, _) => figures.teardown_blocks > 0,
             (Subject::Peak, _) | (Subject::End, Sort::Peak) => figures.peak_blocks > 0,
             (Subject::Temporary, _) | (Subject::End, Sort::Temporary) => figures.temporary > 0,
             (Subject::End, Sort::Allocations | Sort::Allocated) => {
@@ -154,10 +168,21 @@ impl Options {
         }
     }
 
+    /// The same, or about the teardown if that comes first and one of these processes had one.
+    fn about(&self, profiles: &[Profile]) -> Options {
+        let mut options = self.clone();
+        let torn_down = |profile: &Profile| profile.totals.teardown.is_some();
+        if self.teardown_first && profiles.iter().any(torn_down) {
+            options.subject = Subject::Teardown;
+        }
+        options
+    }
+
     /// The few sites that end a run.
     pub fn summary(top: usize, paint: Paint) -> Options {
         Options {
             top: Some(top),
+            teardown_first: true,
             paint,
             ..Options::whole()
         }
@@ -179,6 +204,7 @@ impl Options {
             min_bytes: 0,
             merge: Merge::Stack,
             subject: Subject::End,
+            teardown_first: false,
             kinds: None,
             sort: Sort::Bytes,
             warm_up: None,
@@ -280,6 +306,7 @@ fn write_with(
         write!(out, "{{\"schema\":1,\"reports\":[")?;
     }
     for (number, profiles) in chunks.into_iter().enumerate() {
+        let options = &options.about(profiles);
         let view = View::new(profiles, options, &mut names, &|done| {
             progress.tell("finding names", done as u64, done as u64 + 1);
         });
@@ -300,7 +327,7 @@ fn write_with(
                 let page = page(&view, &loss, &names, options);
                 text::header(out, &page, options.paint)?;
                 // What is larger comes first: in a Node server hardly a native block leaks.
-                let js_first = js::live(view.profiles) > page.sums.live_bytes;
+                let js_first = js::live(view.profiles) > page.sums.teardown_bytes;
                 for js in [js_first, !js_first] {
                     if js {
                         js::print(out, &view, options, &page, &mut sources)?;

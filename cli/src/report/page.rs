@@ -75,6 +75,10 @@ pub struct Sums {
     pub live_bytes: u64,
     /// Bytes; the sum of each process's own peak.
     pub peak_bytes: u64,
+    /// Bytes live when a runtime was torn down; of processes without one, at the end.
+    pub teardown_bytes: u64,
+    /// Bytes and blocks of those that had one, if any had.
+    pub teardown: Option<(u64, u64)>,
     /// As in [`heap::Totals`].
     pub temporary: u64,
     /// As in [`heap::Totals`].
@@ -95,6 +99,15 @@ impl Sums {
             sums.live_blocks += totals.live_blocks;
             sums.live_bytes += totals.live_bytes.0;
             sums.peak_bytes += totals.peak_bytes.0;
+            match totals.teardown {
+                None => sums.teardown_bytes += totals.live_bytes.0,
+                Some(teardown) => {
+                    let (bytes, blocks) = sums.teardown.unwrap_or_default();
+                    let more = (teardown.live_bytes.0, teardown.live_blocks);
+                    sums.teardown_bytes += more.0;
+                    sums.teardown = Some((bytes + more.0, blocks + more.1));
+                }
+            }
             sums.temporary += totals.temporary;
             sums.ignored_blocks += totals.ignored_blocks;
             sums.ignored_bytes += totals.ignored_bytes.0;

@@ -136,6 +136,7 @@ fn title(page: &Page) -> String {
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => "Short-lived",
         (Subject::End, Some(Sort::Allocations | Sort::Allocated)) => "Allocated",
         (Subject::End, _) => "Not freed",
+        (Subject::Teardown, _) => "Live when JavaScript had ended",
         (Subject::Growing, _) => "Growing",
     };
     let by = match page.merge {
@@ -194,6 +195,20 @@ pub fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()>
                 let text = format!("{text:<28}  {}", paint.faint(class_meaning(class)));
                 line(out, class_name(class), &text)?;
             }
+        }
+        if let Some(teardown) = sums.teardown {
+            let kept = format!(
+                "{} in {}",
+                paint.amount(bytes(teardown.0)),
+                counted(teardown.1, "block")
+            );
+            line(
+                out,
+                "torn down",
+                &format_args!(
+                    "{kept}: what was live when JavaScript had ended, before Node freed it"
+                ),
+            )?;
         }
         let asked = page.subject == Subject::End && sums.live_blocks > 0;
         for remark in page.reach.remarks.iter().filter(|_| asked) {
@@ -351,6 +366,17 @@ fn site_heading(
                 text.push(format!("{} not freed", bytes(figures.bytes.0)));
             }
         }
+        (Subject::Teardown, _) => {
+            let part = percent(figures.teardown_bytes.0, page.sums.teardown_bytes);
+            let blocks = counted(figures.teardown_blocks, "block");
+            text.push(format!(
+                "{} ({part}) in {blocks}",
+                paint.amount(bytes(figures.teardown_bytes.0))
+            ));
+            if figures.blocks > 0 {
+                text.push(format!("{} not freed", bytes(figures.bytes.0)));
+            }
+        }
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => {
             let part = percent(figures.temporary, made);
             text.push(format!(
@@ -412,7 +438,7 @@ fn reached(out: &mut impl Write, site: &Site<'_>, page: &Page, paint: Paint) -> 
     else {
         return Ok(());
     };
-    if page.subject != Subject::End {
+    if !matches!(page.subject, Subject::End | Subject::Teardown) {
         return Ok(());
     }
     let present = Class::ALL
@@ -496,6 +522,7 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
         let (size, blocks) = match page.subject {
             Subject::End | Subject::Growing => (figures.bytes.0, figures.blocks),
             Subject::Peak => (figures.peak_bytes.0, figures.peak_blocks),
+            Subject::Teardown => (figures.teardown_bytes.0, figures.teardown_blocks),
             Subject::Temporary => (figures.allocated_bytes.0, figures.temporary),
         };
         format!("{} in {}", bytes(size), counted(blocks, "block"))

@@ -135,7 +135,10 @@ impl<'p> View<'p> {
             .flat_map(|(number, stack)| view.places(number, stack))
             .collect();
         names.look_up(wanted.into_iter().chain(pinned), progress);
-        if matches!(options.subject, Subject::End | Subject::Growing) {
+        if matches!(
+            options.subject,
+            Subject::End | Subject::Teardown | Subject::Growing
+        ) {
             view.find_paths(names, progress);
         }
         view
@@ -495,6 +498,7 @@ fn bytes(figures: &Figures, subject: Subject) -> u64 {
     match subject {
         Subject::End | Subject::Growing => figures.bytes.0,
         Subject::Peak => figures.peak_bytes.0,
+        Subject::Teardown => figures.teardown_bytes.0,
         Subject::Temporary => figures.allocated_bytes.0,
     }
 }
@@ -504,6 +508,8 @@ fn rank(figures: &Figures, options: &Options) -> (u64, u64, u64) {
     let first = match (options.sort, options.subject) {
         (Sort::Bytes, Subject::Peak) | (Sort::Peak, _) => figures.peak_bytes.0,
         (Sort::Blocks, Subject::Peak) => figures.peak_blocks,
+        (Sort::Bytes, Subject::Teardown) => figures.teardown_bytes.0,
+        (Sort::Blocks, Subject::Teardown) => figures.teardown_blocks,
         (Sort::Bytes, _) => figures.bytes.0,
         (Sort::Blocks, _) => figures.blocks,
         (Sort::Allocations, _) => figures.allocations,

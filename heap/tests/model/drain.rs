@@ -33,7 +33,7 @@ pub struct Drain {
     consumed: BTreeMap<u32, u64>,
 }
 
-/// A run as a log: windows end before the given step numbers (and at peaks), the
+/// A run as a log: windows end before the given step numbers (and at peaks and teardowns), the
 /// rest stands in the rings.
 pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec, short: bool) -> LogFile {
     cuts.sort_unstable();
@@ -86,9 +86,12 @@ pub fn write(steps: &[Step], mut cuts: Vec<usize>, codec: Codec, short: bool) ->
 
 impl Drain {
     /// Writes one window of these steps, or of the first of them up to a new
-    /// peak; returns the number of the step after it.
+    /// peak or a teardown; returns the number of the step after it.
     fn window(&mut self, steps: &[Step], from: usize, file: &mut LogFile, codec: Codec) -> usize {
         let mut ahead = self.model.clone();
+        let is_teardown = |step: &Step| matches!(step.record, Record::Blob { .. });
+        let cut = steps.iter().position(is_teardown);
+        let steps = &steps[..cut.map_or(steps.len(), |number| number + 1)];
         let (mut peak, mut peak_at) = (self.model.peak_bytes, None);
         for (number, step) in steps.iter().enumerate() {
             ahead.step(step);
@@ -149,7 +152,15 @@ impl Drain {
         let tails: Vec<Tail> = (1..=THREADS).map(|thread| self.tail(thread)).collect();
         let sums: Vec<Sum> = sums.into_values().collect();
         let name = support::thread(1, 101, "t");
-        let blob = support::blob(BlobKind::ThreadStart, steps[0].time, 1, &name);
+        let mut blob = support::blob(BlobKind::ThreadStart, steps[0].time, 1, &name);
+        for step in steps.iter().filter(|step| is_teardown(step)) {
+            blob.extend(support::blob(
+                BlobKind::Teardown,
+                step.time,
+                step.thread,
+                b"",
+            ));
+        }
         let content = support::window(&head, &tails, &sums, &events, &blob);
         self.file_blocks
             .push(file.block(BlockKind::Window, codec, &content));

@@ -2,6 +2,7 @@
 //! copied at every peak. And random runs to feed it.
 
 use heap::{Bytes, Figures};
+use log_format::blob::BlobKind;
 use log_format::record::Record;
 use log_format::window::lifetime_class;
 use proptest::prelude::*;
@@ -42,6 +43,8 @@ pub struct Model {
     pub live_bytes: u64,
     pub peak_bytes: u64,
     pub peak_time: u64,
+    /// Bytes and blocks live at the last teardown.
+    pub teardown: Option<(u64, u64)>,
     next_id: u64,
 }
 
@@ -57,6 +60,10 @@ impl Model {
             }
         }
         model.note_peak(steps.last().map_or(0, |step| step.time));
+        if model.teardown.is_none() {
+            model.note_teardown();
+            model.teardown = None;
+        }
         model
     }
 
@@ -72,6 +79,14 @@ impl Model {
                 figures.peak_blocks = figures.blocks;
                 figures.peak_bytes = figures.bytes;
             }
+        }
+    }
+
+    fn note_teardown(&mut self) {
+        self.teardown = Some((self.live_bytes, self.live.len() as u64));
+        for figures in self.sites.values_mut() {
+            figures.teardown_blocks = figures.blocks;
+            figures.teardown_bytes = figures.bytes;
         }
     }
 
@@ -123,6 +138,7 @@ impl Model {
                     }
                 }
             }
+            Record::Blob { .. } => self.note_teardown(),
             _ => {}
         }
         self.note_peak(time);
@@ -176,14 +192,20 @@ impl Model {
     }
 }
 
+/// Said by any thread.
+const TEARDOWN: Record = Record::Blob {
+    what: BlobKind::Teardown as u8,
+    len: 0,
+};
+
 pub const THREADS: u32 = 3;
 pub const STACKS: u32 = 6;
 const PLACES: u64 = 24;
 
 /// Random runs: few addresses, so that they are reused; reallocations that end
-/// well or not or never, with other threads' events between; frees of nothing.
+/// well or not or never, with other threads' events between; frees of nothing; teardowns.
 pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
-    let choice = (0u8..16, any::<u16>(), 0u64..200, 1..=threads, 1u64..3000);
+    let choice = (0u8..17, any::<u16>(), 0u64..200, 1..=threads, 1u64..3000);
     prop::collection::vec(choice, 0..max).prop_map(|choices| {
         let mut model = Model::default();
         let mut calls: Vec<(u32, u64)> = Vec::new();
@@ -211,6 +233,7 @@ pub fn run(max: usize, threads: u32) -> impl Strategy<Value = Vec<Step>> {
                 9 if pick % 4 == 0 => empty_ptr.map(|ptr| Record::Free { ptr }),
                 10 if pick % 4 == 0 => empty_ptr.map(|old| Record::ReallocBegin { old }),
                 9..=12 => live_ptr.map(|old| Record::ReallocBegin { old }),
+                16 => (pick % 8 == 0).then_some(TEARDOWN),
                 _ => call.and_then(|place| {
                     let old = calls[place].1;
                     let fails = size < 40;

@@ -13,6 +13,7 @@ use crate::global::{Global, Phase};
 use crate::thread::{self, ThreadState};
 use crate::{memory, sys};
 use core::sync::atomic::Ordering::*;
+use log_format::blob::BlobKind;
 use log_format::layout::StopReason;
 use log_format::ring::{SLACK, was_left};
 
@@ -22,6 +23,8 @@ const RESERVE: u64 = 64 << 10;
 const SPINS: u32 = 200_000;
 /// One wait for another thread's drain, ns.
 const WAIT_NS: u64 = 10_000_000;
+/// So many of them for one that must drain itself.
+const MAX_WAITS: u32 = 200;
 /// After so long without any drain ending the thread takes another ring: the one that
 /// drains may be stopped by a signal of the program's. Not sooner: on a busy machine
 /// it may only wait for a processor, and each ring taken makes its work longer (18
@@ -200,6 +203,51 @@ unsafe extern "C" fn drain_here(_: *mut u8) {
             memory::after_drain(global, drain);
         }
     }
+}
+
+/// Holds the drain while `step(data)` works, on the recorder's stack; waits up to 2 s for another
+/// thread's. False if that does not get on, or is this thread's own, which a handler interrupts.
+///
+/// # Safety
+/// `thread` is this thread's state; `step` takes `data`.
+pub unsafe fn with_drain(
+    global: &Global,
+    thread: *mut ThreadState,
+    step: unsafe extern "C" fn(*mut u8),
+    data: *mut u8,
+) -> bool {
+    let me = thread as usize;
+    let mut tries = 0;
+    while let Err(owner) = global.drain_owner.compare_exchange(0, me, Acquire, Relaxed) {
+        tries += 1;
+        if tries > MAX_WAITS || owner == me {
+            return false;
+        }
+        let seen = global.drain_done.load(Relaxed);
+        sys::futex_wait(&global.drain_done, seen, WAIT_NS);
+    }
+    // SAFETY: by the caller's promise; the drain is held.
+    unsafe {
+        (*thread).drain_sp = crate::arch::stack::pointer() as u64;
+        thread::deep(thread, step, data);
+    }
+    unlock(global);
+    true
+}
+
+/// Says a blob without payload, and ends the window with it: what a reader has played up to there
+/// is the heap of this moment.
+pub fn cut(global: &'static Global, kind: BlobKind) {
+    let thread = thread::ready();
+    if thread.is_null() {
+        return;
+    }
+    // SAFETY: this thread's own state.
+    unsafe {
+        thread::blob(thread, kind, &[]);
+        with_drain(global, thread, drain_here, core::ptr::null_mut());
+    }
+    thread::release_borrowed(thread);
 }
 
 /// Lets the next one drain.

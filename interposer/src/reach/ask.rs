@@ -14,17 +14,12 @@ use super::roots::Leaver;
 use super::run::Job;
 use super::{LONGEST, append_parts, append_summary, copy, leave, while_stopped};
 use crate::arch::clock::{self, clock_ns};
-use crate::arch::stack;
 use crate::collect;
 use crate::global::Global;
 use crate::sys;
-use crate::thread::{self, ThreadState};
+use crate::thread::ThreadState;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 use log_format::reach::{Outcome, Summary};
-
-/// Waits for another thread's drain, 10 ms each.
-const TRIES: u32 = 200;
-const WAIT_NS: u64 = 10_000_000;
 
 /// Id of the process whose last check was made before its end, 0 if none was.
 static LAST: AtomicU32 = AtomicU32::new(0);
@@ -108,24 +103,10 @@ unsafe fn with_drain(
     step: unsafe extern "C" fn(*mut u8),
 ) -> Result<(), Outcome> {
     let global = work.global;
-    let me = thread as usize;
-    let mut tries = 0;
-    while let Err(owner) = global.drain_owner.compare_exchange(0, me, Acquire, Relaxed) {
-        tries += 1;
-        // From a handler that interrupts our own drain, or another thread's does not get on.
-        if tries > TRIES || owner == me {
-            return Err(Outcome::Busy);
-        }
-        let seen = global.drain_done.load(Relaxed);
-        sys::futex_wait(&global.drain_done, seen, WAIT_NS);
-    }
     // SAFETY: this thread's state; the work outlives the call.
-    unsafe {
-        (*thread).drain_sp = stack::pointer() as u64;
-        thread::deep(thread, step, core::ptr::from_mut(work).cast());
-    }
-    collect::unlock(global);
-    Ok(())
+    let held =
+        unsafe { collect::with_drain(global, thread, step, core::ptr::from_mut(work).cast()) };
+    held.then_some(()).ok_or(Outcome::Busy)
 }
 
 /// Makes the copy.

@@ -155,6 +155,8 @@ pub struct Facts {
     pub bad_frees: Vec<(u64, u32, BadFree)>,
     /// Marks and when they were set (event clock), at most [`MAX_MARKS`].
     pub marks: Vec<(u64, TimelineMark)>,
+    /// When the program's runtime began to give back what it held (event clock), at a clean end.
+    pub teardown: Option<u64>,
     /// Blobs that did not decode.
     pub broken: u64,
 }
@@ -331,6 +333,7 @@ impl Facts {
                 };
                 self.mark(blob.time, what);
             }
+            BlobKind::Teardown => self.teardown = Some(blob.time),
             BlobKind::Mark => self.mark(blob.time, TimelineMark::Named(blob.payload.to_vec())),
         }
         Some(())

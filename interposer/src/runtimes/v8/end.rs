@@ -11,11 +11,13 @@
 use super::api::Isolate;
 use super::isolate::State;
 use super::optional::Optional;
-use super::{handles, sampling, snapshot, usage};
+use super::{command, handles, sampling, snapshot, usage};
+use crate::collect;
 use crate::global::{self, Global};
 use crate::symbols::Name;
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::*;
+use log_format::blob::BlobKind;
 
 /// Functions for the end.
 #[derive(Clone, Copy)]
@@ -40,8 +42,15 @@ pub static API: Optional<Api, 3> = Optional::new(
 
 /// What is done at an isolate's end, on its thread, at rest, without a handle scope ([`handles`]) and
 /// with JavaScript not to be run; in this order.
-const TASKS: [fn(&'static Global, &'static State); 3] =
-    [usage::at_end, sampling::at_end, snapshot::at_end];
+const TASKS: [fn(&'static Global, &'static State); 4] =
+    [usage::at_end, sampling::at_end, snapshot::at_end, teardown];
+
+/// Node frees nearly everything now; what lives at this moment is what the program has kept.
+fn teardown(global: &'static Global, state: &'static State) {
+    if command::is_first(state) && global.filtered.load(Relaxed) == 0 {
+        collect::cut(global, BlobKind::Teardown);
+    }
+}
 
 /// Arranges to be told the end; later again if there is no environment yet. Returns whether that
 /// was done now.
