@@ -114,6 +114,21 @@ const STANDARD: &[&str] = &[
 /// What V8 calls its own code.
 const V8: &[&str] = &["Builtins_", "BytecodeHandler:", "v8::internal::"];
 
+/// Starts of names that are between the outermost function of a Node program and the process's start.
+const NODE: &[&str] = &[
+    "Builtins_",
+    "v8::",
+    "node::",
+    "uv_",
+    "main",
+    "__libc_start_",
+    "_start",
+    "start_thread",
+];
+
+/// Where Node's own JavaScript is that nobody calls by its name: it loads and runs what others wrote.
+const NODE_INSIDE: &str = "node:internal/";
+
 /// Whether a frame is inside of a standard library that was compiled into the program, or of a
 /// language's runtime.
 pub fn is_standard(frame: &Frame<'_>) -> bool {
@@ -173,10 +188,28 @@ pub fn is_outermost(frame: &Frame<'_>) -> bool {
     )
 }
 
+fn name<'a>(frame: &Frame<'a>) -> &'a str {
+    frame.function.unwrap_or_default()
+}
+
+/// How many frames are inside of Node's event loop and loader, if the program is one of Node's.
+fn inside_node(frames: &[Frame<'_>]) -> Option<usize> {
+    fn javascript<'a>(frame: &Frame<'a>) -> Option<&'a str> {
+        frame.file.filter(|_| frame.module.is_none())
+    }
+    let own =
+        |frame: &Frame<'_>| javascript(frame).is_some_and(|file| !file.starts_with(NODE_INSIDE));
+    let len = frames.iter().rposition(own)? + 1;
+    let node = |frame: &Frame<'_>| {
+        javascript(frame).is_some() || NODE.iter().any(|start| name(frame).starts_with(start))
+    };
+    frames[len..].iter().all(node).then_some(len)
+}
+
 /// How many frames, from the inner end, are not the runtime's business.
 pub fn inside_runtime(frames: &[Frame<'_>]) -> usize {
-    fn name<'a>(frame: &Frame<'a>) -> &'a str {
-        frame.function.unwrap_or_default()
+    if let Some(len) = inside_node(frames) {
+        return len;
     }
     let keep = |len| if len == 0 { frames.len() } else { len };
     if let Some(at) = frames
@@ -253,6 +286,40 @@ mod tests {
             "/usr/lib/x86_64-linux-gnu/libc.so.6"
         )));
         assert!(is_own(&module("/opt/lib/libleak.so")));
+    }
+
+    #[test]
+    fn what_runs_a_node_program_is_outside() {
+        let native = |function| Frame {
+            function: Some(function),
+            module: Some(std::path::Path::new("/usr/bin/node")),
+            ..Frame::default()
+        };
+        let javascript = |function, file| Frame {
+            function: Some(function),
+            file: Some(file),
+            ..Frame::default()
+        };
+        let mut stack = vec![
+            native("node::Buffer"),
+            javascript("keep", "/srv/app.js"),
+            javascript("emit", "node:events"),
+            javascript("_compile", "node:internal/modules/cjs/loader"),
+            native("Builtins_JSEntry"),
+            native("v8::Function::Call(v8::Isolate*)"),
+            native("node::Start(int, char**)"),
+            native("main"),
+        ];
+        assert_eq!(inside_runtime(&stack), 3);
+        // A program that has Node inside is not Node.
+        stack.push(native("my_main"));
+        stack.push(native("main"));
+        assert_eq!(inside_runtime(&stack), 10);
+        let only_node = [
+            javascript("load", "node:internal/zip"),
+            native("node::Start(int, char**)"),
+        ];
+        assert_eq!(inside_runtime(&only_node), 2);
     }
 
     #[test]
