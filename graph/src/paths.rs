@@ -3,7 +3,7 @@
 use crate::{Edge, Graph, Node};
 
 /// Costs of one edge are below this.
-pub const MAX_COST: usize = 64;
+pub const MAX_COST: usize = 1024;
 
 const NONE: u32 = u32::MAX;
 
@@ -20,8 +20,8 @@ impl Paths {
     /// `cost` says what an edge costs (below [`MAX_COST`]), or `None` if it keeps nothing.
     pub fn new(
         graph: &Graph,
-        starts: &[(Node, u8)],
-        cost: impl Fn(Node, Edge) -> Option<u8>,
+        starts: &[(Node, u16)],
+        cost: impl Fn(Node, Edge) -> Option<u16>,
     ) -> Paths {
         let mut paths = Paths {
             from: vec![NONE; graph.nodes()],

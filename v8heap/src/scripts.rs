@@ -10,21 +10,24 @@ use crate::snapshot::{Location, Snapshot};
 #[derive(Debug, Default)]
 pub struct Scripts {
     names: FxHashMap<u32, String>,
+    nodes: FxHashMap<u32, Node>,
 }
 
 impl Scripts {
     /// Of all scripts that a function with a location belongs to.
     pub fn new(snapshot: &Snapshot) -> Scripts {
         let mut names = FxHashMap::default();
+        let mut nodes = FxHashMap::default();
         for &(node, location) in &snapshot.locations {
             if names.contains_key(&location.script) {
                 continue;
             }
-            if let Some(name) = script(snapshot, node) {
+            if let Some((script, name)) = script(snapshot, node) {
                 names.insert(location.script, name);
+                nodes.insert(location.script, script);
             }
         }
-        Scripts { names }
+        Scripts { names, nodes }
     }
 
     /// `/app/server.js:41:7`, lines and columns from 1; the number where the name is not known.
@@ -41,16 +44,29 @@ impl Scripts {
         snapshot.location(node).map(|location| self.place(location))
     }
 
+    /// The name of a script, by V8's number.
+    pub(crate) fn name(&self, script: u32) -> Option<&str> {
+        self.names.get(&script).map(String::as_str)
+    }
+
+    /// What V8 knows of a script.
+    pub(crate) fn node(&self, script: u32) -> Option<Node> {
+        self.nodes.get(&script).copied()
+    }
+
     /// Whether a location is in code of Node or Chrome itself.
     pub fn is_internal(&self, location: Location) -> bool {
-        self.names
-            .get(&location.script)
+        self.is_internal_script(location.script)
+    }
+
+    pub(crate) fn is_internal_script(&self, script: u32) -> bool {
+        self.name(script)
             .is_none_or(|name| name.starts_with("node:") || name.starts_with("extensions::"))
     }
 }
 
-/// The script of a function.
-fn script(snapshot: &Snapshot, function: Node) -> Option<String> {
+/// The script of a function, and its name.
+fn script(snapshot: &Snapshot, function: Node) -> Option<(Node, String)> {
     let internal = snapshot.edge_kind.internal;
     let shared = snapshot.follow(function, internal, "shared")?;
     let script = ["script", "script_or_debug_info"]
@@ -60,5 +76,5 @@ fn script(snapshot: &Snapshot, function: Node) -> Option<String> {
     // V8 14 says what it is before its name.
     let name = name.strip_prefix("system / Script / ").unwrap_or(&name);
     let name = name.strip_prefix("file://").unwrap_or(name);
-    (!name.is_empty() && !name.starts_with("system /")).then(|| name.to_owned())
+    (!name.is_empty() && !name.starts_with("system /")).then(|| (script, name.to_owned()))
 }

@@ -103,7 +103,7 @@ pub fn fanout_of(file: &Path, flags: &OutputFlags, out: &mut impl Write) -> Resu
     let analysis = read(file, flags)?;
     let snapshot = &analysis.snapshot;
     let scripts = Scripts::new(snapshot);
-    let ways = Ways::new(&analysis);
+    let ways = Ways::new(&analysis, &scripts);
     let rows = fanout::fanout(&analysis, LEAST_REFERENCES, shown(flags, 20));
     let written = if flags.format == HeapFormat::Json {
         let objects: Vec<_> = rows
@@ -116,7 +116,7 @@ pub fn fanout_of(file: &Path, flags: &OutputFlags, out: &mut impl Write) -> Resu
                     "entries": fan.entries,
                     "self_bytes": snapshot.sizes.get(fan.node),
                     "retained_bytes": analysis.retained[fan.node as usize],
-                    "way": way_text(&ways.to(snapshot, &scripts, fan.node)),
+                    "way": way_text(&ways.to(&analysis, &scripts, fan.node)),
                 })
             })
             .collect();
@@ -138,7 +138,7 @@ pub fn fanout_of(file: &Path, flags: &OutputFlags, out: &mut impl Write) -> Resu
                     what(snapshot, &scripts, fan.node),
                     snapshot.ids[fan.node as usize],
                     "",
-                    way_text(&ways.to(snapshot, &scripts, fan.node))
+                    way_text(&ways.to(&analysis, &scripts, fan.node))
                 )?;
             }
             Ok(())

@@ -97,7 +97,7 @@ pub fn write(
             })
         })
         .collect();
-    let ways = Ways::new(analysis);
+    let ways = Ways::new(analysis, &scripts);
     let mut largest: Vec<u32> = (0..snapshot.graph.nodes() as u32)
         .filter(|&node| {
             let kind = snapshot.kinds[node as usize];
@@ -111,7 +111,7 @@ pub fn write(
         .iter()
         .take(OBJECTS)
         .map(|&node| {
-            let way = ways.to(snapshot, &scripts, node);
+            let way = ways.to(analysis, &scripts, node);
             json!({
                 "id": snapshot.ids[node as usize],
                 "what": what(snapshot, &scripts, node),

@@ -33,7 +33,7 @@ fn explain(
 ) -> io::Result<()> {
     let snapshot = &analysis.snapshot;
     let scripts = Scripts::new(snapshot);
-    let way = Ways::new(analysis).to(snapshot, &scripts, node);
+    let way = Ways::new(analysis, &scripts).to(analysis, &scripts, node);
     let retainers = Retainers::new(&snapshot.graph);
     let mut dominators = Vec::new();
     let mut at = node;

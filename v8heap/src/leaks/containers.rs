@@ -54,7 +54,7 @@ pub(super) fn entries(snapshot: &Snapshot, node: Node) -> impl Iterator<Item = E
 /// Where the first key of a Map's table is, in threes: key, value, next in the chain. V8's table
 /// (`OrderedHashMap`) is map, length, three counts, B buckets (a power of two), and 2 B entries, whose
 /// numbers are counted from after the length. The size may have moved from the table to the Map.
-fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
+pub(super) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
     const HEADS: u64 = 4 + 2 + 3;
     let (table, _) = rows(snapshot, map);
     if table == map || snapshot.name(map) != "Map" {
@@ -185,7 +185,7 @@ struct Holder {
 
 fn holder(view: &View, node: Node) -> Holder {
     let snapshot = &view.analysis.snapshot;
-    let way = view.ways.raw(node);
+    let way = view.ways.raw(view.analysis, node);
     let kind = &snapshot.edge_kind;
     let console = way
         .iter()
@@ -204,14 +204,7 @@ fn holder(view: &View, node: Node) -> Holder {
         })
     });
     let Some(&(from, edge)) = named.and_then(|at| way.get(at)) else {
-        return Holder {
-            name: String::new(),
-            word: None,
-            shown: String::new(),
-            from: None,
-            context: None,
-            pattern: None,
-        };
+        return exported(view, &way);
     };
     let name = snapshot.edge_name(edge).into_owned();
     let word = snapshot
@@ -225,6 +218,8 @@ fn holder(view: &View, node: Node) -> Holder {
         (format!("static {class}.{name}"), None, None)
     } else if is_global {
         (format!("global {name}"), None, Some(Pattern::Global))
+    } else if is_exports(snapshot, &way, from) {
+        (format!("exports.{name}"), None, None)
     } else {
         (format!("{class}.{name}"), None, None)
     };
@@ -259,10 +254,38 @@ fn holder(view: &View, node: Node) -> Holder {
     }
 }
 
+/// What holds a container that no property and no context names: a variable that an ES module exports.
+fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
+    let snapshot = &view.analysis.snapshot;
+    let variable = view.ways.variable(snapshot, way);
+    let name = variable.map(|(name, _)| snapshot.strings.get(name).into_owned());
+    let within = if way.len() > 1 { "in " } else { "" };
+    Holder {
+        shown: name.as_ref().map_or(String::new(), |name| match &**name {
+            "default" => format!("{within}default export"),
+            name => format!("{within}variable {name}"),
+        }),
+        name: name.unwrap_or_default(),
+        word: variable.map(|(name, _)| name),
+        from: None,
+        context: variable.and_then(|(_, scope)| scope),
+        pattern: None,
+    }
+}
+
+/// Whether an object is what a CommonJS module exports.
+fn is_exports(snapshot: &Snapshot, way: &[(Node, Edge)], object: Node) -> bool {
+    way.iter().any(|&(from, edge)| {
+        snapshot.graph.to(edge) == object
+            && snapshot.edge_name(edge) == "exports"
+            && crate::scopes::common_js_file(snapshot, from).is_some()
+    })
+}
+
 /// If a container is the list of an emitter's listeners: the event and the emitter.
 fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
     let snapshot = &view.analysis.snapshot;
-    let way = view.ways.raw(node);
+    let way = view.ways.raw(view.analysis, node);
     let properties: Vec<_> = way
         .iter()
         .rev()
@@ -465,7 +488,7 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
         id: snapshot.ids[node as usize],
         place: place.map(|place| view.place(place)),
         entries: usual.map(|(text, _)| text),
-        way: view.ways.to(snapshot, &view.scripts, node),
+        way: view.ways.to(view.analysis, &view.scripts, node),
         is: is.to_owned(),
         cure: cure.to_owned(),
     }

@@ -555,20 +555,31 @@ fn describe(
         }
     };
     // What Node alone keeps is Node's business.
-    let way = view.ways.to(snapshot, &view.scripts, node);
+    let way = view.ways.to(view.analysis, &view.scripts, node);
     // The nearest function of the user's on the way.
     let place = place.map(|place| view.place(place)).or_else(|| {
-        view.ways.raw(node).iter().rev().find_map(|&(from, _)| {
+        let way = view.ways.raw(view.analysis, node);
+        let on_the_way = way.iter().rev().find_map(|&(from, _)| {
             let location = user(&snapshot.location(from))?;
-            Some(view.place((snapshot.name(from).into_owned(), location)))
-        })
+            Some((snapshot.name(from).into_owned(), location))
+        });
+        // Or what most likely adds to the variable.
+        let adder = || {
+            let (name, scope) = view.ways.variable(snapshot, &way)?;
+            view.functions.adder(Some(name), scope)
+        };
+        on_the_way.or_else(adder).map(|place| view.place(place))
     });
     let entries = match group {
         Group::Buffers => views::kept_by(snapshot, new),
-        Group::AsyncContexts => view.ways.raw(node).last().map(|&(holder, _)| {
-            let holder = crate::ways::what(snapshot, &view.scripts, holder);
-            format!("the newest belongs to {holder}")
-        }),
+        Group::AsyncContexts => view
+            .ways
+            .raw(view.analysis, node)
+            .last()
+            .map(|&(holder, _)| {
+                let holder = crate::ways::what(snapshot, &view.scripts, holder);
+                format!("the newest belongs to {holder}")
+            }),
         _ => None,
     };
     let (is, cure) = pattern.sentences();

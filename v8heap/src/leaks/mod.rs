@@ -96,6 +96,11 @@ pub(crate) fn entries(snapshot: &Snapshot, node: Node) -> u64 {
     containers::count(snapshot, node)
 }
 
+/// Where the first key of a Map is in its table; see [`containers::first_key`].
+pub(crate) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
+    containers::first_key(snapshot, map)
+}
+
 /// Looks for leaks in two snapshots or more, given in the order they were taken, and for what rules
 /// call so.
 pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<Leaks, Error> {
@@ -155,7 +160,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     let scripts = Scripts::new(&last.snapshot);
     let view = View {
         functions: Functions::new(&last.snapshot, &scripts),
-        ways: Ways::new(&last),
+        ways: Ways::new(&last, &scripts),
         scripts,
         analysis: &last,
         known: &known,

@@ -1,0 +1,267 @@
+//! Variables of files: the scopes that live as long as the program does, so that a way that leads
+//! through one may begin there.
+//!
+//! V8 keeps variables in contexts (those that some function uses) and, of ES modules, exported ones
+//! in cells. A context says neither whose it is nor which file it is of: that follows from the
+//! closures that see it, and from what it is linked to:
+//!
+//! ```text
+//! closure ─context─> Context ─previous─> Context ─previous─> NativeContext
+//!    └─shared─> script        └─scope_info─> ScopeInfo <─name_or_scope_info─ function
+//! SourceTextModule ─> exports: name, Cell, name, Cell, …      ─> Cells of its own
+//! ```
+
+use graph::Node;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::scripts::Scripts;
+use crate::snapshot::Snapshot;
+
+/// The file of a scope: V8's number of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) script: u32,
+    /// Code of Node or Chrome itself.
+    pub(crate) internal: bool,
+}
+
+/// An exported variable of an ES module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Export {
+    /// The string's number of its name.
+    pub(crate) name: u32,
+    /// The scope of its module, if a function uses anything of it.
+    pub(crate) scope: Option<Node>,
+    pub(crate) file: Option<File>,
+}
+
+/// The scopes of files, and whose all others are.
+#[derive(Debug, Default)]
+pub(crate) struct Scopes {
+    files: FxHashMap<Node, File>,
+    exports: FxHashMap<Node, Export>,
+    /// Functions by their ScopeInfo.
+    functions: FxHashMap<Node, Node>,
+}
+
+impl Scopes {
+    pub(crate) fn new(snapshot: &Snapshot, scripts: &Scripts) -> Scopes {
+        let mut scopes = Scopes {
+            functions: functions(snapshot),
+            ..Scopes::default()
+        };
+        let outermost = outermost(snapshot, scripts);
+        let modules = common_js_files(snapshot);
+        // How many there are of each: the scope of a file is there once.
+        let mut of_info: FxHashMap<Node, u32> = FxHashMap::default();
+        for scope in outermost.keys() {
+            if let Some(info) = scope_info(snapshot, *scope) {
+                *of_info.entry(info).or_default() += 1;
+            }
+        }
+        for (&scope, &file) in &outermost {
+            let once = scope_info(snapshot, scope).is_none_or(|info| of_info[&info] == 1);
+            let name = scripts.name(file.script);
+            if once || name.is_some_and(|name| modules.contains(name)) {
+                scopes.files.insert(scope, file);
+            }
+        }
+        scopes.read_exports(snapshot, scripts);
+        scopes
+    }
+
+    /// The file whose outermost variables are in this context.
+    pub(crate) fn file(&self, context: Node) -> Option<File> {
+        self.files.get(&context).copied()
+    }
+
+    /// The exported variable whose value is in this cell.
+    pub(crate) fn export(&self, cell: Node) -> Option<Export> {
+        self.exports.get(&cell).copied()
+    }
+
+    /// What V8 knows of the function whose variables are in a context.
+    pub(crate) fn function(&self, snapshot: &Snapshot, context: Node) -> Option<Node> {
+        let info = scope_info(snapshot, context)?;
+        self.functions.get(&info).copied()
+    }
+
+    /// All contexts of files.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = (Node, File)> + '_ {
+        self.files.iter().map(|(&node, &file)| (node, file))
+    }
+
+    /// All cells of exported variables.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (Node, Export)> + '_ {
+        self.exports.iter().map(|(&node, &export)| (node, export))
+    }
+
+    fn read_exports(&mut self, snapshot: &Snapshot, scripts: &Scripts) {
+        let (Some(module), Some(cell)) = (
+            snapshot.strings.find("system / SourceTextModule"),
+            snapshot.strings.find("system / Cell"),
+        ) else {
+            return;
+        };
+        let modules = (0..snapshot.graph.nodes() as Node).filter(|&node| {
+            snapshot.names[node as usize] == module
+                && snapshot.kinds[node as usize] == snapshot.kind.hidden
+        });
+        for module in modules {
+            // Its fields have numbers that differ from version to version: its code is followed by
+            // the cells of its own exports, and the table of all exports comes first.
+            let fields: Vec<Node> = snapshot
+                .graph
+                .of(module)
+                .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden)
+                .map(|edge| snapshot.graph.to(edge))
+                .collect();
+            let is_code = |&node: &Node| snapshot.name(node) == "Generator";
+            let Some(code) = fields.iter().position(is_code) else {
+                continue;
+            };
+            let internal = snapshot.edge_kind.internal;
+            let scope = snapshot.follow(fields[code], internal, "context");
+            let closure = snapshot.follow(fields[code], internal, "function");
+            let file = scope.and_then(|scope| self.file(scope)).or_else(|| {
+                let location = snapshot.location(closure?)?;
+                Some(file_of(scripts, location.script))
+            });
+            let own: FxHashSet<Node> = fields
+                .get(code + 1)
+                .map(|&array| snapshot.graph.of(array))
+                .into_iter()
+                .flatten()
+                .map(|edge| snapshot.graph.to(edge))
+                .collect();
+            let table = fields.first().map(|&table| numbered(snapshot, table));
+            for pair in table.unwrap_or_default().windows(2) {
+                let [(first, name), (second, value)] = *pair else {
+                    continue;
+                };
+                let named = snapshot.kinds[name as usize] == snapshot.kind.string;
+                if named
+                    && second == first + 1
+                    && snapshot.names[value as usize] == cell
+                    && own.contains(&value)
+                {
+                    let name = snapshot.names[name as usize];
+                    self.exports.insert(value, Export { name, scope, file });
+                }
+            }
+        }
+    }
+}
+
+fn file_of(scripts: &Scripts, script: u32) -> File {
+    File {
+        script,
+        internal: scripts.is_internal_script(script),
+    }
+}
+
+/// The numbered references of a table, ascending.
+fn numbered(snapshot: &Snapshot, table: Node) -> Vec<(u32, Node)> {
+    let mut all: Vec<(u32, Node)> = snapshot
+        .graph
+        .of(table)
+        .filter_map(|edge| {
+            let number = snapshot.edge_name(edge).parse().ok()?;
+            Some((number, snapshot.graph.to(edge)))
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+fn scope_info(snapshot: &Snapshot, context: Node) -> Option<Node> {
+    snapshot.follow(context, snapshot.edge_kind.internal, "scope_info")
+}
+
+/// Functions by the ScopeInfo of their variables.
+fn functions(snapshot: &Snapshot) -> FxHashMap<Node, Node> {
+    let named = snapshot.strings.find("name_or_scope_info");
+    let info = snapshot.strings.find("system / ScopeInfo");
+    let (Some(named), Some(info)) = (named, info) else {
+        return FxHashMap::default();
+    };
+    let mut all = FxHashMap::default();
+    for node in 0..snapshot.graph.nodes() as Node {
+        if snapshot.kinds[node as usize] != snapshot.kind.code {
+            continue;
+        }
+        let found = snapshot.graph.of(node).find(|&edge| {
+            snapshot.edge_names[edge as usize] == named
+                && snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal
+                && snapshot.names[snapshot.graph.to(edge) as usize] == info
+        });
+        if let Some(edge) = found {
+            all.insert(snapshot.graph.to(edge), node);
+        }
+    }
+    all
+}
+
+/// The outermost scopes, with nothing but V8's own and other scripts' around them, by the files of
+/// the functions that see them.
+fn outermost(snapshot: &Snapshot, scripts: &Scripts) -> FxHashMap<Node, File> {
+    let internal = snapshot.edge_kind.internal;
+    let of_scripts = script_scopes(snapshot);
+    let is_native = |node: Node| snapshot.name(node).starts_with("system / NativeContext");
+    let mut found = FxHashMap::default();
+    let mut seen: FxHashSet<Node> = FxHashSet::default();
+    for &(node, location) in &snapshot.locations {
+        if snapshot.kinds[node as usize] != snapshot.kind.closure {
+            continue;
+        }
+        let mut scope = snapshot.follow(node, internal, "context");
+        while let Some(at) = scope {
+            if is_native(at) || !seen.insert(at) {
+                break;
+            }
+            let around = snapshot.follow(at, internal, "previous");
+            if around.is_none_or(|around| is_native(around) || of_scripts.contains(&around)) {
+                found.insert(at, file_of(scripts, location.script));
+            }
+            scope = around;
+        }
+    }
+    found
+}
+
+/// The scopes of `let`, `const` and classes outside of all functions of scripts that are no modules.
+fn script_scopes(snapshot: &Snapshot) -> FxHashSet<Node> {
+    let Some(table) = snapshot.strings.find("script_context_table") else {
+        return FxHashSet::default();
+    };
+    let natives = (0..snapshot.graph.nodes() as Node).filter(|&node| {
+        snapshot.kinds[node as usize] == snapshot.kind.hidden
+            && snapshot.name(node).starts_with("system / NativeContext")
+    });
+    natives
+        .flat_map(|native| snapshot.graph.of(native))
+        .filter(|&edge| snapshot.edge_names[edge as usize] == table)
+        .flat_map(|edge| snapshot.graph.of(snapshot.graph.to(edge)))
+        .map(|edge| snapshot.graph.to(edge))
+        .filter(|&node| snapshot.name(node).starts_with("system / "))
+        .collect()
+}
+
+/// The files of CommonJS modules.
+fn common_js_files(snapshot: &Snapshot) -> FxHashSet<String> {
+    (0..snapshot.graph.nodes() as Node)
+        .filter_map(|node| common_js_file(snapshot, node))
+        .collect()
+}
+
+/// The file of a CommonJS module.
+pub(crate) fn common_js_file(snapshot: &Snapshot, node: Node) -> Option<String> {
+    if snapshot.kinds[node as usize] != snapshot.kind.object
+        || snapshot.strings.raw(snapshot.names[node as usize]) != b"Module"
+    {
+        return None;
+    }
+    let file = snapshot.follow(node, snapshot.edge_kind.property, "filename")?;
+    (snapshot.kinds[file as usize] == snapshot.kind.string)
+        .then(|| snapshot.name(file).into_owned())
+}

@@ -1,0 +1,115 @@
+//! The text of scripts, for the line where a variable is declared: a snapshot does not say it.
+//!
+//! V8 writes the first 1,024 characters of a string. What is longer is read from the script's file,
+//! if that is still there and begins with the same text.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use crate::scripts::Scripts;
+use crate::snapshot::Snapshot;
+
+/// Where V8 cuts strings, unless it is told otherwise.
+const CUT: usize = 1024;
+/// Larger files are not read.
+const MOST: u64 = 8 << 20;
+
+/// The text of scripts that were asked for, by V8's number.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    texts: RefCell<FxHashMap<u32, Option<Rc<str>>>>,
+}
+
+impl Sources {
+    /// The line (from 1) on which a file's own variable is declared, if that is plain.
+    pub(crate) fn line_of(
+        &self,
+        snapshot: &Snapshot,
+        scripts: &Scripts,
+        script: u32,
+        variable: &str,
+    ) -> Option<usize> {
+        let text = self
+            .texts
+            .borrow_mut()
+            .entry(script)
+            .or_insert_with(|| text(snapshot, scripts, script).map(Rc::from))
+            .clone()?;
+        let mut lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| declares(line, variable));
+        let (line, _) = lines.next()?;
+        lines.next().is_none().then_some(line + 1)
+    }
+}
+
+/// The text of a script.
+fn text(snapshot: &Snapshot, scripts: &Scripts, script: u32) -> Option<String> {
+    let node = scripts.node(script)?;
+    let source = snapshot.follow(node, snapshot.edge_kind.internal, "source")?;
+    let start = snapshot.name(source);
+    if start.chars().count() < CUT {
+        return Some(start.into_owned());
+    }
+    let path = Path::new(scripts.name(script)?);
+    let metadata = path.metadata().ok()?;
+    if !path.is_absolute() || !metadata.is_file() || metadata.len() > MOST {
+        return None;
+    }
+    let text = fs::read_to_string(path).ok()?;
+    text.starts_with(&*start).then_some(text)
+}
+
+/// Whether a line that is not indented declares a variable, a class or a function of this name.
+fn declares(line: &str, name: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    if line.starts_with([' ', '\t']) {
+        return false;
+    }
+    let mut word = words.next();
+    while matches!(word, Some("export" | "default" | "async")) {
+        word = words.next();
+    }
+    if !matches!(
+        word,
+        Some("const" | "let" | "var" | "class" | "function" | "function*")
+    ) {
+        return false;
+    }
+    let Some(rest) = words.next().and_then(|word| word.strip_prefix(name)) else {
+        return false;
+    };
+    !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '$'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::declares;
+
+    #[test]
+    fn declarations_of_a_file_are_told_from_uses_and_from_those_of_functions() {
+        for line in [
+            "const rooms = new Map();",
+            "let rooms;",
+            "export default class rooms {",
+            "export const rooms=new Map()",
+            "async function rooms(user) {",
+        ] {
+            assert!(declares(line, "rooms"), "{line}");
+        }
+        for line in [
+            "rooms = new Map();",
+            "  const rooms = new Map();",
+            "const roomsOfUser = 1;",
+            "// const rooms",
+            "const { rooms } = require('./rooms');",
+        ] {
+            assert!(!declares(line, "rooms"), "{line}");
+        }
+    }
+}

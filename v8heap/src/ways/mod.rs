@@ -1,0 +1,235 @@
+//! Why a node is kept: the way that says most to a person, of all that lead to it.
+//!
+//! Every edge has a cost, and the way is the cheapest: what stands in the program's text (properties,
+//! elements, variables) costs little, prototypes and V8's own references much. It begins not at V8's
+//! roots but where the program's own begins: at a variable of a file, the exports of a module, a
+//! global, a timer. What is on the stack or in compiled code at the moment of the snapshot keeps things
+//! too, and is the last thing that explains them.
+
+mod chains;
+mod start;
+mod words;
+
+use std::cell::OnceCell;
+
+use graph::{Edge, Node, Paths};
+
+use crate::figures::Analysis;
+use crate::pairs::PAIR;
+use crate::scopes::Scopes;
+use crate::scripts::Scripts;
+use crate::snapshot::Snapshot;
+use crate::sources::Sources;
+
+pub use words::what;
+
+/// One step of a way, from the roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// `.name`, `[3]`, `variable name`, …; of the first step the variable or the root it begins at.
+    pub by: String,
+    /// What is reached: its class and, of functions, where they stand.
+    pub what: String,
+    /// Its id.
+    pub id: u32,
+    /// How many equal steps this one stands for: links of a chain.
+    pub times: u32,
+}
+
+/// The cheapest ways to all nodes of a snapshot.
+#[derive(Debug)]
+pub struct Ways {
+    scopes: Scopes,
+    sources: Sources,
+    costs: Costs,
+    paths: Paths,
+    /// From V8's own roots only: what a variable of a file keeps that it keeps alive itself is not
+    /// explained by that variable.
+    from_roots: OnceCell<Paths>,
+}
+
+impl Ways {
+    /// Finds the ways.
+    pub fn new(analysis: &Analysis, scripts: &Scripts) -> Ways {
+        let snapshot = &analysis.snapshot;
+        let scopes = Scopes::new(snapshot, scripts);
+        let costs = Costs::new(snapshot, scripts);
+        let mut starts = start::roots(snapshot);
+        starts.extend(start::of_the_program(snapshot, scripts, &scopes));
+        let paths = costs.paths(snapshot, &starts);
+        Ways {
+            scopes,
+            sources: Sources::default(),
+            costs,
+            paths,
+            from_roots: OnceCell::new(),
+        }
+    }
+
+    /// The nodes and edges of the way to a node.
+    pub fn raw(&self, analysis: &Analysis, node: Node) -> Vec<(Node, Edge)> {
+        let way = self.paths.to(node);
+        let start = way.first().map_or(node, |&(from, _)| from);
+        if start == node || !dominates(analysis, node, start) {
+            return way;
+        }
+        let snapshot = &analysis.snapshot;
+        let paths = self
+            .from_roots
+            .get_or_init(|| self.costs.paths(snapshot, &start::roots(snapshot)));
+        paths.to(node)
+    }
+
+    /// The way to a node.
+    pub fn to(&self, analysis: &Analysis, scripts: &Scripts, node: Node) -> Vec<Step> {
+        let way = self.raw(analysis, node);
+        self.words(analysis, scripts, &way, node)
+    }
+
+    /// The variable of a file that a way begins at: the string's number of its name, and its scope.
+    pub(crate) fn variable(
+        &self,
+        snapshot: &Snapshot,
+        way: &[(Node, Edge)],
+    ) -> Option<(u32, Option<Node>)> {
+        let &(first, edge) = way.first()?;
+        if let Some(export) = self.scopes.export(first) {
+            return Some((export.name, export.scope));
+        }
+        let of_file = self.scopes.file(first).is_some()
+            && snapshot.kind_of_edge(edge) == snapshot.edge_kind.context;
+        of_file.then(|| (snapshot.edge_names[edge as usize], Some(first)))
+    }
+
+    /// A way in words; `node` is what it leads to.
+    pub(crate) fn words(
+        &self,
+        analysis: &Analysis,
+        scripts: &Scripts,
+        way: &[(Node, Edge)],
+        node: Node,
+    ) -> Vec<Step> {
+        let words = words::Words {
+            snapshot: &analysis.snapshot,
+            scripts,
+            scopes: &self.scopes,
+            sources: &self.sources,
+        };
+        chains::shorten(words.steps(way, node))
+    }
+}
+
+/// Whether all ways to a node lead over another one.
+fn dominates(analysis: &Analysis, above: Node, node: Node) -> bool {
+    let parents = &analysis.dominators.parent;
+    let root = analysis.snapshot.root;
+    std::iter::successors(Some(node), |&at| (at != root).then(|| parents[at as usize]))
+        .any(|at| at == above)
+}
+
+/// What edges cost.
+#[derive(Debug)]
+struct Costs {
+    dear: [u32; 3],
+    plain: [u32; 6],
+    context: u32,
+    previous: u32,
+    gc_roots: Option<u32>,
+    map: Option<u32>,
+    native_context: Option<u32>,
+    /// What Node's and Chrome's own functions see says little.
+    internal: Vec<Node>,
+}
+
+impl Costs {
+    fn new(snapshot: &Snapshot, scripts: &Scripts) -> Costs {
+        let named = |name| snapshot.strings.find(name).unwrap_or(u32::MAX);
+        Costs {
+            dear: ["__proto__", "constructor", "prototype"].map(named),
+            plain: [
+                "elements",
+                "properties",
+                "table",
+                "backing_store",
+                "native_to_javascript",
+                "value",
+            ]
+            .map(named),
+            context: named("context"),
+            previous: named("previous"),
+            gc_roots: snapshot.strings.find("(GC roots)"),
+            map: snapshot.strings.find("system / Map"),
+            native_context: snapshot.strings.find("system / NativeContext"),
+            // Locations are sorted by node.
+            internal: snapshot
+                .locations
+                .iter()
+                .filter(|(_, location)| scripts.is_internal(*location))
+                .map(|&(node, _)| node)
+                .collect(),
+        }
+    }
+
+    fn paths(&self, snapshot: &Snapshot, starts: &[(Node, u16)]) -> Paths {
+        Paths::new(&snapshot.graph, starts, |from, edge| {
+            self.of(snapshot, from, edge)
+        })
+    }
+
+    fn of(&self, snapshot: &Snapshot, from: Node, edge: Edge) -> Option<u16> {
+        let kind = &snapshot.edge_kind;
+        let node = &snapshot.kind;
+        let of = snapshot.edge_kinds[edge as usize];
+        if of & PAIR != 0 {
+            return Some(20);
+        }
+        if of == kind.weak {
+            return None;
+        }
+        let name = snapshot.edge_names[edge as usize];
+        let from_kind = snapshot.kinds[from as usize];
+        let from_name = snapshot.names[from as usize];
+        let source = if from_kind == node.code {
+            // Compiled code, byte code and what they remember.
+            300
+        } else if from_kind == node.hidden && Some(from_name) == self.map {
+            100
+        } else if from_kind == node.synthetic && Some(from_name) == self.gc_roots {
+            return Some(start::of_root(snapshot, snapshot.graph.to(edge)));
+        } else {
+            0
+        };
+        let step = if of == kind.property {
+            if self.dear.contains(&name) {
+                60
+            } else if snapshot.strings.raw(name).starts_with(b"<symbol ") {
+                6
+            } else {
+                2
+            }
+        } else if of == kind.element {
+            2
+        } else if of == kind.context {
+            3
+        } else if of == kind.internal {
+            match name {
+                _ if self.plain.contains(&name) => 1,
+                _ if name == self.context => match self.internal.binary_search(&from) {
+                    Ok(_) => 30,
+                    Err(_) => 4,
+                },
+                _ if name == self.previous => 2,
+                // Entries of Maps and Sets are named by their number.
+                _ if from_kind == node.array => 2,
+                _ if from_kind == node.native || from_kind == node.synthetic => 6,
+                _ if Some(from_name) == self.native_context => 60,
+                _ => 25,
+            }
+        } else if of == kind.shortcut {
+            40
+        } else {
+            12
+        };
+        Some(source + step)
+    }
+}
