@@ -11,6 +11,8 @@
 //! SourceTextModule ─> exports: name, Cell, name, Cell, …      ─> Cells of its own
 //! ```
 
+use std::borrow::Cow;
+
 use graph::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -105,7 +107,7 @@ impl Scopes {
         };
         let modules = (0..snapshot.graph.nodes() as Node).filter(|&node| {
             snapshot.names[node as usize] == module
-                && snapshot.kinds[node as usize] == snapshot.kind.hidden
+                && snapshot.kinds[node as usize] != snapshot.kind.string
         });
         for module in modules {
             // Its fields have numbers that differ from version to version: its code is followed by
@@ -207,7 +209,6 @@ fn functions(snapshot: &Snapshot) -> FxHashMap<Node, Node> {
 fn outermost(snapshot: &Snapshot, scripts: &Scripts) -> FxHashMap<Node, File> {
     let internal = snapshot.edge_kind.internal;
     let of_scripts = script_scopes(snapshot);
-    let is_native = |node: Node| snapshot.name(node).starts_with("system / NativeContext");
     let mut found = FxHashMap::default();
     let mut seen: FxHashSet<Node> = FxHashSet::default();
     for &(node, location) in &snapshot.locations {
@@ -216,11 +217,13 @@ fn outermost(snapshot: &Snapshot, scripts: &Scripts) -> FxHashMap<Node, File> {
         }
         let mut scope = snapshot.follow(node, internal, "context");
         while let Some(at) = scope {
-            if is_native(at) || !seen.insert(at) {
+            if is_native(snapshot, at) || !seen.insert(at) {
                 break;
             }
             let around = snapshot.follow(at, internal, "previous");
-            if around.is_none_or(|around| is_native(around) || of_scripts.contains(&around)) {
+            if around
+                .is_none_or(|around| is_native(snapshot, around) || of_scripts.contains(&around))
+            {
                 found.insert(at, file_of(scripts, location.script));
             }
             scope = around;
@@ -234,17 +237,27 @@ fn script_scopes(snapshot: &Snapshot) -> FxHashSet<Node> {
     let Some(table) = snapshot.strings.find("script_context_table") else {
         return FxHashSet::default();
     };
-    let natives = (0..snapshot.graph.nodes() as Node).filter(|&node| {
-        snapshot.kinds[node as usize] == snapshot.kind.hidden
-            && snapshot.name(node).starts_with("system / NativeContext")
-    });
-    natives
+    native_contexts(snapshot)
         .flat_map(|native| snapshot.graph.of(native))
         .filter(|&edge| snapshot.edge_names[edge as usize] == table)
         .flat_map(|edge| snapshot.graph.of(snapshot.graph.to(edge)))
         .map(|edge| snapshot.graph.to(edge))
         .filter(|&node| snapshot.name(node).starts_with("system / "))
         .collect()
+}
+
+/// Whether a node holds what is built into V8, of one global object.
+fn is_native(snapshot: &Snapshot, node: Node) -> bool {
+    snapshot
+        .strings
+        .raw(snapshot.names[node as usize])
+        .starts_with(b"system / NativeContext")
+        && snapshot.kinds[node as usize] != snapshot.kind.string
+}
+
+/// One for each global object.
+pub(crate) fn native_contexts(snapshot: &Snapshot) -> impl Iterator<Item = Node> + '_ {
+    (0..snapshot.graph.nodes() as Node).filter(|&node| is_native(snapshot, node))
 }
 
 /// The files of CommonJS modules.
@@ -262,6 +275,5 @@ pub(crate) fn common_js_file(snapshot: &Snapshot, node: Node) -> Option<String> 
         return None;
     }
     let file = snapshot.follow(node, snapshot.edge_kind.property, "filename")?;
-    (snapshot.kinds[file as usize] == snapshot.kind.string)
-        .then(|| snapshot.name(file).into_owned())
+    snapshot.text(file).map(Cow::into_owned)
 }

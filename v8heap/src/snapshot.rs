@@ -111,6 +111,33 @@ impl Snapshot {
         self.strings.get(self.names[node as usize])
     }
 
+    /// The text of a string, of joined ones as far as V8 has written it; `None` if it is no string.
+    pub fn text(&self, node: Node) -> Option<Cow<'_, str>> {
+        const MOST: usize = 4096;
+        let kind = self.kinds[node as usize];
+        if kind == self.kind.string || kind == self.kind.sliced {
+            return Some(self.name(node));
+        }
+        if kind != self.kind.concatenated {
+            return None;
+        }
+        let mut text = String::new();
+        let mut parts = vec![node];
+        while let Some(part) = parts.pop() {
+            if text.len() > MOST || parts.len() > MOST {
+                break;
+            }
+            if self.kinds[part as usize] == self.kind.concatenated {
+                let halves = ["second", "first"];
+                let halves = halves.map(|half| self.follow(part, self.edge_kind.internal, half));
+                parts.extend(halves.into_iter().flatten());
+            } else {
+                text += &self.name(part);
+            }
+        }
+        Some(Cow::Owned(text))
+    }
+
     /// Whether the name of an edge is a string; else it is an index.
     pub fn has_string_name(&self, edge: Edge) -> bool {
         let kind = self.kind_of_edge(edge);

@@ -4,6 +4,7 @@
 //! if that is still there and begins with the same text.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,6 +18,9 @@ use crate::snapshot::Snapshot;
 const CUT: usize = 1024;
 /// Larger files are not read.
 const MOST: u64 = 8 << 20;
+
+/// Files that are one script.
+const EXTENSIONS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"];
 
 /// The text of scripts that were asked for, by V8's number.
 #[derive(Debug, Default)]
@@ -33,6 +37,10 @@ impl Sources {
         script: u32,
         variable: &str,
     ) -> Option<usize> {
+        // The text of a script within a page begins somewhere in its file.
+        let name = Path::new(scripts.name(script)?);
+        let whole = name.extension().and_then(OsStr::to_str);
+        whole.filter(|extension| EXTENSIONS.contains(extension))?;
         let text = self
             .texts
             .borrow_mut()

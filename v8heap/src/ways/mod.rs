@@ -132,6 +132,7 @@ fn dominates(analysis: &Analysis, above: Node, node: Node) -> bool {
 struct Costs {
     dear: [u32; 3],
     plain: [u32; 6],
+
     context: u32,
     previous: u32,
     gc_roots: Option<u32>,
@@ -155,6 +156,7 @@ impl Costs {
                 "value",
             ]
             .map(named),
+
             context: named("context"),
             previous: named("previous"),
             gc_roots: snapshot.strings.find("(GC roots)"),
@@ -192,7 +194,7 @@ impl Costs {
         let source = if from_kind == node.code {
             // Compiled code, byte code and what they remember.
             300
-        } else if from_kind == node.hidden && Some(from_name) == self.map {
+        } else if Some(from_name) == self.map {
             100
         } else if from_kind == node.synthetic && Some(from_name) == self.gc_roots {
             return Some(start::of_root(snapshot, snapshot.graph.to(edge)));
@@ -226,7 +228,11 @@ impl Costs {
                 _ => 25,
             }
         } else if of == kind.shortcut {
-            40
+            // Of a bound function what was bound.
+            match snapshot.strings.raw(name).starts_with(b"bound_") {
+                true => 3,
+                false => 40,
+            }
         } else {
             12
         };

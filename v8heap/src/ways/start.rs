@@ -1,6 +1,6 @@
 //! Where ways begin, and what it costs to begin there: the less, the more it says.
 
-use graph::Node;
+use graph::{Edge, Node};
 
 use crate::scopes::Scopes;
 use crate::scripts::Scripts;
@@ -15,6 +15,7 @@ pub(super) fn roots(snapshot: &Snapshot) -> Vec<(Node, u16)> {
         .map(|node| (node, OF_THE_EMBEDDER))
         .collect();
     all.extend(globals(snapshot).map(|node| (node, GLOBAL)));
+    all.extend(process(snapshot).map(|node| (node, GLOBAL)));
     // Handles and sockets that Node keeps open.
     let embedder = snapshot
         .graph
@@ -67,20 +68,41 @@ pub(super) fn is_timers(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> b
             .is_none_or(|location| scripts.is_internal(location))
 }
 
-/// The global objects.
+/// The global objects, and what stands for them in pages.
 fn globals(snapshot: &Snapshot) -> impl Iterator<Item = Node> + '_ {
     let internal = snapshot.edge_kind.internal;
-    (0..snapshot.graph.nodes() as Node)
-        .filter(|&node| {
-            snapshot.kinds[node as usize] == snapshot.kind.hidden
-                && snapshot.name(node).starts_with("system / NativeContext")
+    let (object, native) = (snapshot.kind.object, snapshot.kind.native);
+    crate::scopes::native_contexts(snapshot)
+        .flat_map(move |context| {
+            ["global_object", "global_proxy_object", "extension"]
+                .into_iter()
+                .filter_map(move |name| snapshot.follow(context, internal, name))
         })
-        .filter_map(move |native| {
-            ["global_object", "extension"]
-                .iter()
-                .find_map(|name| snapshot.follow(native, internal, name))
-        })
-        .filter(|&node| snapshot.kinds[node as usize] == snapshot.kind.object)
+        .filter(move |&node| [object, native].contains(&snapshot.kinds[node as usize]))
+}
+
+/// Node's `process`, which is a getter of the global object.
+fn process(snapshot: &Snapshot) -> Option<Node> {
+    let name = snapshot.strings.find("process_object")?;
+    let edge = (0..snapshot.graph.edges() as Edge).find(|&edge| {
+        snapshot.edge_names[edge as usize] == name
+            && snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal
+    })?;
+    Some(snapshot.graph.to(edge))
+}
+
+/// What keeps something that begins at one of V8's own roots.
+pub(super) fn name_of_root(name: &str) -> &str {
+    match name {
+        "(Stack roots)" => "running code (the stack)",
+        "(Handle scope)" => "running native code (handles)",
+        "(Global handles)" | "(Traced handles)" | "(Eternal handles)" => {
+            "native code (global handles)"
+        }
+        "(Micro tasks)" => "tasks to be run next (microtasks)",
+        "(Compilation cache)" => "compiled code (compilation cache)",
+        _ => name,
+    }
 }
 
 /// What it costs to begin at one of V8's own roots.

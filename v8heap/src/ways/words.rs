@@ -17,6 +17,11 @@ const TEXT: usize = 40;
 /// Characters of a class's name shown.
 const NAME: usize = 80;
 
+/// How the names of V8's and Blink's own boxes begin.
+const BOXES: [&str; 5] = ["system / ", "blink::", "cppgc::", "EventListener", LISTENER];
+/// What Blink keeps of a listener.
+const LISTENER: &str = "V8EventListener";
+
 /// What is needed to find words.
 pub(super) struct Words<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -36,7 +41,12 @@ impl Words<'_> {
         if let Some((by, taken)) = self.beginning(way) {
             let (_, edge) = way[taken - 1];
             rest = &way[taken..];
-            steps.push(self.step(by, self.snapshot.graph.to(edge)));
+            let to = self.snapshot.graph.to(edge);
+            let mut step = self.step(by, to);
+            if to != node && self.says_nothing(to) {
+                step.what.clear();
+            }
+            steps.push(step);
         } else if start::is_timers(self.snapshot, self.scripts, first) {
             // Which link of the list it is says nothing.
             let link = |&&(_, edge): &&(Node, Edge)| {
@@ -49,6 +59,13 @@ impl Words<'_> {
             rest = &way[links..];
             let reached = rest.first().map_or(node, |&(from, _)| from);
             steps.push(self.step("Node's timers:".to_owned(), reached));
+        } else if let Some(root) = self.root(way) {
+            steps.push(Step {
+                by: String::new(),
+                what: root,
+                id: self.snapshot.ids[first as usize],
+                times: 1,
+            });
         } else {
             steps.push(self.step(String::new(), first));
         }
@@ -68,14 +85,39 @@ impl Words<'_> {
                     id: self.snapshot.ids[to as usize],
                     times: 1,
                 }
+            } else if to != node && by.is_empty() && self.is_builtin(to) {
+                // Functions that settle a promise or go on behind an `await`.
+                continue;
+            } else if by.is_empty() && self.snapshot.name(to) == "Generator" {
+                self.step("awaited by".to_owned(), to)
             } else {
                 self.step(by, to)
             };
-            if !(step.by.is_empty() && step.what.is_empty()) {
-                steps.push(step);
+            match steps.last_mut() {
+                _ if step.by.is_empty() && step.what.is_empty() => {}
+                // Behind one of V8's boxes is what has the name.
+                Some(last) if step.by.is_empty() && last.what.is_empty() => {
+                    last.what = step.what;
+                    last.id = step.id;
+                }
+                _ => steps.push(step),
             }
         }
         steps
+    }
+
+    /// The root of V8's that a way leads through.
+    fn root(&self, way: &[(Node, Edge)]) -> Option<String> {
+        let synthetic = self.snapshot.kind.synthetic;
+        let (root, _) = way
+            .iter()
+            .take(3)
+            .rfind(|&&(from, _)| self.snapshot.kinds[from as usize] == synthetic)?;
+        let name = self.snapshot.name(*root);
+        Some(match &*name {
+            "" => "V8".to_owned(),
+            name => start::name_of_root(name).to_owned(),
+        })
     }
 
     fn step(&self, by: String, to: Node) -> Step {
@@ -132,7 +174,16 @@ impl Words<'_> {
         kind == self.snapshot.kind.array
             || kind == self.snapshot.kind.code
             || kind == self.snapshot.kind.synthetic
-            || self.snapshot.name(node).starts_with("system / ")
+            || BOXES
+                .iter()
+                .any(|name| self.snapshot.name(node).starts_with(name))
+    }
+
+    /// Functions of V8's own, without a name.
+    fn is_builtin(&self, node: Node) -> bool {
+        self.snapshot.kinds[node as usize] == self.snapshot.kind.closure
+            && self.snapshot.name(node).is_empty()
+            && self.snapshot.location(node).is_none()
     }
 
     /// How an edge is called, or `None` if it says nothing. `before` is what the way came from.
@@ -143,16 +194,25 @@ impl Words<'_> {
         let of = &snapshot.edge_kind;
         Some(if snapshot.edge_kinds[edge as usize] & PAIR != 0 {
             "value in a WeakMap".to_owned()
+        } else if kind == of.shortcut && name.starts_with("bound_") {
+            internal(&name).into_owned()
         } else if kind == of.property || kind == of.shortcut {
             property(&name)
         } else if kind == of.element {
-            if snapshot.kinds[from as usize] == snapshot.kind.synthetic {
+            let kind = snapshot.kinds[from as usize];
+            if snapshot.name(snapshot.graph.to(edge)) == LISTENER {
+                "listener".to_owned()
+            } else if kind == snapshot.kind.synthetic || kind == snapshot.kind.native {
                 String::new()
             } else {
                 format!("[{name}]")
             }
         } else if kind == of.context {
             self.captured(&name, from)
+        } else if snapshot.kinds[from as usize] == snapshot.kind.code {
+            String::new()
+        } else if snapshot.kinds[snapshot.graph.to(edge) as usize] == snapshot.kind.code {
+            "compiled code".to_owned()
         } else if kind == of.internal {
             if name.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Some(self.entry(before, from, edge));
@@ -167,10 +227,15 @@ impl Words<'_> {
     fn captured(&self, name: &str, scope: Node) -> String {
         let function = self.scopes.function(self.snapshot, scope);
         let called = function.map(|function| self.snapshot.name(function));
-        match called {
-            Some(called) if !called.is_empty() && !called.starts_with('(') => {
-                format!("variable {name} of {called}()")
-            }
+        // Without a name it is called what it is; V8 14 says what it is before the name.
+        let called = called.as_deref().map(|name| {
+            let name = name
+                .strip_prefix("system / SharedFunctionInfo")
+                .unwrap_or(name);
+            name.strip_prefix(" / ").unwrap_or(name)
+        });
+        match called.filter(|name| !name.starts_with('(')) {
+            Some(called) if !called.is_empty() => format!("variable {name} of {called}()"),
             _ => format!("variable {name}"),
         }
     }
@@ -259,6 +324,7 @@ fn internal(name: &str) -> Cow<'_, str> {
         "fulfill_handler" => Cow::Borrowed("then"),
         "reject_handler" => Cow::Borrowed("catch"),
         "bound_function" => Cow::Borrowed("bound function"),
+        "parameters_and_registers" => Cow::Borrowed("local variable"),
         "bound_this" => Cow::Borrowed("bound this"),
         "backing_store" => Cow::Borrowed("memory"),
         _ => {
@@ -278,10 +344,7 @@ pub fn what(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
     if kind == snapshot.kind.closure {
         return function(snapshot, scripts, node);
     }
-    if kind == snapshot.kind.string
-        || kind == snapshot.kind.concatenated
-        || kind == snapshot.kind.sliced
-    {
+    if let Some(name) = snapshot.text(node) {
         let text: String = name.chars().take(TEXT).collect();
         let more = if text.len() < name.len() { "…" } else { "" };
         return format!("{text:?}{more}");
@@ -300,6 +363,7 @@ pub fn what(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
         return format!("({})", snapshot.node_types[usize::from(kind)]);
     }
     // Node and Chrome say in the name which global object it is.
+    let name = name.replacen(" [JSGlobalObject]", "", 1);
     let name = name.strip_suffix(" (global*)").unwrap_or(&name);
     name.chars().take(NAME).collect()
 }
