@@ -12,6 +12,7 @@ const NONE: u32 = u32::MAX;
 pub struct Paths {
     from: Vec<Node>,
     edge: Vec<Edge>,
+    costs: Vec<u32>,
 }
 
 impl Paths {
@@ -26,8 +27,9 @@ impl Paths {
         let mut paths = Paths {
             from: vec![NONE; graph.nodes()],
             edge: vec![NONE; graph.nodes()],
+            costs: vec![u32::MAX; graph.nodes()],
         };
-        let mut costs = vec![u32::MAX; graph.nodes()];
+        let costs = &mut paths.costs;
         let mut buckets: Vec<Vec<Node>> = vec![Vec::new(); MAX_COST];
         for &(node, cost) in starts {
             if u32::from(cost) < costs[node as usize] {
@@ -63,6 +65,12 @@ impl Paths {
             }
         }
         paths
+    }
+
+    /// What the way to a node costs, with its start; `None` if there is none.
+    pub fn cost(&self, node: Node) -> Option<u32> {
+        let cost = self.costs[node as usize];
+        (cost != u32::MAX).then_some(cost)
     }
 
     /// The way to a node, from the start: (node, edge to the next); ends before the node itself.

@@ -43,4 +43,4 @@ pub use scripts::Scripts;
 pub use shapes::Definition;
 pub use snapshot::{Location, Sizes, Snapshot, detachedness};
 pub use strings::Strings;
-pub use ways::{Step, Ways, what};
+pub use ways::{Reference, Step, Ways, references, what};

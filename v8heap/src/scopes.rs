@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! closure ─context─> Context ─previous─> Context ─previous─> NativeContext
-//!    └─shared─> script        └─scope_info─> ScopeInfo <─name_or_scope_info─ function
+//!    └─shared─> script        └─scope_info─> ScopeInfo: names of the variables, of the function
 //! SourceTextModule ─> exports: name, Cell, name, Cell, …      ─> Cells of its own
 //! ```
 
@@ -42,16 +42,11 @@ pub(crate) struct Export {
 pub(crate) struct Scopes {
     files: FxHashMap<Node, File>,
     exports: FxHashMap<Node, Export>,
-    /// Functions by their ScopeInfo.
-    functions: FxHashMap<Node, Node>,
 }
 
 impl Scopes {
     pub(crate) fn new(snapshot: &Snapshot, scripts: &Scripts) -> Scopes {
-        let mut scopes = Scopes {
-            functions: functions(snapshot),
-            ..Scopes::default()
-        };
+        let mut scopes = Scopes::default();
         let outermost = outermost(snapshot, scripts);
         let modules = common_js_files(snapshot);
         // How many there are of each: the scope of a file is there once.
@@ -82,10 +77,27 @@ impl Scopes {
         self.exports.get(&cell).copied()
     }
 
-    /// What V8 knows of the function whose variables are in a context.
-    pub(crate) fn function(&self, snapshot: &Snapshot, context: Node) -> Option<Node> {
+    /// The name of the function whose variables are in a context, if it is a function's and has one.
+    ///
+    /// A ScopeInfo has the names of the variables; then, of functions, the name and the one that V8 gave
+    /// it for want of one, or nothing; then the scope around.
+    pub(crate) fn function(&self, snapshot: &Snapshot, context: Node) -> Option<u32> {
         let info = scope_info(snapshot, context)?;
-        self.functions.get(&info).copied()
+        let fields: Vec<(u32, Node)> = snapshot
+            .graph
+            .of(info)
+            .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden)
+            .map(|edge| (snapshot.edge_names[edge as usize], snapshot.graph.to(edge)))
+            .collect();
+        let is_string = |node: Node| snapshot.kinds[node as usize] == snapshot.kind.string;
+        let around = fields.iter().position(|&(_, node)| !is_string(node))?;
+        let (last, name) = fields[around.checked_sub(1)?];
+        let text = |node: Node| snapshot.strings.raw(snapshot.names[node as usize]);
+        let before = around.checked_sub(2).map(|before| text(fields[before].1));
+        // A block has nothing between its variables and the scope around.
+        let of_a_function = fields[around].0 > last + 1
+            || before.is_some_and(|before| before.is_empty() || before == text(name));
+        (of_a_function && !text(name).is_empty()).then(|| snapshot.names[name as usize])
     }
 
     /// All contexts of files.
@@ -178,30 +190,6 @@ fn numbered(snapshot: &Snapshot, table: Node) -> Vec<(u32, Node)> {
 
 fn scope_info(snapshot: &Snapshot, context: Node) -> Option<Node> {
     snapshot.follow(context, snapshot.edge_kind.internal, "scope_info")
-}
-
-/// Functions by the ScopeInfo of their variables.
-fn functions(snapshot: &Snapshot) -> FxHashMap<Node, Node> {
-    let named = snapshot.strings.find("name_or_scope_info");
-    let info = snapshot.strings.find("system / ScopeInfo");
-    let (Some(named), Some(info)) = (named, info) else {
-        return FxHashMap::default();
-    };
-    let mut all = FxHashMap::default();
-    for node in 0..snapshot.graph.nodes() as Node {
-        if snapshot.kinds[node as usize] != snapshot.kind.code {
-            continue;
-        }
-        let found = snapshot.graph.of(node).find(|&edge| {
-            snapshot.edge_names[edge as usize] == named
-                && snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal
-                && snapshot.names[snapshot.graph.to(edge) as usize] == info
-        });
-        if let Some(edge) = found {
-            all.insert(snapshot.graph.to(edge), node);
-        }
-    }
-    all
 }
 
 /// The outermost scopes, with nothing but V8's own and other scripts' around them, by the files of

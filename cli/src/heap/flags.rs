@@ -69,6 +69,9 @@ pub enum HeapCommand {
         output: OutputFlags,
     },
     /// What keeps one object alive.
+    ///
+    /// The way that says most to a reader, other ways, what the object has, what would free it, and what
+    /// points to it.
     Why {
         /// The snapshot.
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -76,6 +79,9 @@ pub enum HeapCommand {
         /// The object's id, as the other reports (and DevTools) show it: @1234.
         #[arg(value_name = "@ID", value_parser = parse_id)]
         id: u32,
+        /// How many ways to show, the best first.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        ways: usize,
         #[command(flatten)]
         output: OutputFlags,
     },

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use v8heap::Step;
 use v8heap::leaks::{Leak, Leaks};
 use v8heap::rules::Rules;
@@ -73,6 +73,13 @@ pub fn way_text(way: &[Step]) -> String {
     text
 }
 
+/// The steps of a way.
+pub fn way_json(way: &[Step]) -> Value {
+    way.iter()
+        .map(|step| json!({ "by": step.by, "what": step.what, "id": step.id, "times": step.times }))
+        .collect()
+}
+
 fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     let leaks: Vec<_> = found
         .all
@@ -89,9 +96,7 @@ fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
                 "growth_bytes_per_minute": rate(leak.growth(), found.span),
                 "place": leak.place,
                 "entries": leak.entries,
-                "way": leak.way.iter().map(|step| json!({
-                    "by": step.by, "what": step.what, "id": step.id, "times": step.times,
-                })).collect::<Vec<_>>(),
+                "way": way_json(&leak.way),
                 "is": leak.is,
                 "cure": leak.cure,
             })

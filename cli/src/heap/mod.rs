@@ -34,7 +34,12 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
             rules,
             output,
         }) => leaks::leaks(files, rules.as_deref(), output, out_of)?,
-        Some(HeapCommand::Why { file, id, output }) => why::why(file, *id, output, out_of)?,
+        Some(HeapCommand::Why {
+            file,
+            id,
+            ways,
+            output,
+        }) => why::why(file, *id, *ways, output, out_of)?,
         Some(HeapCommand::Dups { file, output }) => dups::dups(file, output, out_of)?,
         Some(HeapCommand::Shapes { file, output }) => looks::shapes_of(file, output, out_of)?,
         Some(HeapCommand::Fanout { file, output }) => looks::fanout_of(file, output, out_of)?,

@@ -4,16 +4,42 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use graph::Retainers;
-use serde_json::json;
-use v8heap::{Analysis, Scripts, Ways, what};
+use serde_json::{Value, json};
+use v8heap::{Analysis, Reference, Scripts, Step, Ways, references, what};
 
 use crate::error::Error;
 use crate::figures::{bytes, counted};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::leaks::way_text;
+use crate::heap::leaks::{way_json, way_text};
 use crate::heap::{read, shown};
 
-pub fn why(file: &Path, id: u32, flags: &OutputFlags, out: &mut impl Write) -> Result<(), Error> {
+/// Distances from here on are those of what only V8's own roots reach.
+const SYSTEM: i32 = v8heap::SYSTEM_DISTANCE;
+/// Dominators in JSON; chains may be as long as the heap.
+const MOST_DOMINATORS: usize = 1000;
+
+/// What there is to say about a node.
+struct Why<'a> {
+    analysis: &'a Analysis,
+    scripts: Scripts,
+    node: u32,
+    /// The best first.
+    ways: Vec<Vec<Step>>,
+    /// What the node has: properties, elements, variables.
+    references: Vec<Reference>,
+    /// From the inside outwards.
+    dominators: Vec<u32>,
+    /// Nodes and edges that point to it.
+    retainers: Vec<(u32, u32)>,
+}
+
+pub fn why(
+    file: &Path,
+    id: u32,
+    ways: usize,
+    flags: &OutputFlags,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     let analysis = read(file, flags)?;
     let node = analysis
         .snapshot
@@ -22,86 +48,136 @@ pub fn why(file: &Path, id: u32, flags: &OutputFlags, out: &mut impl Write) -> R
             file: file.to_owned(),
             id,
         })?;
-    explain(&analysis, node, flags, out).map_err(Error::Output)
-}
-
-fn explain(
-    analysis: &Analysis,
-    node: u32,
-    flags: &OutputFlags,
-    out: &mut impl Write,
-) -> io::Result<()> {
     let snapshot = &analysis.snapshot;
     let scripts = Scripts::new(snapshot);
-    let way = Ways::new(analysis, &scripts).to(analysis, &scripts, node);
-    let retainers = Retainers::new(&snapshot.graph);
-    let mut dominators = Vec::new();
-    let mut at = node;
-    while at != snapshot.root {
-        at = analysis.dominators.parent[at as usize];
-        dominators.push(at);
-    }
-    let top = shown(flags, 10);
-    let named = |node: u32| {
-        format!(
-            "{} @{}",
-            what(snapshot, &scripts, node),
-            snapshot.ids[node as usize]
-        )
+    let parents = &analysis.dominators.parent;
+    let above = std::iter::successors(Some(node), |&at| {
+        (at != snapshot.root).then(|| parents[at as usize])
+    });
+    let why = Why {
+        node,
+        ways: Ways::new(&analysis, &scripts).several(&analysis, &scripts, node, ways.max(1)),
+        references: references(&analysis, &scripts, node),
+        dominators: above.skip(1).collect(),
+        retainers: Retainers::new(&snapshot.graph)
+            .of(node)
+            .filter(|&(_, edge)| snapshot.kind_of_edge(edge) != snapshot.edge_kind.weak)
+            .collect(),
+        analysis: &analysis,
+        scripts,
     };
-    let direct: Vec<(u32, u32)> = retainers
-        .of(node)
-        .filter(|&(_, edge)| snapshot.kind_of_edge(edge) != snapshot.edge_kind.weak)
-        .collect();
-    if flags.format == HeapFormat::Json {
-        let whole = json!({
+    match flags.format {
+        HeapFormat::Json => writeln!(out, "{:#}", why.json(shown(flags, 10))),
+        _ => why.text(shown(flags, 10), out),
+    }
+    .map_err(Error::Output)
+}
+
+impl Why<'_> {
+    fn what(&self, node: u32) -> String {
+        what(&self.analysis.snapshot, &self.scripts, node)
+    }
+
+    fn id(&self, node: u32) -> u32 {
+        self.analysis.snapshot.ids[node as usize]
+    }
+
+    fn named(&self, node: u32) -> String {
+        format!("{} @{}", self.what(node), self.id(node))
+    }
+
+    fn json(&self, top: usize) -> Value {
+        let snapshot = &self.analysis.snapshot;
+        let retained = |node: u32| self.analysis.retained[node as usize];
+        json!({
             "version": 1,
-            "id": snapshot.ids[node as usize],
-            "what": what(snapshot, &scripts, node),
-            "place": scripts.place_of(snapshot, node),
-            "self_bytes": snapshot.sizes.get(node),
-            "retained_bytes": analysis.retained[node as usize],
-            "distance": analysis.distances[node as usize],
-            "way": way.iter().map(|step| json!({
-                "by": step.by, "what": step.what, "id": step.id, "times": step.times,
+            "id": self.id(self.node),
+            "what": self.what(self.node),
+            "place": self.scripts.place_of(snapshot, self.node),
+            "self_bytes": snapshot.sizes.get(self.node),
+            "retained_bytes": retained(self.node),
+            "distance": self.analysis.distances[self.node as usize],
+            "way": self.ways.first().map(|way| way_json(way)),
+            "other_ways": self.ways.iter().skip(1).map(|way| way_json(way)).collect::<Vec<_>>(),
+            "references": self.references.iter().take(top).map(|reference| json!({
+                "by": reference.by, "what": reference.what, "id": reference.id,
             })).collect::<Vec<_>>(),
-            "dominators": dominators.iter().take(1000).map(|&node| json!({
-                "id": snapshot.ids[node as usize], "what": what(snapshot, &scripts, node),
-                "retained_bytes": analysis.retained[node as usize],
+            "dominators": self.dominators.iter().take(MOST_DOMINATORS).map(|&node| json!({
+                "id": self.id(node), "what": self.what(node), "retained_bytes": retained(node),
             })).collect::<Vec<_>>(),
-            "retainers": direct.iter().take(top).map(|&(from, edge)| json!({
-                "id": snapshot.ids[from as usize], "what": what(snapshot, &scripts, from),
-                "edge": snapshot.edge_name(edge), "type": snapshot.edge_types[usize::from(snapshot.kind_of_edge(edge))],
+            "retainers": self.retainers.iter().take(top).map(|&(from, edge)| json!({
+                "id": self.id(from), "what": self.what(from), "edge": snapshot.edge_name(edge),
+                "type": snapshot.edge_types[usize::from(snapshot.kind_of_edge(edge))],
+                "distance": self.analysis.distances[from as usize],
             })).collect::<Vec<_>>(),
-        });
-        return writeln!(out, "{whole:#}");
+        })
     }
-    writeln!(
-        out,
-        "{}\nself {}, retained {}\n\nkept by: {}",
-        named(node),
-        bytes(snapshot.sizes.get(node)),
-        bytes(analysis.retained[node as usize]),
-        way_text(&way)
-    )?;
-    writeln!(out, "\nwhat would free it, if it went:")?;
-    for &above in dominators.iter().take(top) {
+
+    fn text(&self, top: usize, out: &mut impl Write) -> io::Result<()> {
+        let snapshot = &self.analysis.snapshot;
         writeln!(
             out,
-            "  {:>10}  {}",
-            bytes(analysis.retained[above as usize]),
-            named(above)
+            "{}\nself {}, retained {}{}\n",
+            self.named(self.node),
+            bytes(snapshot.sizes.get(self.node)),
+            bytes(self.analysis.retained[self.node as usize]),
+            distance(self.analysis.distances[self.node as usize]),
         )?;
-    }
-    writeln!(out, "\n{}:", counted(direct.len() as u64, "retainer"))?;
-    for &(from, edge) in direct.iter().take(top) {
-        let kind = &snapshot.edge_types[usize::from(snapshot.kind_of_edge(edge))];
+        for (number, way) in self.ways.iter().enumerate() {
+            let word = if number == 0 { "kept by:" } else { "and by: " };
+            writeln!(out, "{word} {}", way_text(way))?;
+        }
+        if !self.references.is_empty() {
+            writeln!(out, "\nhas:")?;
+            for reference in self.references.iter().take(top) {
+                writeln!(
+                    out,
+                    "  {}  {} @{}",
+                    reference.by, reference.what, reference.id
+                )?;
+            }
+            more(self.references.len(), top, out)?;
+        }
+        writeln!(out, "\nwhat would free it, if it went:")?;
+        for &above in self.dominators.iter().take(top) {
+            writeln!(
+                out,
+                "  {:>10}  {}",
+                bytes(self.analysis.retained[above as usize]),
+                self.named(above)
+            )?;
+        }
+        more(self.dominators.len(), top, out)?;
         writeln!(
             out,
-            "  {kind} {}  of {}",
-            snapshot.edge_name(edge),
-            named(from)
+            "\n{}:",
+            counted(self.retainers.len() as u64, "retainer")
         )?;
+        for &(from, edge) in self.retainers.iter().take(top) {
+            let kind = &snapshot.edge_types[usize::from(snapshot.kind_of_edge(edge))];
+            writeln!(
+                out,
+                "  {kind} {}  of {}{}",
+                snapshot.edge_name(edge),
+                self.named(from),
+                distance(self.analysis.distances[from as usize]),
+            )?;
+        }
+        more(self.retainers.len(), top, out)
     }
-    Ok(())
+}
+
+fn distance(distance: i32) -> String {
+    match distance {
+        SYSTEM.. => ", reached by V8's own roots only".to_owned(),
+        0.. => format!(", distance {distance}"),
+        _ => ", not reached by anything".to_owned(),
+    }
+}
+
+fn more(all: usize, shown: usize, out: &mut impl Write) -> io::Result<()> {
+    match all.checked_sub(shown) {
+        None | Some(0) => Ok(()),
+        Some(left) => writeln!(out, "  {left} more; --top 0 shows all"),
+    }
 }

@@ -218,10 +218,21 @@ fn holder(view: &View, node: Node) -> Holder {
         (format!("static {class}.{name}"), None, None)
     } else if is_global {
         (format!("global {name}"), None, Some(Pattern::Global))
-    } else if is_exports(snapshot, &way, from) {
+    } else if is_exports(view, &way, from) {
         (format!("exports.{name}"), None, None)
     } else {
-        (format!("{class}.{name}"), None, None)
+        let shown = match view.ways.variable(snapshot, &way) {
+            // The class of an object without one says nothing.
+            Some((variable, _)) if class == "Object" => {
+                let variable = snapshot.strings.get(variable);
+                match way[1..].first() {
+                    Some(&(object, _)) if object == from => format!("variable {variable}.{name}"),
+                    _ => format!("{class}.{name} in variable {variable}"),
+                }
+            }
+            _ => format!("{class}.{name}"),
+        };
+        (shown, None, None)
     };
     // All caches of the loader grow with the modules.
     let modules = match name.as_str() {
@@ -274,11 +285,12 @@ fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
 }
 
 /// Whether an object is what a CommonJS module exports.
-fn is_exports(snapshot: &Snapshot, way: &[(Node, Edge)], object: Node) -> bool {
+fn is_exports(view: &View, way: &[(Node, Edge)], object: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
     way.iter().any(|&(from, edge)| {
         snapshot.graph.to(edge) == object
             && snapshot.edge_name(edge) == "exports"
-            && crate::scopes::common_js_file(snapshot, from).is_some()
+            && (view.ways.is_file(from) || crate::scopes::common_js_file(snapshot, from).is_some())
     })
 }
 

@@ -7,6 +7,8 @@
 //! too, and is the last thing that explains them.
 
 mod chains;
+mod has;
+mod other;
 mod start;
 mod words;
 
@@ -21,6 +23,7 @@ use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::sources::Sources;
 
+pub use has::{Reference, references};
 pub use words::what;
 
 /// One step of a way, from the roots.
@@ -86,6 +89,17 @@ impl Ways {
         self.words(analysis, scripts, &way, node)
     }
 
+    /// The best ways to a node, at most so many: the first is [`Ways::to`]'s, the others leave it somewhere.
+    pub fn several(
+        &self,
+        analysis: &Analysis,
+        scripts: &Scripts,
+        node: Node,
+        most: usize,
+    ) -> Vec<Vec<Step>> {
+        other::several(self, analysis, scripts, node, most)
+    }
+
     /// The variable of a file that a way begins at: the string's number of its name, and its scope.
     pub(crate) fn variable(
         &self,
@@ -99,6 +113,11 @@ impl Ways {
         let of_file = self.scopes.file(first).is_some()
             && snapshot.kind_of_edge(edge) == snapshot.edge_kind.context;
         of_file.then(|| (snapshot.edge_names[edge as usize], Some(first)))
+    }
+
+    /// Whether the variables of a file are in a context.
+    pub(crate) fn is_file(&self, context: Node) -> bool {
+        self.scopes.file(context).is_some()
     }
 
     /// A way in words; `node` is what it leads to.

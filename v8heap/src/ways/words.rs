@@ -156,6 +156,8 @@ impl Words<'_> {
             return format!("variable {name}");
         };
         let what = match name {
+            // Of a CommonJS module.
+            "exports" => "exports".to_owned(),
             "default" => "default export".to_owned(),
             _ => format!("variable {name}"),
         };
@@ -218,6 +220,8 @@ impl Words<'_> {
                 return Some(self.entry(before, from, edge));
             }
             internal(&name).into_owned()
+        } else if kind == of.hidden && snapshot.name(from) == "system / Context" {
+            "variable of a block".to_owned()
         } else {
             String::new()
         })
@@ -226,17 +230,10 @@ impl Words<'_> {
     /// A variable of a call, with the function if it is known.
     fn captured(&self, name: &str, scope: Node) -> String {
         let function = self.scopes.function(self.snapshot, scope);
-        let called = function.map(|function| self.snapshot.name(function));
-        // Without a name it is called what it is; V8 14 says what it is before the name.
-        let called = called.as_deref().map(|name| {
-            let name = name
-                .strip_prefix("system / SharedFunctionInfo")
-                .unwrap_or(name);
-            name.strip_prefix(" / ").unwrap_or(name)
-        });
-        match called.filter(|name| !name.starts_with('(')) {
-            Some(called) if !called.is_empty() => format!("variable {name} of {called}()"),
-            _ => format!("variable {name}"),
+        let called = function.map(|name| self.snapshot.strings.get(name));
+        match called.filter(|called| !called.is_empty()) {
+            Some(called) => format!("variable {name} of {called}()"),
+            None => format!("variable {name}"),
         }
     }
 
@@ -286,7 +283,7 @@ impl Words<'_> {
 }
 
 /// `.name`, or what it is called otherwise.
-fn property(name: &str) -> String {
+pub(super) fn property(name: &str) -> String {
     match name {
         "__proto__" => return "its prototype".to_owned(),
         "<symbol owner_symbol>" => return "owner".to_owned(),
