@@ -100,6 +100,16 @@ impl Scopes {
         (of_a_function && !text(name).is_empty()).then(|| snapshot.names[name as usize])
     }
 
+    /// Whether the variables in a context are the program's: V8's own functions have some without names.
+    pub(crate) fn has_names(snapshot: &Snapshot, context: Node) -> bool {
+        scope_info(snapshot, context).is_some_and(|info| {
+            snapshot.graph.of(info).any(|edge| {
+                let to = snapshot.graph.to(edge);
+                snapshot.kinds[to as usize] == snapshot.kind.string
+            })
+        })
+    }
+
     /// All contexts of files.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = (Node, File)> + '_ {
         self.files.iter().map(|(&node, &file)| (node, file))

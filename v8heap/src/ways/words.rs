@@ -220,7 +220,10 @@ impl Words<'_> {
                 return Some(self.entry(before, from, edge));
             }
             internal(&name).into_owned()
-        } else if kind == of.hidden && snapshot.name(from) == "system / Context" {
+        } else if kind == of.hidden
+            && snapshot.name(from) == "system / Context"
+            && Scopes::has_names(snapshot, from)
+        {
             "variable of a block".to_owned()
         } else {
             String::new()
