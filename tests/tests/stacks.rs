@@ -181,6 +181,20 @@ fn frames_of_odd_shapes_are_walked_through() {
 }
 
 #[test]
+fn a_realigned_frame_may_take_the_place_of_a_plain_one() {
+    let report = Run::program("realigned").arg("10").checked().report();
+    let allocations = |function| {
+        report
+            .within_all(&[function, "turn", "outermost", "main"])
+            .allocations
+    };
+    assert_eq!(
+        (allocations("by_pointer"), allocations("of_aligned")),
+        (10, 200)
+    );
+}
+
+#[test]
 fn a_program_with_branch_protection_is_undisturbed() {
     let program = Program::new("frames").flags(["-fcf-protection=full", "-O2"]);
     let report = Run::executable(program.build())

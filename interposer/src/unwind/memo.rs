@@ -347,6 +347,7 @@ unsafe fn walk(
                 let top = kept - 1;
                 if fresh_len > 0 {
                     (*frames.add(top)).link = link;
+                    memo.barriers = memo.barriers.saturating_add(u32::from(link == BARRIER));
                 }
                 let reached = verify(memo, top, bounds);
                 if reached == 0 && (memo.hard_end || memo.cut) {
@@ -506,7 +507,7 @@ unsafe fn walk(
             len += 1;
         }
     }
-    memo.barriers += barriers;
+    memo.barriers = memo.barriers.saturating_add(barriers);
     memo.len = len;
     node
 }
