@@ -45,6 +45,7 @@ fn no_capture_disagrees_with_another_unwinder_in_more_than_a_million() {
     let programs: &[(&str, Vec<String>)] = &[
         ("tree", vec!["200000".into()]),
         ("frames", vec!["5000".into()]),
+        ("ways", vec!["100".into()]),
         ("jumps", vec!["2000".into()]),
         ("throws", vec!["1000".into()]),
         ("fibers", vec!["2000".into()]),

@@ -181,6 +181,20 @@ fn frames_of_odd_shapes_are_walked_through() {
 }
 
 #[test]
+fn ways_that_are_gone_again_and_again_are_told_apart() {
+    let report = Run::program("ways").arg("500").checked().report();
+    for way in 0..16 {
+        let (inner, outer) = (format!("inner_{way}"), format!("way_{way}"));
+        let sums = report.within_all(&["keep", "last", &inner, &outer, "dispatch", "main"]);
+        assert_eq!((sums.blocks, sums.bytes), (2000, 16_000), "{outer}");
+        assert_eq!(sums.sites, 7, "depths of {outer}");
+    }
+    let sums = report.within_all(&["keep", "realigned", "dispatch", "main"]);
+    assert_eq!((sums.blocks, sums.bytes), (96_000, 2_304_000));
+    assert_eq!(report.number("loss.unwinds_truncated"), 0);
+}
+
+#[test]
 fn a_realigned_frame_may_take_the_place_of_a_plain_one() {
     let report = Run::program("realigned").arg("10").checked().report();
     let allocations = |function| {

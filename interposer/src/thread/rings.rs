@@ -3,7 +3,7 @@
 use super::ThreadState;
 use crate::global::{Global, MAX_THREADS};
 use crate::sys;
-use crate::unwind::{FRAMES, Frame, KNOWN, Known, Memo};
+use crate::unwind::{FRAMES, Frame, KNOWN, Known, Memo, Paths};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use log_format::layout::{ExtentKind, PAGE};
@@ -197,11 +197,12 @@ pub(super) unsafe fn give_ring(global: &Global, thread: *mut ThreadState) -> boo
 }
 
 /// Bytes of one capture's arrays.
-const LEVEL: usize = 2 * FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>();
+const LEVEL: usize =
+    2 * FRAMES * size_of::<Frame>() + KNOWN * size_of::<Known>() + size_of::<Paths>();
 /// Bytes of a state's mapping.
 pub const STATE: usize = size_of::<ThreadState>().next_multiple_of(4096) + 2 * LEVEL + OWN_STACK;
 
-/// Maps a state: itself, for two captures the frames and known steps, the own stack.
+/// Maps a state: itself, for two captures the frames, known steps and paths, the own stack.
 unsafe fn map_state(
     ring: *const RingHeader,
     data: *mut u64,
@@ -227,7 +228,9 @@ unsafe fn map_state(
         for (number, capture) in (*thread).captures.iter_mut().enumerate() {
             let frames = base.add(head + number * level);
             let fresh = frames.add(array);
-            capture.memo = Memo::new(frames.cast(), fresh.cast(), fresh.add(array).cast());
+            let steps = fresh.add(array);
+            let paths = steps.add(known);
+            capture.memo = Memo::new(frames.cast(), fresh.cast(), steps.cast(), paths.cast());
         }
         if index == 0 {
             // Soon used all over.

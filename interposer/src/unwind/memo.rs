@@ -12,6 +12,7 @@
 //! to the *link* between two frames: when new inner frames are attached to a
 //! kept one, the kept frame's link is rewritten.
 
+use super::paths::{self, Paths};
 use super::{Bounds, EXACT, Link, State, Step, cfi, step};
 use crate::stack_table::StackTable;
 use crate::thread::ThreadState;
@@ -30,27 +31,34 @@ const MAX_FRAMES: usize = 64 * 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    sp: u64,
+    pub(super) sp: u64,
     /// Return address, perhaps with [`EXACT`].
     ra: u64,
     bp: u64,
     /// Node of this frame.
-    node: u32,
+    pub(super) node: u32,
     /// `sp − address` that bp was loaded from, [`KEPT`] or [`BARRIER`].
-    link: u32,
+    pub(super) link: u32,
 }
 
 /// The frame pointer was carried over. As a distance: the return address itself,
 /// which is compared anyway.
 const KEPT: u32 = 8;
-const BARRIER: u32 = u32::MAX;
+/// More than two words were read.
+pub(super) const BARRIER: u32 = u32::MAX;
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 32);
 
 impl Frame {
     #[inline(always)]
-    fn is(&self, sp: u64, ra: u64, bp: u64) -> bool {
+    pub(super) fn is(&self, sp: u64, ra: u64, bp: u64) -> bool {
         (self.sp ^ sp) | (self.ra ^ ra) | (self.bp ^ bp) == 0
+    }
+
+    /// Whether it is the same frame of the same stack, however it was reached.
+    #[inline(always)]
+    pub(super) fn is_same(&self, other: &Frame) -> bool {
+        self.is(other.sp, other.ra, other.bp) && self.node == other.node
     }
 }
 
@@ -78,7 +86,7 @@ pub struct Known {
 
 const _: () = assert!(core::mem::size_of::<Known>() == 64);
 
-const KNOWN_BITS: u32 = 10;
+const KNOWN_BITS: u32 = 11;
 /// Steps that a thread remembers: 64 KiB, touched as used.
 pub const KNOWN: usize = 1 << KNOWN_BITS;
 
@@ -102,28 +110,38 @@ fn pack(sp: u64, link: Link) -> u32 {
 /// arrays are missing.
 #[repr(C)]
 pub struct Memo {
-    frames: *mut Frame,
+    pub(super) frames: *mut Frame,
     fresh: *mut Frame,
     known: *mut Known,
+    pub(super) paths: *mut Paths,
+    pub(super) trial: paths::Trial,
     /// Frames that `frames` and `fresh` have room for each.
-    room: usize,
-    len: usize,
+    pub(super) room: usize,
+    pub(super) len: usize,
     /// How the outermost kept frame ended.
-    hard_end: bool,
+    pub(super) hard_end: bool,
     /// The outermost kept frame is where a stack was cut for its depth.
     cut: bool,
     /// Kept frames whose link is a barrier, at least.
     barriers: u32,
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 impl Memo {
-    /// An empty memo over two arrays of [`FRAMES`] frames and one of [`KNOWN`] steps.
-    pub fn new(frames: *mut Frame, fresh: *mut Frame, known: *mut Known) -> Memo {
+    /// An empty memo over two arrays of [`FRAMES`] frames, one of [`KNOWN`] steps and the
+    /// known paths.
+    pub fn new(
+        frames: *mut Frame,
+        fresh: *mut Frame,
+        known: *mut Known,
+        paths: *mut Paths,
+    ) -> Memo {
         Memo {
             frames,
             fresh,
             known,
+            paths,
+            trial: paths::Trial::default(),
             room: FRAMES,
             len: 0,
             hard_end: false,
@@ -233,6 +251,9 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
                 node = Some(frame.node);
             }
         }
+        if node.is_none() && bounds.top != 0 && memo.hard_end && memo.trial.next() {
+            node = paths::follow(memo, &state, bounds);
+        }
         let node = match node {
             Some(node) => node,
             None => {
@@ -255,7 +276,7 @@ pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64
 /// # Safety
 /// The frame's link is no barrier and its two words can be read.
 #[inline(always)]
-unsafe fn holds(outer: &Frame) -> bool {
+pub(super) unsafe fn holds(outer: &Frame) -> bool {
     // SAFETY: by the caller's promise.
     unsafe { unchanged(outer.sp, outer.ra, outer.bp, outer.link) }
 }
@@ -281,7 +302,7 @@ unsafe fn unchanged(sp: u64, ra: u64, bp: u64, link: u32) -> bool {
 /// Compares the links outwards from the verified frame `from`; returns the
 /// outermost frame that is verified.
 #[inline(always)]
-unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
+pub(super) unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
     let frames = memo.frames;
     let mut index = from;
     // SAFETY: frame `index` is verified, so the frame outwards of it lies where
@@ -450,7 +471,8 @@ unsafe fn walk(
     let stacks = &global.stacks;
     let mut len = 0;
     let mut node = 0;
-    if !matches!(outcome, Outcome::Joined(_)) {
+    let joined = matches!(outcome, Outcome::Joined(_));
+    if !joined {
         memo.barriers = 0;
         memo.cut = false;
     }
@@ -509,6 +531,10 @@ unsafe fn walk(
     }
     memo.barriers = memo.barriers.saturating_add(barriers);
     memo.len = len;
+    if joined && memo.hard_end && bounds.top != 0 && memo.trial.takes(fresh_len) {
+        // SAFETY: the memo holds this capture.
+        unsafe { paths::keep(memo, &first, bounds, fresh_len) };
+    }
     node
 }
 

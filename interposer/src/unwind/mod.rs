@@ -8,10 +8,12 @@
 pub mod cache;
 pub mod cfi;
 mod memo;
+mod paths;
 pub mod registered;
 pub mod selfcheck;
 
 pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture};
+pub use paths::Paths;
 
 use crate::arch::tls;
 use crate::global::Global;
