@@ -9,18 +9,17 @@ const TARGETS_AHEAD: usize = 16;
 /// The distance of a node that no walk has reached.
 pub const UNREACHED: i32 = -5;
 
-/// Walks breadth first from `starts`, whose distances the caller has set, and gives each node not
-/// yet reached ([`UNREACHED`]) its predecessor's distance + 1.
+/// Walks breadth first from what is in `queue`, whose distances the caller has set, and gives each
+/// node not yet reached ([`UNREACHED`]) its predecessor's distance + 1 and a place in `queue`.
 ///
 /// `follows` is asked once for each edge to a node not yet reached, in the order of the walk, and
 /// may keep state. A start that is listed twice is walked twice.
 pub fn breadth_first(
     graph: &Graph,
-    starts: Vec<Node>,
+    queue: &mut Vec<Node>,
     distances: &mut [i32],
     mut follows: impl FnMut(Node, Edge) -> bool,
 ) {
-    let mut queue = starts;
     let mut next = 0;
     while next < queue.len() {
         let node = queue[next];

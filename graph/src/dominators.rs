@@ -6,9 +6,11 @@
 //! * The depth-first walk looks at each edge once and settles on the spot what an edge means that
 //!   leads down the tree. Only edges to lower numbers are kept, in the order they were found,
 //!   chained by target: no rows of retainers are built.
-//! * A vertex whose semidominator is the root needs neither the rest of its retainers nor a bucket:
-//!   its dominator is the root. That is so for most of what everything points to (shapes,
-//!   prototypes, code), which have most of the edges.
+//! * A vertex needs the rest of its retainers only as long as they may still lower its
+//!   semidominator. No retainer gives less than the least semidominator found so far in the same
+//!   tree below the root, but for those in other such trees, which give the root and come first.
+//!   What everything points to (shapes, prototypes, code) has most of the edges, and one or two
+//!   are looked at.
 //!
 //! What is unreachable hangs on the root, in two ways: nodes that no edge keeps are walked from
 //! like children of the root; what then remains (rings that keep only themselves) becomes a child of
@@ -51,10 +53,18 @@ pub struct Dominators {
 }
 
 impl Dominators {
-    /// What each node keeps alive alone, itself included: the sum of `own` over what it dominates.
-    pub fn retained(&self, own: impl Fn(Node) -> u64) -> Vec<u64> {
-        let mut sums: Vec<u64> = (0..self.parent.len() as Node).map(own).collect();
-        for &node in self.order.iter().rev() {
+    /// What each node keeps alive alone, itself included: the sum of `own` (a number for each node)
+    /// over what it dominates.
+    pub fn retained(&self, own: Vec<u64>) -> Vec<u64> {
+        let mut sums = own;
+        for (place, &node) in self.order.iter().enumerate().rev() {
+            if let Some(&ahead) = self.order.get(place.wrapping_sub(2 * NODES_AHEAD)) {
+                prefetch(&sums, ahead as usize);
+                prefetch(&self.parent, ahead as usize);
+            }
+            if let Some(&ahead) = self.order.get(place.wrapping_sub(NODES_AHEAD)) {
+                prefetch(&sums, self.parent[ahead as usize] as usize);
+            }
             let sum = sums[node as usize];
             let above = &mut sums[self.parent[node as usize] as usize];
             *above = above.saturating_add(sum);
@@ -71,25 +81,21 @@ impl Dominators {
 /// Part of the domain; above all numbers of vertices.
 const DOMAIN: u32 = 1 << 31;
 
+/// The dominator is that of another vertex, whose number this is; above all numbers.
+const SAME: u32 = 1 << 31;
+
 /// So many targets of a node's edges are loaded while the first of them is looked at.
 const TARGETS_AHEAD: Edge = 16;
+/// So many nodes are summed up while what is needed next is loaded.
+const NODES_AHEAD: usize = 8;
 /// So many vertices are worked on while what is needed next is loaded.
 const VERTICES_AHEAD: u32 = 8;
-
-/// What the walk knows of a node.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    /// Its number (0: not seen), and the bit [`DOMAIN`].
-    number: u32,
-    /// The last edge found that leads to it from a higher number: 1 + its place in `Walk::chain`.
-    last: u32,
-}
 
 /// An edge to a lower number.
 #[derive(Debug, Clone, Copy)]
 struct Upwards {
     from: u32,
-    /// The one found before it with the same target.
+    /// The one found before it with the same target: 1 + its place in [`Walk::chain`].
     before: u32,
 }
 
@@ -97,7 +103,8 @@ struct Walk<'a, R> {
     graph: &'a Graph,
     rules: &'a R,
     root: Node,
-    seen: Vec<Seen>,
+    /// The number of each node (0: not seen), and the bit [`DOMAIN`].
+    seen: Vec<u32>,
     forest: Forest,
     /// The node of each number; 0 is unused.
     nodes: Vec<Node>,
@@ -114,7 +121,7 @@ pub fn dominators(graph: &Graph, root: Node, rules: &impl Rules) -> Dominators {
         graph,
         rules,
         root,
-        seen: vec![Seen::default(); graph.nodes()],
+        seen: vec![0; graph.nodes()],
         forest: Forest::default(),
         nodes: Vec::with_capacity(graph.nodes() + 1),
         chain: Vec::with_capacity(graph.edges()),
@@ -136,8 +143,8 @@ impl<R: Rules> Walk<'_, R> {
     fn number(&mut self, node: Node, parent: u32) -> u32 {
         let number = self.nodes.len() as u32;
         self.nodes.push(node);
-        self.forest.vertices.push(Vertex::reached(number, parent));
-        self.seen[node as usize].number |= number;
+        self.forest.vertices.push(Vertex::reached(parent));
+        self.seen[node as usize] |= number;
         number
     }
 
@@ -156,13 +163,13 @@ impl<R: Rules> Walk<'_, R> {
             }
             let seen = &mut self.seen[to as usize];
             if domain {
-                seen.number |= DOMAIN;
+                *seen |= DOMAIN;
             }
-            match seen.number & !DOMAIN {
+            match *seen & !DOMAIN {
                 0 => self.walk(to, 1),
                 number => {
                     // Dominated by the root, whatever else leads here.
-                    self.forest.vertices[number as usize].semi = 1;
+                    self.forest.vertices[number as usize].least = 1;
                 }
             }
         }
@@ -173,7 +180,7 @@ impl<R: Rules> Walk<'_, R> {
         self.number(start, parent);
         self.stack.push((start, self.graph.of(start).start));
         while let Some((node, mut edge)) = self.stack.pop() {
-            let own = self.seen[node as usize].number;
+            let own = self.seen[node as usize];
             let number = own & !DOMAIN;
             let edges = self.graph.of(node);
             let end = edges.end;
@@ -199,28 +206,28 @@ impl<R: Rules> Walk<'_, R> {
                 let seen = &mut self.seen[to as usize];
                 if own & DOMAIN == 0 {
                     // From outside into the domain.
-                    if seen.number & DOMAIN != 0 {
+                    if *seen & DOMAIN != 0 {
                         continue;
                     }
                 } else {
-                    seen.number |= DOMAIN;
+                    *seen |= DOMAIN;
                 }
-                let other = seen.number & !DOMAIN;
+                let other = *seen & !DOMAIN;
                 if other == 0 {
                     self.stack.push((node, edge));
                     self.number(to, number);
                     self.stack.push((to, self.graph.of(to).start));
                     break;
                 } else if other > number {
-                    let semi = &mut self.forest.vertices[other as usize].semi;
+                    let semi = &mut self.forest.vertices[other as usize].least;
                     *semi = number.min(*semi);
                 } else if other < number && other > 1 {
-                    let before = seen.last;
+                    let last = &mut self.forest.vertices[other as usize].label;
                     self.chain.push(Upwards {
                         from: number,
-                        before,
+                        before: *last,
                     });
-                    seen.last = self.chain.len() as u32;
+                    *last = self.chain.len() as u32;
                 }
             }
         }
@@ -230,12 +237,12 @@ impl<R: Rules> Walk<'_, R> {
     fn complete_domain(&mut self) {
         let mut list = std::mem::take(&mut self.reached);
         // The root is numbered before the domain is known: only now are its edges looked at.
-        if self.seen[self.root as usize].number & DOMAIN != 0 {
-            self.seen[self.root as usize].number &= !DOMAIN;
+        if self.seen[self.root as usize] & DOMAIN != 0 {
+            self.seen[self.root as usize] &= !DOMAIN;
             list.push(self.root);
         }
         while let Some(node) = list.pop() {
-            let seen = &mut self.seen[node as usize].number;
+            let seen = &mut self.seen[node as usize];
             // Numbered nodes of the domain have been walked from.
             if *seen & DOMAIN != 0 {
                 continue;
@@ -255,112 +262,115 @@ impl<R: Rules> Walk<'_, R> {
             return;
         }
         let unseen: Vec<Node> = (0..self.graph.nodes() as Node)
-            .filter(|&node| self.seen[node as usize].number & !DOMAIN == 0)
+            .filter(|&node| self.seen[node as usize] & !DOMAIN == 0)
             .collect();
         let mut kept = vec![false; self.graph.nodes()];
         for &node in &unseen {
-            let outside = self.seen[node as usize].number & DOMAIN == 0;
+            let outside = self.seen[node as usize] & DOMAIN == 0;
             for edge in self.graph.of(node) {
                 let to = self.graph.to(edge);
                 if to == node || self.rules.edge(node, edge) != Use::Keeps {
                     continue;
                 }
-                if !(outside && self.seen[to as usize].number & DOMAIN != 0) {
+                if !(outside && self.seen[to as usize] & DOMAIN != 0) {
                     kept[to as usize] = true;
                 }
             }
         }
         for &node in &unseen {
-            if self.seen[node as usize].number & !DOMAIN == 0 && !kept[node as usize] {
+            if self.seen[node as usize] & !DOMAIN == 0 && !kept[node as usize] {
                 self.walk(node, 1);
             }
         }
     }
 
-    /// Begins to load what the vertices worked on next will need: where their edges are, the first
-    /// of these, and where that one comes from.
+    /// Begins to load what the vertices worked on next will need: the first of the edges that lead
+    /// to them from higher numbers, and where it comes from.
     #[inline(always)]
     fn look_ahead(&self, number: u32) {
         let last = |ahead: u32| {
             let number = number.saturating_sub(ahead) as usize;
-            // Nothing is asked about the root's own.
-            let wanted = self.forest.vertices[number].semi > 1;
-            let node = self.nodes[number] as usize;
-            wanted.then_some(node)
+            self.forest.vertices[number].label.checked_sub(1)
         };
-        if let Some(node) = last(3 * VERTICES_AHEAD) {
-            prefetch(&self.seen, node);
+        if let Some(last) = last(2 * VERTICES_AHEAD) {
+            prefetch(&self.chain, last as usize);
         }
-        if let Some(node) = last(2 * VERTICES_AHEAD) {
-            prefetch(&self.chain, (self.seen[node].last as usize).wrapping_sub(1));
-        }
-        if let Some(node) = last(VERTICES_AHEAD)
-            && let Some(before) = self.seen[node].last.checked_sub(1)
-        {
-            let from = self.chain[before as usize].from;
+        if let Some(last) = last(VERTICES_AHEAD) {
+            let from = self.chain[last as usize].from;
             prefetch(&self.forest.vertices, from as usize);
         }
     }
 
     fn solve(mut self) -> Dominators {
         let count = self.nodes.len() as u32 - 1;
-        // Vertices by semidominator, for those where it is neither the root nor the parent: there
-        // the immediate dominator is the semidominator itself.
-        let mut bucket = vec![0u32; count as usize + 1];
-        let mut same_bucket = vec![0u32; count as usize + 1];
-        let mut dominator = vec![0u32; count as usize + 1];
+        // Of the tree below the root that is worked on: the first number behind it, and the least
+        // semidominator in it but for its own root's.
+        let mut end = count + 1;
+        let mut least = u32::MAX;
         for number in (2..=count).rev() {
             self.look_ahead(number);
             let Vertex {
                 ancestor: parent,
-                mut semi,
-                ..
+                label: mut next,
+                least: mut semi,
+                dominator: mut waiting,
             } = self.forest.vertices[number as usize];
             // Those that wait for their semidominator, which is this one: all below it are linked.
-            let mut waiting = bucket[number as usize];
             while waiting != 0 {
                 let (lowest, least) = self.forest.eval(waiting, number);
-                dominator[waiting as usize] = if least < number { lowest } else { number };
-                waiting = same_bucket[waiting as usize];
+                let dominator = if least < number {
+                    // A vertex with a lesser semidominator has the same dominator.
+                    lowest | SAME
+                } else {
+                    number
+                };
+                let place = &mut self.forest.vertices[waiting as usize].dominator;
+                waiting = std::mem::replace(place, dominator);
             }
-            let mut next = self.seen[self.nodes[number as usize] as usize].last;
-            while next != 0 && semi > 1 {
+            while next != 0 && semi > least {
                 let upwards = self.chain[next as usize - 1];
                 prefetch(&self.chain, (upwards.before as usize).wrapping_sub(1));
                 semi = semi.min(self.forest.eval(upwards.from, number).1);
                 next = upwards.before;
             }
-            self.forest.settle(number, semi);
-            if semi == 1 || semi == parent {
-                dominator[number as usize] = semi;
+            // Edges from other trees were found last, so that they come first.
+            if next != 0 && self.chain[next as usize - 1].from >= end {
+                semi = 1;
+            }
+            let dominator = if semi == 1 || semi == parent {
+                semi
             } else {
-                same_bucket[number as usize] = bucket[semi as usize];
-                bucket[semi as usize] = number;
+                // Waits for its semidominator.
+                std::mem::replace(&mut self.forest.vertices[semi as usize].dominator, number)
+            };
+            self.forest.settle(number, semi, dominator);
+            if parent == 1 {
+                (end, least) = (number, u32::MAX);
+            } else {
+                least = least.min(semi);
             }
         }
-        drop(bucket);
-        drop(same_bucket);
         self.chain = Vec::new();
-        for number in 2..=count {
-            let found = dominator[number as usize];
-            // A vertex with a lesser semidominator has the same dominator.
-            let semi = self.forest.vertices[number as usize].semi;
-            if found != semi {
-                dominator[number as usize] = dominator[found as usize];
+
+        let mut order = self.nodes;
+        // Of no use any more: the memory of one becomes the other.
+        let mut parent = self.seen;
+        if (count as usize) < parent.len() {
+            for (node, place) in (0..).zip(&mut parent) {
+                if *place & !DOMAIN == 0 {
+                    *place = self.root;
+                    order.push(node);
+                }
             }
         }
-        self.forest = Forest::default();
-
-        let mut parent = vec![self.root; self.graph.nodes()];
+        parent[self.root as usize] = self.root;
         for number in 2..=count {
-            parent[self.nodes[number as usize] as usize] =
-                self.nodes[dominator[number as usize] as usize];
-        }
-        let mut order = self.nodes;
-        if (count as usize) < self.graph.nodes() {
-            let unseen = (0..self.graph.nodes() as Node)
-                .filter(|&node| self.seen[node as usize].number & !DOMAIN == 0);
-            order.extend(unseen);
+            let mut found = self.forest.vertices[number as usize].dominator;
+            if found & SAME != 0 {
+                found = self.forest.vertices[(found & !SAME) as usize].dominator;
+                self.forest.vertices[number as usize].dominator = found;
+            }
+            parent[order[number as usize] as usize] = order[found as usize];
         }
         // The unused number 0 and the root.
         order.drain(..2);

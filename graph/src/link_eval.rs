@@ -3,27 +3,29 @@
 //! Vertices are numbered from 1 in the order of the depth-first walk, so that a vertex is linked
 //! to its parent exactly if its number is above the one being worked on: no forest to keep.
 
-/// What is known of a vertex; one cache line holds four.
+/// What is known of a vertex; one cache line holds four. Before it is settled and afterwards the
+/// same words hold different things.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Vertex {
-    /// Before it is linked the parent in the walk, afterwards some ancestor.
+    /// Its parent in the walk; some ancestor when it is linked.
     pub(crate) ancestor: u32,
-    /// Semidominator of this vertex.
-    pub(crate) semi: u32,
-    /// The vertex with the least semidominator between this one and `ancestor`.
-    label: u32,
-    /// That semidominator.
-    least: u32,
+    /// The last edge that leads to it from a higher number (0: none); then the vertex with the least
+    /// semidominator between this one and `ancestor`.
+    pub(crate) label: u32,
+    /// Its own semidominator as far as it is known; then that of `label`.
+    pub(crate) least: u32,
+    /// The last of those that wait for their semidominator, which is this one (0: none); then, while
+    /// it waits itself, the next that does; then its dominator.
+    pub(crate) dominator: u32,
 }
 
 impl Vertex {
     /// A vertex just reached from its parent.
-    pub(crate) fn reached(number: u32, parent: u32) -> Vertex {
+    pub(crate) fn reached(parent: u32) -> Vertex {
         Vertex {
             ancestor: parent,
-            semi: parent,
-            label: number,
             least: parent,
+            ..Vertex::default()
         }
     }
 }
@@ -36,11 +38,12 @@ pub(crate) struct Forest {
 }
 
 impl Forest {
-    /// Sets the semidominator when it is final; all above are linked.
-    pub(crate) fn settle(&mut self, number: u32, semi: u32) {
+    /// Its semidominator is final, and its dominator or the next that waits known.
+    pub(crate) fn settle(&mut self, number: u32, semi: u32, dominator: u32) {
         let vertex = &mut self.vertices[number as usize];
-        vertex.semi = semi;
+        vertex.label = number;
         vertex.least = semi;
+        vertex.dominator = dominator;
     }
 
     /// The vertex with the least semidominator on the way from `number` up to the root of its tree

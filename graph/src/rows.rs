@@ -18,11 +18,19 @@ impl Graph {
     /// of the edges. `None` if these do not fit each other.
     pub fn new(first: Vec<u32>, to: Vec<Node>) -> Option<Graph> {
         let nodes = first.len().checked_sub(1)?;
-        let fits = first[0] == 0
-            && first[nodes] as usize == to.len()
-            && first.is_sorted()
-            // Not `all`, which looks at one by one.
-            && to.iter().fold(0, |most, &node| node.max(most)) < nodes.max(1) as u32;
+        // Not `all`, which looks at one by one.
+        let fits = to.iter().fold(0, |most, &node| node.max(most)) < nodes.max(1) as u32;
+        if fits {
+            Graph::of_checked(first, to)
+        } else {
+            None
+        }
+    }
+
+    /// As [`Graph::new`], if the caller knows that all targets are nodes.
+    pub fn of_checked(first: Vec<u32>, to: Vec<Node>) -> Option<Graph> {
+        let nodes = first.len().checked_sub(1)?;
+        let fits = first[0] == 0 && first[nodes] as usize == to.len() && first.is_sorted();
         fits.then_some(Graph { first, to })
     }
 

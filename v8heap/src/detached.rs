@@ -76,7 +76,7 @@ impl Spreading<'_> {
             let old = snapshot.names[at];
             snapshot.names[at] = *self.prefixed.entry(old).or_insert_with(|| {
                 let name = [b"Detached ", snapshot.strings.raw(old)].concat();
-                snapshot.strings.add(&name)
+                snapshot.strings.add(name)
             });
             self.detached.push(node);
         }

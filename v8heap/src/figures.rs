@@ -93,6 +93,7 @@ impl Analysis {
     fn compute(mut snapshot: Snapshot, threads: usize, all: bool) -> Analysis {
         let pairs = pairs::find(&mut snapshot, threads);
         detached::spread(&mut snapshot);
+        let mut sizes = std::mem::take(&mut snapshot.sizes);
         let documents = user_roots(&snapshot)
             .find(|&node| snapshot.kinds[node as usize] == snapshot.kind.synthetic);
         let meaning = Meaning {
@@ -101,16 +102,21 @@ impl Analysis {
             documents,
         };
         let tree = || dominators(&snapshot.graph, snapshot.root, &meaning);
-        let rest = || {
-            let moved = shallow::moves(&snapshot);
+        let mut rest = || {
+            let mut owners = shallow::owners(&snapshot);
+            shallow::apply(&snapshot, &mut sizes, &owners);
+            let own = (0..owners.len() as Node).map(|node| sizes.get(node));
+            let own: Vec<u64> = own.collect();
             let distances = if all {
-                distances(&snapshot, &pairs)
+                // The memory of one becomes the other's queue.
+                owners.clear();
+                distances(&snapshot, &pairs, owners)
             } else {
                 Vec::new()
             };
-            (moved, distances)
+            (own, distances)
         };
-        let (tree, (moved, distances)) = if threads > 1 {
+        let (tree, (own, distances)) = if threads > 1 {
             std::thread::scope(|scope| {
                 let rest = scope.spawn(rest);
                 let tree = tree();
@@ -122,8 +128,8 @@ impl Analysis {
         } else {
             (tree(), rest())
         };
-        shallow::apply(&mut snapshot.sizes, &moved);
-        let retained = tree.retained(|node| snapshot.sizes.get(node));
+        let retained = tree.retained(own);
+        snapshot.sizes = sizes;
         Analysis {
             snapshot,
             dominators: tree,
@@ -147,14 +153,14 @@ pub(crate) fn user_roots(snapshot: &Snapshot) -> impl Iterator<Item = Node> + '_
     })
 }
 
-fn distances(snapshot: &Snapshot, pairs: &Pairs) -> Vec<i32> {
+fn distances(snapshot: &Snapshot, pairs: &Pairs, mut queue: Vec<Node>) -> Vec<i32> {
     let root = snapshot.root;
-    let starts: Vec<Node> = user_roots(snapshot).collect();
+    queue.extend(user_roots(snapshot));
     let mut distances = vec![UNREACHED; snapshot.graph.nodes()];
-    for &node in &starts {
+    for &node in &queue {
         distances[node as usize] = 1;
     }
-    let any = !starts.is_empty();
+    let any = !queue.is_empty();
     let context = snapshot.strings.find("system / NativeContext");
     let descriptors = snapshot.strings.find("(map descriptors)");
     let weak = snapshot.edge_kind.weak;
@@ -188,9 +194,11 @@ fn distances(snapshot: &Snapshot, pairs: &Pairs) -> Vec<i32> {
         }
         true
     };
-    breadth_first(&snapshot.graph, starts, &mut distances, &mut follows);
+    breadth_first(&snapshot.graph, &mut queue, &mut distances, &mut follows);
     distances[root as usize] = if any { SYSTEM_DISTANCE } else { 0 };
-    breadth_first(&snapshot.graph, vec![root], &mut distances, &mut follows);
+    queue.clear();
+    queue.push(root);
+    breadth_first(&snapshot.graph, &mut queue, &mut distances, &mut follows);
     distances
 }
 

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use graph::{Graph, Node};
 
 use crate::error::{Error, Fault};
 use crate::meta::{Meta, NodeFields, NodeKinds};
 use crate::numbers::{Extent, Piece, Table};
+use crate::pairs::PairNames;
 use crate::sections::Sections;
 use crate::snapshot::{Location, Sizes, Snapshot};
 use crate::source::Source;
@@ -23,7 +24,7 @@ pub fn load(path: &Path, threads: usize) -> Result<Snapshot, Error> {
         path: path.to_owned(),
         error,
     })?;
-    parse(&source, threads.max(1)).map_err(|fault| Error::Content {
+    parse(&Arc::new(source), threads.max(1)).map_err(|fault| Error::Content {
         path: path.to_owned(),
         fault,
     })
@@ -31,7 +32,7 @@ pub fn load(path: &Path, threads: usize) -> Result<Snapshot, Error> {
 
 /// Reads a snapshot that is in memory: for fuzzing.
 pub fn load_bytes(bytes: Vec<u8>) -> Result<Snapshot, Fault> {
-    parse(&Source::Read(bytes), 2)
+    parse(&Arc::new(Source::Read(bytes)), 2)
 }
 
 /// The highest numbers in a snapshot, which are checked when everything has been read.
@@ -75,7 +76,7 @@ fn take<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
     first
 }
 
-fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
+fn parse(source: &Arc<Source>, threads: usize) -> Result<Snapshot, Fault> {
     let bytes = source.bytes();
     let sections = Sections::find(bytes, threads)?;
     let need = |extent: Option<Extent>, part| extent.ok_or(Fault::Missing { part });
@@ -120,7 +121,7 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
     let mut to = vec![0u32; edge_count];
 
     let large = Mutex::new(HashMap::new());
-    let strings = Mutex::new(Ok(Strings::default()));
+    let strings = Mutex::new(Ok(<(Strings, PairNames)>::default()));
     let locations = Mutex::new(Ok(Vec::new()));
     let highest = Highest::default();
     {
@@ -152,8 +153,12 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
         }
         on_threads(threads, work, |work| match work {
             Work::Strings => {
-                let parsed = Strings::parse(source, strings_range.clone());
-                *strings.lock().unwrap_or_else(PoisonError::into_inner) = parsed;
+                let mut pairs = PairNames::default();
+                let parsed = Strings::parse(source, strings_range.clone(), |number, raw| {
+                    pairs.see(number, raw);
+                });
+                *strings.lock().unwrap_or_else(PoisonError::into_inner) =
+                    parsed.map(|strings| (strings, pairs));
                 Ok(())
             }
             Work::Locations => {
@@ -176,13 +181,13 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
             }
         })?;
     }
-    let strings = strings
+    let (strings, pair_names) = strings
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)?;
     let locations = locations
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)?;
-    source.release(0..bytes.len());
+    source.release(0..strings_range.start);
 
     // First edges from edge counts.
     let mut sum = 0u64;
@@ -210,7 +215,7 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
             what: format!("a node is of type {kind} of {}", meta.node_types.len()),
         });
     }
-    let graph = Graph::new(first, to).ok_or(Fault::Missing { part: "edges" })?;
+    let graph = Graph::of_checked(first, to).ok_or(Fault::Missing { part: "edges" })?;
     Ok(Snapshot {
         graph,
         root: meta.root as Node,
@@ -226,6 +231,7 @@ fn parse(source: &Source, threads: usize) -> Result<Snapshot, Fault> {
         edge_names,
         locations,
         strings,
+        pair_names,
         node_types: meta.node_types,
         edge_types: meta.edge_types,
         kind: meta.node_kinds,

@@ -25,16 +25,26 @@ const MARKED: usize = 1 << 20;
 /// The pairs by the number of the name.
 pub(crate) type Pairs = HashMap<u32, Pair>;
 
+/// Numbers of strings that begin and end like a name of such an edge.
+#[derive(Debug, Default)]
+pub(crate) struct PairNames(Vec<u32>);
+
+impl PairNames {
+    /// Looks at a string as it is written in the file.
+    #[inline]
+    pub(crate) fn see(&mut self, number: u32, raw: &[u8]) {
+        if raw.first().is_some_and(u8::is_ascii_digit) && raw.ends_with(b")") {
+            self.0.push(number);
+        }
+    }
+}
+
 /// Finds the names, and marks the edges.
 pub(crate) fn find(snapshot: &mut Snapshot, threads: usize) -> Pairs {
     let mut pairs = Pairs::default();
     let mut numbers: HashMap<String, u32> = HashMap::default();
-    for name in 0..snapshot.strings.len() as u32 {
-        let raw = snapshot.strings.raw(name);
-        if raw.first().is_some_and(u8::is_ascii_digit)
-            && raw.ends_with(b")")
-            && let Some((part, table)) = split(&snapshot.strings.get(name))
-        {
+    for name in std::mem::take(&mut snapshot.pair_names.0) {
+        if let Some((part, table)) = split(&snapshot.strings.get(name)) {
             let new = numbers.len() as u32;
             let number = *numbers.entry(part.to_owned()).or_insert(new);
             pairs.insert(name, Pair { number, table });

@@ -9,11 +9,11 @@ use crate::snapshot::{Sizes, Snapshot};
 const UNOWNED: u32 = u32::MAX;
 const SHARED: u32 = u32::MAX - 1;
 
-/// Whose sizes go to whom: (owned, owner).
-pub(crate) fn moves(snapshot: &Snapshot) -> Vec<(Node, Node)> {
+/// To whom the size of each node goes: to itself, to its owner, or to nobody that is known.
+pub(crate) fn owners(snapshot: &Snapshot) -> Vec<u32> {
     // Without roots of the user the snapshot was made to show V8's internals as they are.
     if user_roots(snapshot).next().is_none() {
-        return Vec::new();
+        return (0..snapshot.graph.nodes() as Node).collect();
     }
     let external = snapshot.strings.find("system / ExternalStringData");
     let kind = &snapshot.kind;
@@ -53,19 +53,19 @@ pub(crate) fn moves(snapshot: &Snapshot) -> Vec<(Node, Node)> {
         }
     }
     owners
-        .iter()
-        .zip(0..)
-        .filter(|&(&owner, node)| owner != node && owner != UNOWNED && owner != SHARED)
-        .filter(|&(&owner, _)| {
-            owner != snapshot.root && snapshot.kinds[owner as usize] != kind.synthetic
-        })
-        .map(|(&owner, node)| (node, owner))
-        .collect()
 }
 
 /// Moves the sizes.
-pub(crate) fn apply(sizes: &mut Sizes, moves: &[(Node, Node)]) {
-    for &(owned, owner) in moves {
+pub(crate) fn apply(snapshot: &Snapshot, sizes: &mut Sizes, owners: &[u32]) {
+    for (owned, &owner) in (0..).zip(owners) {
+        if owner == owned
+            || owner == UNOWNED
+            || owner == SHARED
+            || owner == snapshot.root
+            || snapshot.kinds[owner as usize] == snapshot.kind.synthetic
+        {
+            continue;
+        }
         let size = sizes.get(owned);
         sizes.set(owned, 0);
         let sum = sizes.get(owner).saturating_add(size);

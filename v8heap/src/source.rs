@@ -1,5 +1,5 @@
-//! The bytes of a file: mapped, and given back as soon as they have been parsed, so that the file
-//! and what is made of it are not in memory together. Pipes and the like are read as a whole.
+//! The bytes of a file: mapped. Tables are given back as soon as they have been parsed, so that they
+//! and what is made of them are not in memory together; strings stay where they are. Pipes and the like are read as a whole.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,9 +9,16 @@ use std::path::Path;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 /// The content of a file.
+#[derive(Debug)]
 pub(crate) enum Source {
     Mapped(Mmap),
     Read(Vec<u8>),
+}
+
+impl Default for Source {
+    fn default() -> Source {
+        Source::Read(Vec::new())
+    }
 }
 
 impl Source {

@@ -1,7 +1,8 @@
-//! The string table: kept as it is written in the file, decoded when a string is asked for.
+//! The string table: left in the file as it is written there, decoded when a string is asked for.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::Fault;
 use crate::source::Source;
@@ -9,17 +10,23 @@ use crate::source::Source;
 /// All strings of a snapshot, by number.
 #[derive(Debug, Default)]
 pub struct Strings {
-    /// Their JSON, without quotation marks, one behind the other.
-    blob: Vec<u8>,
-    /// Where each begins, and where the last one ends.
+    source: Arc<Source>,
+    /// Where each begins in the file, behind its quotation mark; and where one more would begin if
+    /// nothing were between its mark and that of the last one's end.
     starts: Vec<u64>,
+    /// Strings that are not in the file.
+    added: Vec<Vec<u8>>,
 }
 
 impl Strings {
-    /// From the inside of the array; `range` goes on to the end of the file.
-    pub(crate) fn parse(source: &Source, range: Range<usize>) -> Result<Strings, Fault> {
+    /// From the inside of the array; `range` goes on to the end of the file. `each` sees every
+    /// string as it is written.
+    pub(crate) fn parse(
+        source: &Arc<Source>,
+        range: Range<usize>,
+        mut each: impl FnMut(u32, &[u8]),
+    ) -> Result<Strings, Fault> {
         const PART: &str = "strings";
-        const RELEASE: usize = 16 << 20;
         let bytes = source.bytes();
         let cut = || Fault::CutShort {
             part: PART,
@@ -30,19 +37,19 @@ impl Strings {
             byte: at as u64,
             expected,
         };
-        let mut blob = Vec::with_capacity(range.len());
-        let mut starts = vec![0];
-        let mut released = range.start;
-        let mut at = range.start;
+        let mut strings = Strings {
+            source: source.clone(),
+            ..Strings::default()
+        };
         let space = |mut at: usize| {
             while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
                 at += 1;
             }
             at
         };
-        at = space(at);
+        let mut at = space(range.start);
         if bytes.get(at) == Some(&b']') {
-            return Ok(Strings { blob, starts });
+            return Ok(strings);
         }
         loop {
             match bytes.get(at) {
@@ -59,38 +66,40 @@ impl Strings {
                 }
                 at += 2;
             }
-            blob.extend_from_slice(&bytes[start..at]);
-            starts.push(blob.len() as u64);
-            at = space(at + 1);
+            each(strings.starts.len() as u32, &bytes[start..at]);
+            strings.starts.push(start as u64);
+            let end = at + 1;
+            at = space(end);
             match bytes.get(at) {
                 Some(b',') => at = space(at + 1),
-                Some(b']') => break,
+                Some(b']') => {
+                    strings.starts.push(end as u64 + 1);
+                    break;
+                }
                 Some(_) => return Err(wrong(at, "a comma")),
                 None => return Err(cut()),
-            }
-            if at - released > RELEASE {
-                source.release(released..at);
-                released = at;
             }
         }
         if bytes.get(space(at + 1)).is_none() {
             return Err(cut());
         }
-        source.release(released..at);
-        blob.shrink_to_fit();
-        Ok(Strings { blob, starts })
+        Ok(strings)
     }
 
     /// Adds a string as it would be written in the file.
-    pub(crate) fn add(&mut self, raw: &[u8]) -> u32 {
-        self.blob.extend_from_slice(raw);
-        self.starts.push(self.blob.len() as u64);
+    pub(crate) fn add(&mut self, raw: Vec<u8>) -> u32 {
+        self.added.push(raw);
         self.len() as u32 - 1
+    }
+
+    /// How many are in the file.
+    fn in_file(&self) -> usize {
+        self.starts.len().saturating_sub(1)
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
+        self.in_file() + self.added.len()
     }
 
     /// Whether there is none.
@@ -103,9 +112,17 @@ impl Strings {
     #[inline]
     pub fn raw(&self, number: u32) -> &[u8] {
         let number = number as usize;
-        match self.starts.get(number..number + 2) {
-            Some(&[start, end]) => &self.blob[start as usize..end as usize],
-            _ => b"",
+        let Some(&[start, next]) = self.starts.get(number..number + 2) else {
+            let added = number.checked_sub(self.in_file());
+            return added
+                .and_then(|added| self.added.get(added))
+                .map_or(b"", Vec::as_slice);
+        };
+        // Before the next one's quotation mark there are only a comma and spaces, then this one's.
+        let until_next = &self.source.bytes()[start as usize..next as usize - 1];
+        match until_next.iter().rposition(|&byte| byte == b'"') {
+            Some(end) => &until_next[..end],
+            None => b"",
         }
     }
 
@@ -170,12 +187,13 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Strings, Fault> {
-        Strings::parse(&Source::Read(text.as_bytes().to_vec()), 0..text.len())
+        let source = Arc::new(Source::Read(text.as_bytes().to_vec()));
+        Strings::parse(&source, 0..text.len(), |_, _| {})
     }
 
     #[test]
     fn strings_are_decoded_as_json_says() {
-        let strings = parse(
+        let mut strings = parse(
             "\"\",\n\"a\\\"b\\\\\", \"\\u00e9\\n\\/\" ,\"\\ud83d\\ude00\\ud83dx\",\"\u{e9}\"]}",
         )
         .expect("well formed");
@@ -185,6 +203,11 @@ mod tests {
             ["", "a\"b\\", "\u{e9}\n/", "\u{1f600}\u{fffd}x", "\u{e9}"]
         );
         assert_eq!((strings.len(), strings.raw(99)), (5, &b""[..]));
+        assert_eq!(strings.add(b"Detached \\n".to_vec()), 5);
+        assert_eq!(
+            (strings.get(4), strings.get(5)),
+            ("\u{e9}".into(), "Detached \n".into())
+        );
         assert!(parse("]}").expect("none").is_empty());
     }
 
