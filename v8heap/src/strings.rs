@@ -137,7 +137,17 @@ impl Strings {
 
     /// The number of a string that is written without escapes.
     pub fn find(&self, text: &str) -> Option<u32> {
-        (0..self.len() as u32).find(|&number| self.raw(number) == text.as_bytes())
+        let written = [text.as_bytes(), b"\""].concat();
+        let bytes = self.source.bytes();
+        let starts = &self.starts[..self.in_file()];
+        let found = starts
+            .iter()
+            .position(|&start| bytes[start as usize..].starts_with(&written));
+        let found = found.or_else(|| {
+            let added = self.added.iter().position(|raw| raw == text.as_bytes())?;
+            Some(self.in_file() + added)
+        });
+        found.map(|number| number as u32)
     }
 }
 
@@ -203,6 +213,7 @@ mod tests {
             ["", "a\"b\\", "\u{e9}\n/", "\u{1f600}\u{fffd}x", "\u{e9}"]
         );
         assert_eq!((strings.len(), strings.raw(99)), (5, &b""[..]));
+        assert_eq!((strings.find("\u{e9}"), strings.find("a")), (Some(4), None));
         assert_eq!(strings.add(b"Detached \\n".to_vec()), 5);
         assert_eq!(
             (strings.get(4), strings.get(5)),
