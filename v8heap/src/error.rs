@@ -28,6 +28,13 @@ pub enum Error {
         /// The one that must have been taken before it, or elsewhere.
         later: PathBuf,
     },
+    /// Snapshots of two processes.
+    Processes {
+        /// Of one.
+        one: PathBuf,
+        /// Of another.
+        other: PathBuf,
+    },
 }
 
 /// What is wrong with the content of a file.
@@ -139,6 +146,13 @@ impl fmt::Display for Error {
                  which they were taken",
                 later.display(),
                 earlier.display()
+            ),
+            Error::Processes { one, other } => write!(
+                f,
+                "{}: is of another process than {}, most of their objects differ under the same ids; give snapshots \
+                 of one process",
+                other.display(),
+                one.display()
             ),
         }
     }

@@ -8,8 +8,10 @@ use crate::scripts::Scripts;
 use crate::snapshot::{Location, Snapshot};
 
 /// Methods that add to a container.
-const ADDING: [&str; 14] = [
+const ADDING: [&str; 16] = [
     "push",
+    "splice",
+    "assign",
     "set",
     "add",
     "unshift",
@@ -35,13 +37,41 @@ struct Function {
     words: FxHashSet<u32>,
     /// And in that of the functions inside of it, of which no closure may be left.
     inner: FxHashSet<u32>,
+    /// Whether it has run often: V8 keeps feedback of such functions alone.
+    hot: bool,
 }
+
+/// What is known of a container, to find the function that adds to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The string's number of the name it is held under.
+    pub(crate) name: Option<u32>,
+    /// The context, if it is a variable.
+    pub(crate) context: Option<Node>,
+    /// The script of the class that has it.
+    pub(crate) script: Option<u32>,
+    /// How often it was added to.
+    pub(crate) added: u64,
+    /// The methods that add to such a container; empty if any may.
+    pub(crate) by: &'a [&'a str],
+    /// Of a string, what it is made of: constants of the function that puts it together.
+    pub(crate) pieces: &'a [u32],
+}
+
+impl Wanted<'_> {
+    fn has_piece(&self, words: &FxHashSet<u32>) -> bool {
+        self.pieces.iter().any(|piece| words.contains(piece))
+    }
+}
+
+/// What was added this often was added by a function that V8 keeps feedback of.
+const OFTEN: u64 = 60;
 
 /// All functions with a place in the user's own code.
 #[derive(Debug)]
 pub(crate) struct Functions {
     all: Vec<Function>,
-    adding: FxHashSet<u32>,
+    adding: FxHashMap<&'static str, u32>,
 }
 
 impl Functions {
@@ -66,9 +96,11 @@ impl Functions {
                     contexts: FxHashSet::default(),
                     words,
                     inner,
+                    hot: false,
                 });
                 all.len() - 1
             });
+            all[at].hot = all[at].hot || has_feedback(snapshot, node);
             let context = snapshot.follow(node, internal, "context");
             // A few closures tell; there may be a million.
             if all[at].contexts.len() < 64 {
@@ -77,47 +109,80 @@ impl Functions {
         }
         let adding = ADDING
             .iter()
-            .filter_map(|word| snapshot.strings.find(word))
+            .filter_map(|word| Some((*word, snapshot.strings.find(word)?)))
             .collect();
         Functions { all, adding }
     }
 
-    /// The function that most likely adds to what is held under this name, or in this context.
-    /// `within` are functions inside of which the added ones stand.
-    pub(crate) fn adder(
+    /// The function that most likely adds to a container.
+    pub(crate) fn adder(&self, wanted: Wanted) -> Option<(String, Location)> {
+        self.adder_in(wanted, |_| true)
+    }
+
+    /// That one of the functions in some places.
+    pub(crate) fn adder_in(
         &self,
-        name: Option<u32>,
-        context: Option<Node>,
+        wanted: Wanted,
+        is_wanted: impl Fn(Location) -> bool,
     ) -> Option<(String, Location)> {
+        let Wanted { name, context, .. } = wanted;
         let score = |function: &Function| {
             let named = name.is_some_and(|name| function.words.contains(&name));
             let named_inside = named || name.is_some_and(|name| function.inner.contains(&name));
             let sees = context.is_some_and(|context| function.contexts.contains(&context));
-            let adds = self.adds(&function.words);
-            let adds_inside = adds || self.adds(&function.inner);
+            let adds = match wanted.pieces {
+                [] => self.adds(&function.words, wanted.by),
+                _ => wanted.has_piece(&function.words),
+            };
+            let adds_inside = adds || self.adds(&function.inner, wanted.by);
             match () {
-                () if named && adds => 6,
-                () if sees && adds => 5,
-                () if named_inside && adds_inside => 4,
-                () if sees && adds_inside => 3,
-                () if named => 2,
-                () if sees => 1,
+                () if named && adds => 12,
+                () if sees && adds => 10,
+                () if named_inside && adds_inside => 8,
+                () if sees && adds_inside => 6,
+                () if named => 4,
+                () if named_inside => 3,
+                () if sees => 2,
                 () => 0,
             }
+        };
+        let often = if wanted.added >= OFTEN { 10 } else { 3 };
+        let likely = |function: &Function| {
+            let score = score(function);
+            let hot = if function.hot { often } else { 0 };
+            let near = if wanted.script == Some(function.location.script) {
+                3
+            } else {
+                0
+            };
+            let taking = if takes_away(&function.name) { 3 } else { 0 };
+            (score > 0).then_some((score + hot + near - taking, function.hot))
         };
         let place = |function: &Function| (function.location.line, function.location.column);
         // Of two, one inside of the other, the inner one.
         let best = self
             .all
             .iter()
-            .max_by_key(|function| (score(function), place(function)))?;
-        (score(best) > 0).then(|| (best.name.clone(), best.location))
+            .filter(|function| is_wanted(function.location))
+            .max_by_key(|function| (likely(function), place(function)))?;
+        likely(best).map(|_| (best.name.clone(), best.location))
     }
 
-    /// The method of an object's class that most likely adds to what only the class can name.
+    /// Whether the code of any function has a word.
+    pub(crate) fn knows(&self, word: u32) -> bool {
+        self.all
+            .iter()
+            .any(|function| function.words.contains(&word))
+    }
+
+    /// The method of an object's class that most likely adds to what only the class can name; of a class
+    /// itself, the static one.
     pub(crate) fn method(&self, snapshot: &Snapshot, object: Node) -> Option<(String, Location)> {
         let property = snapshot.edge_kind.property;
-        let class = snapshot.follow(object, property, "__proto__")?;
+        let class = match snapshot.kinds[object as usize] == snapshot.kind.closure {
+            true => object,
+            false => snapshot.follow(object, property, "__proto__")?,
+        };
         let methods: FxHashSet<Location> = snapshot
             .graph
             .of(class)
@@ -125,14 +190,17 @@ impl Functions {
             .collect();
         let adds = |function: &&Function| {
             methods.contains(&function.location)
-                && (self.adds(&function.words) || self.adds(&function.inner))
+                && (self.adds(&function.words, &[]) || self.adds(&function.inner, &[]))
         };
-        let found = self.all.iter().find(adds)?;
+        let found = self.all.iter().filter(adds).max_by_key(|found| found.hot)?;
         Some((found.name.clone(), found.location))
     }
 
-    fn adds(&self, words: &FxHashSet<u32>) -> bool {
-        words.iter().any(|word| self.adding.contains(word))
+    /// Whether a function's words are those of one that adds by some methods, or by any.
+    fn adds(&self, words: &FxHashSet<u32>, by: &[&str]) -> bool {
+        self.adding
+            .iter()
+            .any(|(name, word)| (by.is_empty() || by.contains(name)) && words.contains(word))
     }
 
     /// The innermost function around a place, by lines: the last that begins before it.
@@ -157,6 +225,27 @@ impl Functions {
             })
             .max_by_key(|function| (function.location.line, function.location.column))
     }
+}
+
+/// Whether a function is called like one that reads or takes away.
+fn takes_away(name: &str) -> bool {
+    const WORDS: [&str; 19] = [
+        "get", "has", "is", "find", "peek", "remove", "delete", "clear", "undo", "off", "un",
+        "release", "dispose", "destroy", "close", "evict", "finish", "pop", "reset",
+    ];
+    WORDS.iter().any(|word| {
+        let rest = name.strip_prefix(word);
+        rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_lowercase()))
+    }) || name.starts_with("unsub")
+}
+
+/// Whether a closure has run so often that V8 keeps feedback of it.
+fn has_feedback(snapshot: &Snapshot, closure: Node) -> bool {
+    let internal = snapshot.edge_kind.internal;
+    snapshot
+        .follow(closure, internal, "feedback_cell")
+        .and_then(|cell| snapshot.follow(cell, internal, "value"))
+        .is_some_and(|value| snapshot.name(value) == "system / FeedbackVector")
 }
 
 /// What lies between a function and the strings of its code, in one version of V8 or another.

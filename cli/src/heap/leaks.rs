@@ -80,34 +80,40 @@ pub fn way_json(way: &[Step]) -> Value {
         .collect()
 }
 
+fn entry(leak: &Leak, found: &Leaks) -> Value {
+    json!({
+        "pattern": leak.pattern.key(),
+        "what": leak.what,
+        "id": leak.id,
+        "counts": leak.counts,
+        "retained_bytes": leak.retained,
+        "growth_bytes": leak.growth(),
+        "growth_bytes_per_minute": rate(leak.growth(), found.span),
+        "place": leak.place,
+        "program": leak.program,
+        "entries": leak.entries,
+        "also": leak.also,
+        "way": way_json(&leak.way),
+        "is": leak.is,
+        "cure": leak.cure,
+    })
+}
+
 fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
-    let leaks: Vec<_> = found
-        .all
-        .iter()
-        .take(top)
-        .map(|leak| {
-            json!({
-                "pattern": leak.pattern.key(),
-                "what": leak.what,
-                "id": leak.id,
-                "counts": leak.counts,
-                "retained_bytes": leak.retained,
-                "growth_bytes": leak.growth(),
-                "growth_bytes_per_minute": rate(leak.growth(), found.span),
-                "place": leak.place,
-                "entries": leak.entries,
-                "way": way_json(&leak.way),
-                "is": leak.is,
-                "cure": leak.cure,
-            })
-        })
-        .collect();
+    let all = |leaks: &[Leak]| -> Vec<_> {
+        leaks
+            .iter()
+            .take(top)
+            .map(|leak| entry(leak, found))
+            .collect()
+    };
     let whole = json!({
         "version": 1,
         "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "total_bytes": found.totals,
         "seconds": found.span.map(|span| span.as_secs_f64()),
-        "leaks": leaks,
+        "leaks": all(&found.all),
+        "slowing": all(&found.slowing),
         "growing_classes": found.unnamed.iter().take(top).map(|class| json!({
             "class": class.class, "counts": class.counts, "self_bytes": class.own,
         })).collect::<Vec<_>>(),
@@ -130,7 +136,7 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
         files.len(),
         series(&found.totals, bytes)
     )?;
-    if found.all.is_empty() {
+    if found.all.is_empty() && found.slowing.is_empty() {
         return unnamed(found, top, out);
     }
     for (number, leak) in found.all.iter().take(top).enumerate() {
@@ -142,6 +148,28 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
             "\n{} more; --top 0 shows all",
             count((found.all.len() - top) as u64)
         )?;
+    }
+    slowing(found, top, out)
+}
+
+/// What may fill up to a bound.
+fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+    if found.slowing.is_empty() {
+        return Ok(());
+    }
+    if found.all.is_empty() {
+        writeln!(out, "\nNothing grows as a leak does.")?;
+    }
+    writeln!(
+        out,
+        "\nEver more slowly grows, as what fills up to a bound; a snapshot taken later tells:"
+    )?;
+    for leak in found.slowing.iter().take(top) {
+        let place = leak
+            .place
+            .as_ref()
+            .map_or(String::new(), |place| format!(", by {place}"));
+        writeln!(out, "   {}{}{place}", counts(leak), leak.what)?;
     }
     Ok(())
 }
@@ -172,6 +200,14 @@ fn unnamed(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+/// How many there were in each snapshot; of a single thing, nothing.
+fn counts(leak: &Leak) -> String {
+    match leak.counts.iter().all(|&of| of == 1) {
+        true => String::new(),
+        false => format!("{} in count, ", series(&leak.counts, count)),
+    }
+}
+
 fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write) -> io::Result<()> {
     let place = leak
         .place
@@ -182,13 +218,19 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
     writeln!(out, "\n{number}. {}{place}", leak.what)?;
     writeln!(
         out,
-        "   {} in count, {} retained: +{}{rate}",
-        series(&leak.counts, count),
+        "   {}{} retained: +{}{rate}",
+        counts(leak),
         series(&leak.retained, bytes),
         bytes(leak.growth())
     )?;
+    if let Some(program) = &leak.program {
+        writeln!(out, "   the program's part: {program}")?;
+    }
     if let Some(entries) = &leak.entries {
         writeln!(out, "   {entries}")?;
+    }
+    for also in &leak.also {
+        writeln!(out, "   also in: {also}")?;
     }
     writeln!(out, "   kept by: {}  @{}", way_text(&leak.way), leak.id)?;
     writeln!(out, "   {} {}", leak.is, leak.cure)

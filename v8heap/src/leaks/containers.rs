@@ -3,187 +3,122 @@
 use graph::{Edge, Node};
 use rustc_hash::FxHashMap;
 
+use super::entries::{count, entries, first_key, is_map, is_set, room, rows};
+use super::families::Family;
 use super::words::Pattern;
-use super::{Leak, Measures, View, grows};
+use super::{Leak, View, notes, reach};
 use crate::figures::Analysis;
+use crate::functions::Wanted;
 use crate::snapshot::{Snapshot, detachedness};
 
-/// Fewer entries in the last snapshot are nothing to look at.
-const MIN_ENTRIES: u64 = 13;
+/// Fewer entries of a single container in the last snapshot are nothing to look at.
+pub(super) const MIN_ENTRIES: u64 = 13;
+
+/// Of the containers with fewer, those that may grow together, as many as this are looked at.
+const MAX_SMALL: usize = 400_000;
 
 /// A container of the last snapshot.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) node: Node,
+    /// How many, or the room for them.
     pub(super) entries: u64,
+    /// Whether there are numbers in it, of which only the room is known.
+    pub(super) numbers: bool,
 }
 
-/// What holds the entries of a node: itself, or the table behind it.
-fn rows(snapshot: &Snapshot, node: Node) -> (Node, bool) {
-    let table = matches!(
-        snapshot.strings.raw(snapshot.names[node as usize]),
-        b"Map" | b"Set"
-    )
-    .then(|| snapshot.follow(node, snapshot.edge_kind.internal, "table"))
-    .flatten();
-    match table {
-        Some(table) => (table, true),
-        None => (node, false),
-    }
-}
-
-/// The edges to the entries of a container: elements, properties, keys and values.
-pub(super) fn entries(snapshot: &Snapshot, node: Node) -> impl Iterator<Item = Edge> + '_ {
-    let (row, table) = rows(snapshot, node);
-    let kind = &snapshot.edge_kind;
-    snapshot.graph.of(row).filter(move |&edge| {
-        let of = snapshot.kind_of_edge(edge);
-        if table {
-            of == kind.internal
-                && snapshot
-                    .strings
-                    .raw(snapshot.edge_names[edge as usize])
-                    .first()
-                    .is_some_and(u8::is_ascii_digit)
-        } else {
-            of == kind.element || of == kind.property
-        }
-    })
-}
-
-/// Where the first key of a Map's table is, in threes: key, value, next in the chain. V8's table
-/// (`OrderedHashMap`) is map, length, three counts, B buckets (a power of two), and 2 B entries, whose
-/// numbers are counted from after the length. The size may have moved from the table to the Map.
-pub(super) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
-    const HEADS: u64 = 4 + 2 + 3;
-    let (table, _) = rows(snapshot, map);
-    if table == map || snapshot.name(map) != "Map" {
-        return None;
-    }
-    let size = snapshot.sizes.get(map) + snapshot.sizes.get(table);
-    [8, 4].into_iter().find_map(|word| {
-        let words = size / word;
-        let buckets = words.checked_sub(HEADS)? / 7;
-        let fits = size == word * (HEADS + 7 * buckets) && buckets.is_power_of_two();
-        fits.then_some(3 + buckets)
-    })
-}
-
-/// How many entries a container has.
-pub(super) fn count(snapshot: &Snapshot, node: Node) -> u64 {
-    if !rows(snapshot, node).1 {
-        return entries(snapshot, node).count() as u64;
-    }
-    // Keys and values lie side by side; numbers among them leave no edge.
-    let mut places: Vec<u64> = entries(snapshot, node)
-        .filter_map(|edge| snapshot.edge_name(edge).parse().ok())
-        .collect();
-    places.sort_unstable();
-    if let Some(first) = first_key(snapshot, node) {
-        for place in &mut places {
-            *place = place.saturating_sub(first) / 3;
-        }
-        places.dedup();
-        return places.len() as u64;
-    }
-    let mut count = 0;
-    let mut key = None;
-    for place in places {
-        if key.is_some_and(|key| key + 1 == place) {
-            key = None;
-        } else {
-            count += 1;
-            key = Some(place);
-        }
-    }
-    count
-}
+/// Less room for numbers is nothing to look at.
+const MIN_ROOM: u64 = 128;
 
 /// The containers worth a look.
 pub(super) fn candidates(analysis: &Analysis) -> Vec<Candidate> {
     let snapshot = &analysis.snapshot;
-    // Their entries are in a table behind them.
-    let tabled = ["Map", "Set"].map(|name| snapshot.strings.find(name));
+    let lists = ["Map", "Set", "Array"].map(|name| snapshot.strings.find(name));
     let mut found = Vec::new();
+    let mut small = Vec::new();
     for node in 0..snapshot.graph.nodes() as Node {
         let kind = snapshot.kinds[node as usize];
         if kind != snapshot.kind.object && kind != snapshot.kind.closure {
             continue;
         }
-        // Most have few edges: what they are called need not be looked up.
-        if u64::from(snapshot.graph.degree(node)) < MIN_ENTRIES
-            && !tabled.contains(&Some(snapshot.names[node as usize]))
-        {
-            continue;
-        }
-        let (row, _) = rows(snapshot, node);
-        if u64::from(snapshot.graph.degree(row)) < MIN_ENTRIES {
+        let is_list = lists.contains(&Some(snapshot.names[node as usize]));
+        // Most objects have few edges: what those are called need not be looked up.
+        if !is_list && !has_many(snapshot, node) {
             continue;
         }
         let entries = count(snapshot, node);
+        let found_here = |entries, numbers| Candidate {
+            node,
+            entries,
+            numbers,
+        };
         if entries >= MIN_ENTRIES {
-            found.push(Candidate { node, entries });
+            found.push(found_here(entries, false));
+            continue;
         }
+        let room = if is_list { room(snapshot, node) } else { 0 };
+        if room >= MIN_ROOM {
+            found.push(found_here(room, true));
+        } else if is_list && entries > 0 && small.len() < MAX_SMALL {
+            small.push(found_here(entries, false));
+        }
+    }
+    if small.len() < MAX_SMALL {
+        found.append(&mut small);
     }
     found
 }
 
-/// Entries and retained bytes of the candidates, whose ids are those of the last snapshot, in
-/// another one.
+/// Whether an object, or the table of its properties, has many edges.
+fn has_many(snapshot: &Snapshot, node: Node) -> bool {
+    let many = |node| u64::from(snapshot.graph.degree(node)) >= MIN_ENTRIES;
+    many(node)
+        || snapshot.graph.of(node).any(|edge| {
+            let to = snapshot.graph.to(edge);
+            snapshot.kinds[to as usize] == snapshot.kind.array
+                && snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal
+                && many(to)
+        })
+}
+
+/// Entries and retained bytes of the candidates, by their ids in the last snapshot, in another one.
 pub(super) fn measure(
     analysis: &Analysis,
+    candidates: &[Candidate],
     wanted: &FxHashMap<u32, usize>,
 ) -> Vec<Option<(u64, u64)>> {
+    let snapshot = &analysis.snapshot;
     let mut found = vec![None; wanted.len()];
-    for (node, id) in analysis.snapshot.ids.iter().enumerate() {
+    for (node, id) in (0..).zip(&snapshot.ids) {
         if let Some(&at) = wanted.get(id) {
-            let entries = count(&analysis.snapshot, node as Node);
-            found[at] = Some((entries, analysis.retained[node]));
-        }
-    }
-    found
-}
-
-/// The leaks among the candidates, with their nodes.
-pub(super) fn leaks(
-    view: &View,
-    candidates: &[Candidate],
-    measures: &[Measures],
-) -> Vec<(Node, Leak)> {
-    let mut found = Vec::new();
-    for (at, candidate) in candidates.iter().enumerate() {
-        let all: Option<Vec<(u64, u64)>> = measures
-            .iter()
-            .map(|measures| measures.containers[at])
-            .collect();
-        let Some(all) = all else { continue };
-        let (counts, retained): (Vec<u64>, Vec<u64>) = all.into_iter().unzip();
-        if grows(&counts) && retained.last() > retained.first() {
-            found.push((
-                candidate.node,
-                describe(view, candidate.node, counts, retained),
-            ));
+            let entries = match candidates[at].numbers {
+                true => room(snapshot, node),
+                false => count(snapshot, node),
+            };
+            found[at] = Some((entries, analysis.retained[node as usize]));
         }
     }
     found
 }
 
 /// How a container is held.
-struct Holder {
+pub(super) struct Holder {
     /// `sessions`
-    name: String,
+    pub(super) name: String,
     /// The string's number of that name.
     word: Option<u32>,
     /// `Cache.sessions`, `variable sessions`, …
-    shown: String,
+    pub(super) shown: String,
     /// What has it under that name.
-    from: Option<Node>,
+    pub(super) from: Option<Node>,
+    /// Whether it is an entry of something that has the name.
+    within: bool,
     /// The context, if it is a variable.
     context: Option<Node>,
     pattern: Option<Pattern>,
 }
 
-fn holder(view: &View, node: Node) -> Holder {
+pub(super) fn holder(view: &View, node: Node) -> Holder {
     let snapshot = &view.analysis.snapshot;
     let way = view.ways.raw(view.analysis, node);
     let kind = &snapshot.edge_kind;
@@ -236,7 +171,9 @@ fn holder(view: &View, node: Node) -> Holder {
     };
     // All caches of the loader grow with the modules.
     let modules = match name.as_str() {
-        "relativeResolveCache"
+        "#resolveCache"
+        | "#loadCache"
+        | "relativeResolveCache"
         | "_pathCache"
         | "realpathCache"
         | "statCache"
@@ -260,6 +197,7 @@ fn holder(view: &View, node: Node) -> Holder {
         word,
         shown,
         from: Some(from),
+        within,
         context,
         pattern,
     }
@@ -279,6 +217,7 @@ fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
         name: name.unwrap_or_default(),
         word: variable.map(|(name, _)| name),
         from: None,
+        within: way.len() > 1,
         context: variable.and_then(|(_, scope)| scope),
         pattern: None,
     }
@@ -295,19 +234,14 @@ fn is_exports(view: &View, way: &[(Node, Edge)], object: Node) -> bool {
 }
 
 /// If a container is the list of an emitter's listeners: the event and the emitter.
-fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
+pub(super) fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
     let snapshot = &view.analysis.snapshot;
     let way = view.ways.raw(view.analysis, node);
-    let properties: Vec<_> = way
-        .iter()
-        .rev()
-        .filter(|&&(_, edge)| snapshot.kind_of_edge(edge) == snapshot.edge_kind.property)
-        .take(2)
-        .collect();
-    let [&(_, event), &(emitter, events)] = properties[..] else {
+    let is_property = |edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.property;
+    let [.., (emitter, events), (_, event)] = way[..] else {
         return None;
     };
-    (snapshot.edge_name(events) == "_events")
+    (is_property(event) && is_property(events) && snapshot.edge_name(events) == "_events")
         .then(|| (snapshot.edge_name(event).into_owned(), emitter))
 }
 
@@ -343,41 +277,64 @@ fn repeated(view: &View, node: Node) -> bool {
     all.len() * 2 < before
 }
 
-/// What most of the entries are, new ones first: how many and what, and one of them.
-fn usual(view: &View, node: Node) -> Option<(String, Node)> {
+/// What most of the new entries are: how many and what, and one of them.
+fn usual(view: &View, nodes: &[Node]) -> Option<(String, Node)> {
     let snapshot = &view.analysis.snapshot;
-    let mut counts: FxHashMap<(u8, u32, Option<crate::Location>), (u64, Node)> =
-        FxHashMap::default();
-    let mut all = 0u64;
-    for edge in entries(snapshot, node) {
-        let to = snapshot.graph.to(edge);
-        let kind = snapshot.kinds[to as usize];
-        let data = kind == snapshot.kind.string
-            || kind == snapshot.kind.hidden
-            || kind == snapshot.kind.number;
-        if !view.is_new(to) || data && all > 0 {
-            continue;
-        }
-        all += 1;
-        let name = if data { 0 } else { snapshot.names[to as usize] };
-        counts
-            .entry((kind, name, snapshot.location(to)))
-            .or_insert((0, to))
-            .0 += 1;
-    }
-    let (_, (count, one)) = counts.into_iter().max_by_key(|&(_, (count, _))| count)?;
-    let what = if snapshot.kinds[one as usize] == snapshot.kind.string {
-        "strings".to_owned()
-    } else {
-        crate::ways::what(snapshot, &view.scripts, one)
+    let is_text = |kind: u8| {
+        let of = &snapshot.kind;
+        kind == of.string || kind == of.concatenated || kind == of.sliced
     };
+    let mut new: Vec<Node> = nodes
+        .iter()
+        .flat_map(|&node| entries(snapshot, node))
+        .map(|edge| snapshot.graph.to(edge))
+        .filter(|&to| view.is_new(to))
+        .collect();
+    let is_data = |node: Node| {
+        let kind = snapshot.kinds[node as usize];
+        is_text(kind) || kind == snapshot.kind.hidden || kind == snapshot.kind.number
+    };
+    // The keys say nothing if there are values.
+    if !new.iter().all(|&node| is_data(node)) {
+        new.retain(|&node| !is_data(node));
+    }
+    let most = |key: &dyn Fn(Node) -> (u8, u32, Option<crate::Location>)| {
+        let mut counts: FxHashMap<_, (usize, Node)> = FxHashMap::default();
+        for &node in &new {
+            counts.entry(key(node)).or_insert((0, node)).0 += 1;
+        }
+        counts
+            .into_values()
+            .max_by_key(|&(count, node)| (count, node))
+    };
+    let all = new.len();
+    let by_place = most(&|node| {
+        let kind = snapshot.kinds[node as usize];
+        match is_text(kind) {
+            true => (snapshot.kind.string, 0, None),
+            false => (kind, snapshot.names[node as usize], snapshot.location(node)),
+        }
+    });
+    let (count, one) = by_place?;
+    let kind = snapshot.kinds[one as usize];
+    if is_text(kind) {
+        return Some((format!("{count} of {all} new entries: strings"), one));
+    }
+    // Each a function of its own.
+    if count * 2 < all
+        && let Some((count, one)) = most(&|node| (snapshot.kinds[node as usize], 0, None))
+        && snapshot.kinds[one as usize] == snapshot.kind.closure
+    {
+        return Some((format!("{count} of {all} new entries: functions"), one));
+    }
+    let what = crate::ways::what(snapshot, &view.scripts, one);
     Some((format!("{count} of {all} new entries: {what}"), one))
 }
 
 /// Whether a Map's keys are objects that nothing else keeps.
 fn only_keys(view: &View, node: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
-    if snapshot.name(node) != "Map" {
+    if !is_map(snapshot, node) {
         return false;
     }
     let (row, _) = rows(snapshot, node);
@@ -415,51 +372,174 @@ fn is_cache(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Leak {
+/// Where something adds to a container, as far as names and contexts tell.
+fn adder(
+    view: &View,
+    holder: &Holder,
+    node: Node,
+    added: u64,
+) -> Option<(String, crate::Location)> {
     let snapshot = &view.analysis.snapshot;
+    let script = holder
+        .from
+        .and_then(|from| snapshot.location(from))
+        .map(|location| location.script);
+    let by: &[&str] = match () {
+        () if is_map(snapshot, node) => &["set"],
+        () if is_set(snapshot, node) => &["add"],
+        () if snapshot.name(node) == "Array" => &["push", "unshift", "splice"],
+        () => &["assign"],
+    };
+    // A class made from a Map adds to it in its methods.
+    if rows(snapshot, node).1
+        && !matches!(&*snapshot.name(node), "Map" | "Set")
+        && let Some(method) = view.functions.method(snapshot, node)
+    {
+        return Some(method);
+    }
+    let wanted = Wanted {
+        by,
+        name: holder.word.filter(|_| !holder.name.is_empty()),
+        context: holder.context,
+        script,
+        added,
+        ..Wanted::default()
+    };
+    // Byte code need not have the strings of private names, and all of the class see them.
+    let method = holder
+        .from
+        .filter(|_| holder.name.starts_with('#'))
+        .and_then(|from| view.functions.method(snapshot, from));
+    if method.is_some() {
+        return method;
+    }
+    if holder.context.is_some() || wanted.name.is_some_and(|name| view.functions.knows(name)) {
+        return view.functions.adder(wanted);
+    }
+    // A name made at run time: what is named outside of it.
+    let way = view.ways.raw(view.analysis, node);
+    let outer = way.iter().rev().filter_map(|&(from, edge)| {
+        let kind = snapshot.kind_of_edge(edge);
+        let context = (kind == snapshot.edge_kind.context).then_some(from);
+        let named = kind == snapshot.edge_kind.property || context.is_some();
+        let name = named.then(|| snapshot.edge_names[edge as usize])?;
+        (context.is_some() || view.functions.knows(name)).then_some((name, context))
+    });
+    let (name, context) = outer.take(1).next()?;
+    view.functions.adder(Wanted {
+        name: Some(name),
+        context,
+        ..wanted
+    })
+}
+
+/// The function of the program that loads modules again: it names the cache, or asks where a module is.
+fn loader(view: &View) -> Option<(String, crate::Location)> {
+    let strings = &view.analysis.snapshot.strings;
+    let wanted = |name| Wanted {
+        name: strings.find(name),
+        ..Wanted::default()
+    };
+    let is_own = |location| view.distance(Some(location)) == 0;
+    ["cache", "resolve"]
+        .iter()
+        .find_map(|name| view.functions.adder_in(wanted(name), is_own))
+}
+
+/// What there is to say of one container, or of several that are held alike.
+pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Location>) {
+    let snapshot = &view.analysis.snapshot;
+    let node = family.nodes[0];
     let class = snapshot.name(node).into_owned();
-    let usual = usual(view, node);
+    let usual = usual(view, &family.nodes);
     let one = usual.as_ref().map(|(_, one)| *one);
     let function = one
         .filter(|&one| snapshot.kinds[one as usize] == snapshot.kind.closure)
         .and_then(|one| bound(view, one));
-    let last = counts.last().copied().unwrap_or_default();
+    let last = family.counts.last().copied().unwrap_or_default();
+    let added = last - family.counts.first().copied().unwrap_or_default().min(last);
+    let near = || {
+        let place = reach::function_near(view, one?, |place| !view.scripts.is_internal(place))?;
+        Some(
+            view.functions
+                .around(place)
+                .unwrap_or_else(|| (String::new(), place)),
+        )
+    };
+    let holder = holder(view, node);
     let mut cache = false;
-    let (pattern, what, place) = if let Some((event, emitter)) = emitter(view, node) {
-        let of = snapshot.name(emitter);
-        // The listener stands where it is added, if it is no function with a place of its own.
-        let from = function.as_ref().map_or(String::new(), |(_, location)| {
+    // The listener stands where it is added, if it is no function with a place of its own.
+    let from = || {
+        function.as_ref().map_or(String::new(), |(_, location)| {
             format!(" from {}", view.scripts.place(*location))
-        });
+        })
+    };
+    let (pattern, what, place) = if let Some((event, owner)) = emitter(view, node) {
+        let of = snapshot.name(owner);
         // A function that is added again and again, or bound, is not made where it is added.
         let place =
             if one.is_some_and(|one| snapshot.location(one).is_some()) && !repeated(view, node) {
                 let around = function
                     .as_ref()
                     .and_then(|(_, location)| view.functions.around(*location));
-                around.or(function)
+                around.or(function.clone()).or_else(near)
             } else {
-                let word = snapshot.strings.find(&event);
-                view.functions.adder(word, None).or(function)
+                let wanted = Wanted {
+                    name: snapshot.strings.find(&event),
+                    added,
+                    ..Wanted::default()
+                };
+                view.functions.adder(wanted).or(function.clone())
             };
+        let events = family.nodes.iter().skip(1).take(4);
+        let others: String = events
+            .filter_map(|&node| Some(format!(", '{}'", emitter(view, node)?.0)))
+            .collect();
         (
             Pattern::Listeners,
-            format!("emitter '{event}' of {of} has {last} listeners{from}"),
+            format!(
+                "emitter '{event}'{others} of {of} has {last} listeners{}",
+                from()
+            ),
             place,
         )
+    } else if holder.name == "_events" && !holder.within && class == "Object" {
+        let of = holder
+            .from
+            .map(|from| snapshot.name(from))
+            .unwrap_or_default();
+        let event =
+            newest_name(view, node).map_or(String::new(), |event| format!(", such as '{event}'"));
+        let around = function
+            .as_ref()
+            .and_then(|(_, location)| view.functions.around(*location));
+        (
+            Pattern::Listeners,
+            format!(
+                "emitter {of} has listeners of {last} events{event}{}",
+                from()
+            ),
+            around.or(function.clone()),
+        )
     } else {
-        let holder = holder(view, node);
         let detached = one.is_some_and(|one| is_detached(snapshot, one));
-        let usual = if detached {
+        let known = if detached {
             Some(Pattern::Detached)
         } else {
             holder.pattern
         };
-        let pattern = usual.unwrap_or(match class.as_str() {
-            "Map" if only_keys(view, node) => Pattern::StrongKeys,
-            "Map" => Pattern::Map,
-            "Set" => Pattern::Set,
+        let piped = holder.name == "pipes"
+            && holder
+                .from
+                .is_some_and(|from| snapshot.name(from) == "ReadableState");
+        let pattern = known.unwrap_or(match class.as_str() {
+            _ if piped => Pattern::Streams,
+            _ if is_map(snapshot, node) && only_keys(view, node) => Pattern::StrongKeys,
+            _ if is_map(snapshot, node) => Pattern::Map,
+            _ if is_set(snapshot, node) => Pattern::Set,
             "Array" => Pattern::Array,
+            // Libraries keep who waits in elements of the promise itself.
+            "Promise" => Pattern::Promises,
             _ => Pattern::Object,
         });
         cache = is_cache(&holder.name);
@@ -468,40 +548,64 @@ fn describe(view: &View, node: Node, counts: Vec<u64>, retained: Vec<u64>) -> Le
             (!view.scripts.is_internal(location))
                 .then(|| (format!("new {}", snapshot.name(one)), location))
         });
-        let adder = view.functions.adder(
-            holder.word.filter(|_| !holder.name.is_empty()),
-            holder.context,
-        );
-        // Byte code need not have the strings of private names, and all of the class see them.
-        let method = holder
-            .from
-            .filter(|_| holder.name.starts_with('#'))
-            .and_then(|from| view.functions.method(snapshot, from));
-        let adder = method.or(adder);
         let around = function
             .as_ref()
             .and_then(|(_, location)| view.functions.around(*location));
-        let place = adder.or(around).or(function).or(constructor);
-        (
-            pattern,
-            format!("{class} {} has {last} entries", holder.shown),
-            place,
-        )
+        let place = match pattern {
+            Pattern::Modules => loader(view),
+            _ => adder(view, &holder, node, added),
+        };
+        let place = place
+            .or(around)
+            .or(function.clone())
+            .or(constructor)
+            .or_else(|| near().filter(|_| pattern != Pattern::Modules));
+        let what = match (pattern, family.nodes.len()) {
+            (Pattern::Promises, _) => {
+                format!(
+                    "{class} {} is not settled, and more and more wait for it",
+                    holder.shown
+                )
+            }
+            _ if piped => format!("a stream is piped into {last} others ({})", holder.shown),
+            (_, 1) if family.numbers => {
+                format!("{class} {} has room for {last} numbers", holder.shown)
+            }
+            (_, 1) => format!("{class} {} has {last} entries", holder.shown),
+            (_, many) => format!(
+                "{many} × {class} {} have {last} entries together",
+                holder.shown
+            ),
+        };
+        (pattern, what, place)
     };
     let (is, mut cure) = pattern.sentences();
     if cache && matches!(pattern, Pattern::Map | Pattern::Object | Pattern::Array) {
         cure = "It is called a cache: give it a bound (drop the least recently used entry beyond N) or entries a time to live.";
     }
-    Leak {
+    let (is, cure) = notes::of_entries(view, one, is, cure);
+    let leak = Leak {
         pattern,
         what,
-        counts,
-        retained,
+        counts: family.counts.clone(),
+        retained: family.retained.clone(),
         id: snapshot.ids[node as usize],
-        place: place.map(|place| view.place(place)),
+        place: place.clone().map(|place| view.place(place)),
         entries: usual.map(|(text, _)| text),
+        also: Vec::new(),
+        program: None,
         way: view.ways.to(view.analysis, &view.scripts, node),
-        is: is.to_owned(),
-        cure: cure.to_owned(),
-    }
+        is,
+        cure,
+    };
+    (leak, place.map(|(_, location)| location))
+}
+
+/// The name of the property that holds the newest object.
+fn newest_name(view: &View, node: Node) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let newest = entries(snapshot, node)
+        .filter(|&edge| snapshot.has_string_name(edge) && snapshot.edge_name(edge) != "__proto__")
+        .max_by_key(|&edge| snapshot.ids[snapshot.graph.to(edge) as usize])?;
+    Some(snapshot.edge_name(newest).into_owned())
 }

@@ -4,8 +4,9 @@ use graph::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::words::Pattern;
-use super::{Leak, Measures, View, async_contexts, grows, views};
+use super::{Leak, Measures, View, async_contexts, grows, reach, views};
 use crate::figures::Analysis;
+use crate::functions::Wanted;
 use crate::snapshot::{Location, Snapshot, detachedness};
 
 /// What makes objects a group; the same in all snapshots of a process.
@@ -204,11 +205,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         if Some(name) == names.dom_timer {
             return callback(snapshot, node).map(|location| Group::Timers(Some(location)));
         }
-        let state = snapshot
-            .detachedness
-            .as_ref()
-            .map_or(0, |states| states[node as usize]);
-        return (state & 3 == detachedness::DETACHED)
+        return is_detached(snapshot, node)
             .then(|| Group::Detached(snapshot.name(node).into_owned()));
     }
     if names.async_contexts.contains(&node) {
@@ -325,16 +322,32 @@ fn waiter(snapshot: &Snapshot, reaction: Node) -> Option<Location> {
     None
 }
 
-/// The groups that grow, but for what containers that grow hold.
-pub(super) fn leaks(
-    view: &View,
-    owners: &[Node],
-    last: &Grouped,
-    measures: &[Measures],
-) -> Vec<Leak> {
-    let earlier = measures;
-    let mut found: Vec<(&Group, Sum, Vec<u64>, Vec<u64>)> = Vec::new();
-    for (group, &sum) in &last.sums {
+/// A group that grows.
+#[derive(Debug)]
+pub(super) struct Grown<'a> {
+    group: &'a Group,
+    sum: Sum,
+    pub(super) counts: Vec<u64>,
+    pub(super) retained: Vec<u64>,
+    /// Those that have come since the first snapshot.
+    pub(super) new: Vec<Node>,
+}
+
+impl Grown<'_> {
+    /// Whether what it consists of is a leak by its kind, whatever holds it.
+    pub(super) fn is_of_a_kind(&self) -> bool {
+        !matches!(self.group, Group::Objects(..) | Group::Closures(_))
+    }
+}
+
+/// The groups that grow.
+pub(super) fn grown<'a>(view: &View, last: &'a Grouped, earlier: &[Measures]) -> Vec<Grown<'a>> {
+    let mut found = Vec::new();
+    let mut wanted = vec![usize::MAX; last.all.len() + 1];
+    for (number, group) in (1..).zip(&last.all) {
+        let Some(&sum) = last.sums.get(group) else {
+            continue;
+        };
         let of = |measures: &Measures| measures.groups.get(group).copied().unwrap_or_default();
         let counts: Vec<u64> = earlier
             .iter()
@@ -352,93 +365,101 @@ pub(super) fn leaks(
         };
         let grown = retained.last().zip(retained.first());
         if grows(&counts) && grown.is_some_and(|(last, first)| *last >= first + least) {
-            found.push((group, sum, counts, retained));
+            wanted[number] = found.len();
+            found.push(Grown {
+                group,
+                sum,
+                counts,
+                retained,
+                new: Vec::new(),
+            });
         }
     }
-    // Strong evidence first; what it explains is not told twice.
-    found.sort_by_key(|(group, sum, ..)| (rank(group), std::cmp::Reverse(sum.retained)));
-    let mut explained = Explained::new(view.analysis, owners);
-    let mut leaks = Vec::new();
-    for (wanted, sum, counts, retained) in found {
-        let number = last
-            .all
-            .iter()
-            .position(|group| group == wanted)
-            .map_or(0, |at| at as u32 + 1);
-        let members: Vec<Node> = (0..)
-            .zip(&last.of)
-            .filter(|&(_, &of)| of == number)
-            .map(|(node, _)| node)
-            .collect();
-        let new: Vec<Node> = members
-            .iter()
-            .copied()
-            .filter(|&node| view.is_new(node))
-            .collect();
-        let known = new.iter().filter(|&&node| explained.is(node)).count();
-        if known * 2 > new.len() || new.is_empty() {
-            continue;
-        }
-        if let Some(leak) = describe(view, wanted, &new, sum, counts, retained) {
-            explained.add(view.analysis, &members);
-            leaks.push(leak);
+    for (node, &of) in (0..).zip(&last.of) {
+        if let Some(grown) = found.get_mut(wanted[of as usize])
+            && view.is_new(node)
+        {
+            grown.new.push(node);
         }
     }
-    leaks
+    found.retain(|grown| !grown.new.is_empty());
+    found
 }
 
-fn rank(group: &Group) -> u8 {
-    match group {
-        Group::Detached(_) => 0,
-        Group::Timers(_) | Group::Intervals(_) | Group::Listeners(_) => 1,
-        Group::Streams(_) => 2,
-        Group::Promises(_) => 3,
-        Group::AsyncContexts | Group::Suspended(_) => 4,
-        Group::Objects(..) => 5,
-        Group::Closures(_) => 6,
-        Group::Buffers => 7,
-        Group::Copies(..) => 8,
+/// What says more than the sockets and ports that come with it.
+const WHOLE: [&str; 8] = [
+    "Worker",
+    "ChildProcess",
+    "Server",
+    "ClientRequest",
+    "ClientHttp2Session",
+    "ServerHttp2Session",
+    "Interface",
+    "FSWatcher",
+];
+
+/// Whether something is kept by a stream, a port, or a detached node that is new itself.
+fn is_of_something_new(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
+        view.is_new(from)
+            && (STREAMS.contains(&&*snapshot.name(from)) || is_detached(snapshot, from))
+    })
+}
+
+/// Whether something is kept by a new function of the user's.
+fn is_of_closure(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
+        view.is_new(from)
+            && snapshot.kinds[from as usize] == snapshot.kind.closure
+            && view.distance(snapshot.location(from)) < 2
+    })
+}
+
+/// Whether something is a node of a page outside of its document.
+fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
+    let states = snapshot.detachedness.as_ref();
+    // Node's own objects outside of V8 are not of a document.
+    let of_page = !snapshot.name(node).contains("Node / ");
+    of_page && states.is_some_and(|states| states[node as usize] & 3 == detachedness::DETACHED)
+}
+
+/// The rank of copies of strings.
+pub(super) const COPIES: u8 = 110;
+
+/// Strong evidence is low.
+pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
+    let own = |location: &Option<Location>| {
+        location.is_some_and(|location| !view.scripts.is_internal(location))
+    };
+    match grown.group {
+        Group::Detached(_) => 20,
+        Group::Timers(location) | Group::Intervals(location) if !own(location) => 65,
+        // A package's timers come with what they watch.
+        Group::Timers(location) | Group::Intervals(location) if view.distance(*location) > 0 => 43,
+        Group::Listeners(_) if is_of_something_new(view, grown.sum.newest) => 43,
+        Group::Timers(_) | Group::Intervals(_) | Group::Listeners(_) => 19,
+        Group::Streams(class) if WHOLE.contains(&&**class) => 40,
+        Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
+        Group::Streams(_) => 41,
+        Group::Promises(location) if !own(location) => 66,
+        Group::Promises(_) => 50,
+        Group::AsyncContexts | Group::Suspended(_) => 60,
+        // Kept by functions that are new as well, which are told instead.
+        Group::Objects(..) if is_of_closure(view, grown.sum.newest) => 92,
+        Group::Objects(..) => 80,
+        Group::Closures(_) => 90,
+        Group::Buffers => 100,
+        Group::Copies(..) => COPIES,
     }
 }
 
-/// Which nodes are held by what has been reported.
-struct Explained {
-    held: Vec<bool>,
-}
-
-impl Explained {
-    fn new(analysis: &Analysis, owners: &[Node]) -> Explained {
-        let mut explained = Explained {
-            held: vec![false; analysis.retained.len()],
-        };
-        explained.add(analysis, owners);
-        explained
-    }
-
-    fn add(&mut self, analysis: &Analysis, nodes: &[Node]) {
-        for &node in nodes {
-            self.held[node as usize] = true;
-        }
-        for &node in analysis.dominators.downwards() {
-            if self.held[analysis.dominators.parent[node as usize] as usize] {
-                self.held[node as usize] = true;
-            }
-        }
-    }
-
-    fn is(&self, node: Node) -> bool {
-        self.held[node as usize]
-    }
-}
-
-fn describe(
-    view: &View,
-    group: &Group,
-    new: &[Node],
-    sum: Sum,
-    counts: Vec<u64>,
-    retained: Vec<u64>,
-) -> Option<Leak> {
+/// What there is to say of a group, and its place.
+pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Location>)> {
+    let Grown {
+        group, sum, new, ..
+    } = grown;
     let snapshot = &view.analysis.snapshot;
     let count = sum.count;
     let node = sum.newest;
@@ -530,6 +551,17 @@ fn describe(
                 None,
             )
         }
+        Group::Closures(location) if waits(view, node) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Promises,
+                format!(
+                    "{count} functions wait for a promise never settled, from {}",
+                    view.scripts.place(location)
+                ),
+                callback(&Some(location)),
+            )
+        }
         Group::Closures(location) => {
             let location = user(&Some(*location))?;
             let name = function_name(snapshot, location);
@@ -556,8 +588,12 @@ fn describe(
     };
     // What Node alone keeps is Node's business.
     let way = view.ways.to(view.analysis, &view.scripts, node);
-    // The nearest function of the user's on the way.
-    let place = place.map(|place| view.place(place)).or_else(|| {
+    // The nearest function of the user's that it points to, or that is on the way.
+    let near = || {
+        let is_wanted = |place| !view.scripts.is_internal(place);
+        callback(&Some(reach::function_near(view, node, is_wanted)?))
+    };
+    let place = place.or_else(near).or_else(|| {
         let way = view.ways.raw(view.analysis, node);
         let on_the_way = way.iter().rev().find_map(|&(from, _)| {
             let location = user(&snapshot.location(from))?;
@@ -566,9 +602,13 @@ fn describe(
         // Or what most likely adds to the variable.
         let adder = || {
             let (name, scope) = view.ways.variable(snapshot, &way)?;
-            view.functions.adder(Some(name), scope)
+            view.functions.adder(Wanted {
+                name: Some(name),
+                context: scope,
+                ..Wanted::default()
+            })
         };
-        on_the_way.or_else(adder).map(|place| view.place(place))
+        on_the_way.or_else(adder)
     });
     let entries = match group {
         Group::Buffers => views::kept_by(snapshot, new),
@@ -583,18 +623,29 @@ fn describe(
         _ => None,
     };
     let (is, cure) = pattern.sentences();
-    Some(Leak {
+    let leak = Leak {
         pattern,
         what,
-        counts,
-        retained,
+        counts: grown.counts.clone(),
+        retained: grown.retained.clone(),
         id: snapshot.ids[node as usize],
-        place,
+        place: place.clone().map(|place| view.place(place)),
         entries,
+        also: Vec::new(),
+        program: None,
         way,
         is: is.to_owned(),
         cure: cure.to_owned(),
-    })
+    };
+    Some((leak, place.map(|(_, location)| location)))
+}
+
+/// Whether a closure is kept as what goes on when a promise is settled.
+fn waits(view: &View, closure: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, closure);
+    way.last()
+        .is_some_and(|&(from, _)| snapshot.name(from) == "system / PromiseReaction")
 }
 
 /// A function of the user's that an object has, by way of properties and elements: a listener.

@@ -1,6 +1,6 @@
 //! Leaks: what grows from snapshot to snapshot of one process, with a name, a place and a cure.
 //!
-//! Two ways to see growth, both by what stays the same between snapshots:
+//! Ways to see growth, all by what stays the same between snapshots:
 //!
 //! * **containers** that are there in all snapshots (by id) and have more entries in each
 //!   ([`containers`]): Maps, Sets, arrays, objects used as maps, listeners of an emitter;
@@ -8,13 +8,23 @@
 //!   promises by who waits, closures by function, sockets and streams, detached trees, classes,
 //!   contexts of AsyncLocalStorage, copies of one string.
 //!
-//! What a container that grows holds alone is its leak, and not a second one of its class.
+//! * **strings** that get longer ([`texts`]), **linked lists**, and whatever else grows below one old
+//!   object ([`held`]).
+//!
+//! What is new and reached from what a leak is about is that leak, and not a second one ([`reach`]).
 //! Only the last snapshot and one other are in memory at a time.
 
 mod async_contexts;
 mod containers;
+mod entries;
+mod families;
 mod groups;
+mod held;
 mod named;
+mod notes;
+mod reach;
+mod sorted;
+mod texts;
 mod unnamed;
 mod views;
 mod words;
@@ -50,8 +60,12 @@ pub struct Leak {
     pub id: u32,
     /// The function that adds to it, or that the added ones are: `name() file:line:column`.
     pub place: Option<String>,
+    /// The program's own function that leads to it, if the place is in a package.
+    pub program: Option<String>,
     /// What most of the entries are.
     pub entries: Option<String>,
+    /// Other containers that have the same objects: it ends only if these let go of them too.
+    pub also: Vec<String>,
     /// Why it is kept.
     pub way: Vec<Step>,
     /// What it is, in a sentence.
@@ -75,6 +89,8 @@ impl Leak {
 pub struct Leaks {
     /// The greatest growth first.
     pub all: Vec<Leak>,
+    /// What grows ever more slowly, as what fills up to a bound does.
+    pub slowing: Vec<Leak>,
     /// If there is none: classes that grow all the same.
     pub unnamed: Vec<Unnamed>,
     /// All bytes of each snapshot.
@@ -88,17 +104,19 @@ struct Measures {
     total: u64,
     /// Of each candidate: entries and retained bytes, `None` if it is not there.
     containers: Vec<Option<(u64, u64)>>,
+    held: Vec<Option<held::Figures>>,
+    texts: Vec<Option<u64>>,
     groups: groups::Groups,
 }
 
 /// How many entries a container has: a Map, a Set, an array, an object used as a map.
 pub(crate) fn entries(snapshot: &Snapshot, node: Node) -> u64 {
-    containers::count(snapshot, node)
+    entries::count(snapshot, node)
 }
 
-/// Where the first key of a Map is in its table; see [`containers::first_key`].
+/// Where the first key of a Map is in its table; see [`entries::first_key`].
 pub(crate) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
-    containers::first_key(snapshot, map)
+    entries::first_key(snapshot, map)
 }
 
 /// Looks for leaks in two snapshots or more, given in the order they were taken, and for what rules
@@ -107,6 +125,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     let Some((last_file, earlier)) = files.split_last() else {
         return Ok(Leaks {
             all: Vec::new(),
+            slowing: Vec::new(),
             unnamed: Vec::new(),
             totals: Vec::new(),
             span: None,
@@ -127,24 +146,30 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     let mut measures = Vec::new();
     // V8 numbers objects as it meets them, and never gives a number twice.
     let mut newest = (0, last_file);
-    let mut known: Vec<u32> = Vec::new();
+    let mut is_new = Vec::new();
+    let mut held = Vec::new();
+    let mut texts = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
         let analysis = read(file)?;
         let before = std::mem::replace(&mut newest, (newest_object(&analysis.snapshot), file));
         in_order(before, newest)?;
+        if is_new.is_empty() {
+            of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
+            is_new = new_nodes(&last.snapshot, &analysis.snapshot);
+            held = held::candidates(&last, &is_new);
+            texts = texts::candidates(&last, &is_new);
+        }
         measures.push(Measures {
             total: analysis.total(),
-            containers: containers::measure(&analysis, &wanted),
+            containers: containers::measure(&analysis, &candidates, &wanted),
+            held: held::measure(&analysis, &held),
+            texts: texts::measure(&analysis, &texts),
             groups: groups::groups(&analysis).sums,
         });
         if let Some(rules) = rules {
             let scripts = Scripts::new(&analysis.snapshot);
             by_rules.push(rules.ask(&analysis, &scripts).leaks);
-        }
-        if known.is_empty() {
-            known = analysis.snapshot.ids;
-            known.sort_unstable();
         }
     }
     in_order(newest, (newest_object(&last.snapshot), last_file))?;
@@ -154,6 +179,8 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
             .iter()
             .map(|candidate| Some((candidate.entries, last.retained[candidate.node as usize])))
             .collect(),
+        held: held::measure(&last, &held),
+        texts: Vec::new(),
         groups: groups::Groups::default(),
     });
     let grouped = groups::groups(&last);
@@ -163,34 +190,38 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         ways: Ways::new(&last, &scripts),
         scripts,
         analysis: &last,
-        known: &known,
+        new: is_new,
     };
-    let mut all = containers::leaks(&view, &candidates, &measures);
-    let owners: Vec<Node> = all.iter().map(|(node, _)| *node).collect();
-    let mut all: Vec<Leak> = all.drain(..).map(|(_, leak)| leak).collect();
     let before = &measures[..measures.len() - 1];
-    all.extend(groups::leaks(&view, &owners, &grouped, before));
+    let mut suspects = sorted::Suspects::default();
+    suspects.containers(&view, families::families(&view, &candidates, &measures));
+    let figures: Vec<_> = measures.iter().map(|moment| &moment.held[..]).collect();
+    suspects.held(&view, held::grown(&held, &figures));
+    let figures: Vec<_> = before.iter().map(|moment| &moment.texts[..]).collect();
+    suspects.texts(texts::leaks(&view, &texts, &figures));
+    suspects.groups(&view, groups::grown(&view, &grouped, before));
+    let (mut all, mut slowing) = suspects.told_once(&view);
     one_cache(&mut all);
     if let Some(rules) = rules {
         let Findings { leaks, excused } = rules.ask(&last, &view.scripts);
-        all.retain(|leak| {
-            let node = last.snapshot.node_of_id(leak.id);
-            node.is_none_or(|node| !excused[node as usize])
-        });
+        for found in [&mut all, &mut slowing] {
+            found.retain(|leak| {
+                let node = last.snapshot.node_of_id(leak.id);
+                node.is_none_or(|node| !excused[node as usize])
+            });
+        }
         by_rules.push(leaks);
         all.extend(named::leaks(&view, rules, &by_rules));
     }
-    // What was asked for comes first.
-    all.sort_by_key(|leak| {
-        let found = leak.pattern != Pattern::Rule;
-        (found, std::cmp::Reverse(leak.growth()))
-    });
-    let unnamed = match all.is_empty() {
+    // What was asked for comes first; of the rest, what was found first weighs most.
+    all.sort_by_key(|leak| leak.pattern != Pattern::Rule);
+    let unnamed = match all.is_empty() && slowing.is_empty() {
         true => unnamed::classes(&last, earlier, threads)?,
         false => Vec::new(),
     };
     Ok(Leaks {
         all,
+        slowing,
         unnamed,
         totals: measures.iter().map(|measures| measures.total).collect(),
         span: span(&files[0], last_file),
@@ -217,6 +248,53 @@ fn in_order(earlier: (u32, &PathBuf), later: (u32, &PathBuf)) -> Result<(), Erro
     }
 }
 
+/// Of each node of the last snapshot, whether it has come since the first.
+fn new_nodes(last: &Snapshot, first: &Snapshot) -> Vec<bool> {
+    let highest = first.ids.iter().max().copied().unwrap_or_default();
+    let mut known = vec![false; highest as usize + 1];
+    for &id in &first.ids {
+        known[id as usize] = true;
+    }
+    let is_known = |id: &u32| known.get(*id as usize).copied().unwrap_or_default();
+    last.ids.iter().map(|id| !is_known(id)).collect()
+}
+
+/// Refuses snapshots of two processes: V8 numbers what is there at the start alike in all, and objects that
+/// have come later are others.
+fn of_one_process(
+    first: &Snapshot,
+    first_file: &Path,
+    last: &Snapshot,
+    last_file: &Path,
+) -> Result<(), Error> {
+    let is_named = |snapshot: &Snapshot, node: Node| {
+        let kind = snapshot.kinds[node as usize];
+        kind == snapshot.kind.object || kind == snapshot.kind.closure
+    };
+    let named = |snapshot: &Snapshot| {
+        let nodes = (0..snapshot.graph.nodes() as Node).filter(|&node| is_named(snapshot, node));
+        nodes
+            .map(|node| (snapshot.ids[node as usize], node))
+            .collect::<rustc_hash::FxHashMap<u32, Node>>()
+    };
+    let of_first = named(first);
+    let (mut both, mut same) = (0u64, 0u64);
+    for node in (0..last.graph.nodes() as Node).filter(|&node| is_named(last, node)) {
+        if let Some(&other) = of_first.get(&last.ids[node as usize]) {
+            both += 1;
+            same += u64::from(first.name(other) == last.name(node));
+        }
+    }
+    // A function may get its name late, a class its constructor.
+    match both < 100 || same * 10 >= both * 9 {
+        true => Ok(()),
+        false => Err(Error::Processes {
+            one: first_file.to_owned(),
+            other: last_file.to_owned(),
+        }),
+    }
+}
+
 /// The caches of modules grow together: one leak, that of `require.cache` if it is among them.
 fn one_cache(all: &mut Vec<Leak>) {
     let modules = |leak: &&Leak| leak.pattern == Pattern::Modules;
@@ -237,16 +315,23 @@ struct View<'a> {
     scripts: Scripts,
     functions: Functions,
     ways: Ways,
-    /// The ids of the first snapshot, ascending.
-    known: &'a [u32],
+    /// Of each node, whether it has come since the first snapshot.
+    new: Vec<bool>,
 }
 
 impl View<'_> {
     /// Whether a node has come since the first snapshot.
     fn is_new(&self, node: Node) -> bool {
-        self.known
-            .binary_search(&self.analysis.snapshot.ids[node as usize])
-            .is_err()
+        self.new[node as usize]
+    }
+
+    /// How near a place is to the user: 0 in the program, 1 in a package it uses, 2 in Node or nowhere.
+    fn distance(&self, location: Option<crate::Location>) -> u8 {
+        match location {
+            Some(location) if self.scripts.is_internal(location) => 2,
+            Some(location) => u8::from(self.scripts.place(location).contains("/node_modules/")),
+            None => 2,
+        }
     }
 
     /// `name() file:line:column`
@@ -268,6 +353,16 @@ fn grows(counts: &[u64]) -> bool {
     // Two snapshots cannot tell a leak from something that is still filling up.
     let least = if counts.len() > 2 { 10 } else { 20 };
     steps && last - first >= least && (last - first) * 50 >= first
+}
+
+/// Whether the last step is so much smaller than another that there may be an end to it.
+fn slows(counts: &[u64]) -> bool {
+    let steps = counts
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]));
+    let (last, most) = (steps.clone().next_back(), steps.max());
+    last.zip(most)
+        .is_some_and(|(last, most)| last * 9 < most * 5)
 }
 
 /// The time between two snapshots, by their names (V8's own) or else the files' times.

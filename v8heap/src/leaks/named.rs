@@ -41,6 +41,8 @@ pub(super) fn leaks(view: &View, rules: &Rules, found: &[Vec<Found>]) -> Vec<Lea
             id: ids[newest as usize],
             place,
             entries: None,
+            also: Vec::new(),
+            program: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),
             is: is.to_owned(),
             cure: cure.to_owned(),

@@ -41,6 +41,10 @@ pub enum Pattern {
     Closures,
     /// Objects of one class.
     Objects,
+    /// A linked list that is only added to.
+    List,
+    /// A string that is only appended to.
+    Text,
     /// What a rule of the user's calls a leak.
     Rule,
 }
@@ -68,6 +72,8 @@ impl Pattern {
             Pattern::Copies => "string-copies",
             Pattern::Closures => "closures",
             Pattern::Objects => "objects",
+            Pattern::List => "list",
+            Pattern::Text => "string",
             Pattern::Rule => "rule",
         }
     }
@@ -104,7 +110,7 @@ impl Pattern {
                 "Clear the console, or do not print objects; this does not happen with DevTools closed.",
             ),
             Pattern::Modules => (
-                "The cache of require gets new modules: files are loaded under new names again and again.",
+                "Modules are loaded again and again: under new names, or anew after they were deleted from require.cache.",
                 "Load each module once under one name, or delete its entry (require.cache) and its parent's child.",
             ),
             Pattern::Listeners => (
@@ -146,6 +152,14 @@ impl Pattern {
             Pattern::Closures => (
                 "Functions made again and again are kept, with all variables that they or their siblings capture.",
                 "Drop the functions when they are done with, and make them where nothing large is in sight.",
+            ),
+            Pattern::List => (
+                "A linked list gets new links and loses none.",
+                "Unlink what has been dealt with, or bound the list: drop a link at one end for each beyond N.",
+            ),
+            Pattern::Text => (
+                "A string is appended to and never shortened.",
+                "Write it out and begin anew, or keep only its newest part.",
             ),
             Pattern::Rule => (
                 "A rule calls objects like these a leak, and new ones have come since the first snapshot.",

@@ -1,0 +1,7 @@
+// leak: array 30 × Array User.history
+class User {
+  constructor(name) { this.name = name; this.history = []; }
+  did(what) { this.history.push({what}); } // HERE
+}
+const users = Array.from({length: 30}, (_, i) => new User('user ' + i));
+exports.step = i => users[i % users.length].did('visit ' + i);

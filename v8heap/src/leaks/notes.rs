@@ -1,0 +1,51 @@
+//! What the entries of a container keep that does not show: memory behind small views, long strings
+//! behind short ones.
+
+use graph::Node;
+
+use super::View;
+
+/// Less memory behind an entry is not worth a word.
+const MIN_BEHIND: u64 = 1024;
+
+/// The sentences of a container, with what one of its new entries adds to them.
+pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -> (String, String) {
+    let plain = (is.to_owned(), cure.to_owned());
+    let Some(one) = one else {
+        return plain;
+    };
+    let snapshot = &view.analysis.snapshot;
+    let internal = snapshot.edge_kind.internal;
+    let size = |node: Node| snapshot.sizes.get(node);
+    let memory = snapshot
+        .follow(one, internal, "buffer")
+        .and_then(|buffer| snapshot.follow(buffer, internal, "backing_store"))
+        .map(size)
+        .filter(|&bytes| bytes >= MIN_BEHIND);
+    if let Some(bytes) = memory {
+        return (
+            format!(
+                "{is} Its entries are views of memory: each keeps all that is behind it, the newest {bytes} bytes."
+            ),
+            format!(
+                "{cure} Where only a part is needed, keep a copy of the part (Buffer.from(view)), not a slice."
+            ),
+        );
+    }
+    let long = (snapshot.kinds[one as usize] == snapshot.kind.sliced)
+        .then(|| snapshot.follow(one, internal, "parent"))
+        .flatten()
+        .map(size)
+        .filter(|&bytes| bytes >= MIN_BEHIND);
+    match long {
+        Some(bytes) => (
+            format!(
+                "{is} Its entries are parts of longer strings, and each keeps all of that string, the newest {bytes} bytes."
+            ),
+            format!(
+                "{cure} Keep copies of the parts instead (JSON.parse(JSON.stringify(part)) makes one)."
+            ),
+        ),
+        None => plain,
+    }
+}

@@ -1,0 +1,307 @@
+//! Everything that grows, strongest evidence first, each told once: what an earlier finding reaches is
+//! explained by it.
+
+use graph::Node;
+
+use super::families::Family;
+use super::groups::{self, Grown};
+use super::held::Held;
+use super::reach::{self, Claims};
+use super::words::Pattern;
+use super::{Leak, View, containers};
+use crate::functions::Wanted;
+
+/// More families of containers are not described.
+const MAX_FAMILIES: usize = 200;
+/// As many other containers with the same objects are named.
+const MAX_ALSO: usize = 4;
+
+/// From this rank on, what comes one for one with something told is not told.
+const COMPANIONS: u8 = 65;
+/// Less is nothing to look at.
+const MIN_GROWTH: u64 = 1024;
+
+/// The rank of lists that something else explains.
+const AFTER_ALL: u8 = 120;
+
+/// Something that grows.
+struct Suspect<'a> {
+    /// Strong evidence is low.
+    rank: u8,
+    growth: u64,
+    /// New objects that it is about.
+    new: Vec<Node>,
+    /// Containers, which claim what they keep alone.
+    holders: Vec<Node>,
+    what: What<'a>,
+}
+
+enum What<'a> {
+    /// A container, and how near its place is.
+    Container(Box<Leak>, u8),
+    Group(Grown<'a>),
+    Held(Held),
+    Text(Box<Leak>),
+}
+
+/// All that grows.
+#[derive(Default)]
+pub(super) struct Suspects<'a> {
+    all: Vec<Suspect<'a>>,
+}
+
+impl<'a> Suspects<'a> {
+    /// Adds containers.
+    pub(super) fn containers(&mut self, view: &View, mut all: Vec<Family>) {
+        all.sort_by_key(|family| std::cmp::Reverse(growth(&family.retained)));
+        all.truncate(MAX_FAMILIES);
+        for family in all {
+            let (leak, place) = containers::describe(view, &family);
+            let distance = view.distance(place);
+            let rank = match (leak.pattern, distance) {
+                (Pattern::Detached, _) => 20,
+                (_, 0) => 10,
+                (_, 1) => 11,
+                _ => 70,
+            };
+            self.all.push(Suspect {
+                rank,
+                growth: leak.growth(),
+                new: family.new_entries(view),
+                holders: family.holders(view),
+                what: What::Container(Box::new(leak), distance),
+            });
+        }
+    }
+
+    /// Adds what is below old objects: lists are strong evidence, all else is none.
+    pub(super) fn held(&mut self, view: &View, all: Vec<Held>) {
+        for held in all {
+            self.all.push(Suspect {
+                rank: if held.is_list() { 15 } else { u8::MAX },
+                growth: growth(&held.retained),
+                // The others are looked at only if there is nothing else.
+                new: match held.is_list() {
+                    true => held.new_nodes(view),
+                    false => Vec::new(),
+                },
+                holders: Vec::new(),
+                what: What::Held(held),
+            });
+        }
+    }
+
+    /// Adds strings.
+    pub(super) fn texts(&mut self, all: Vec<(Node, Leak)>) {
+        for (node, leak) in all {
+            self.all.push(Suspect {
+                rank: 12,
+                growth: leak.growth(),
+                new: vec![node],
+                holders: Vec::new(),
+                what: What::Text(Box::new(leak)),
+            });
+        }
+    }
+
+    /// Adds groups.
+    pub(super) fn groups(&mut self, view: &View, all: Vec<Grown<'a>>) {
+        for grown in all {
+            self.all.push(Suspect {
+                rank: groups::rank(view, &grown),
+                growth: growth(&grown.retained),
+                new: grown.new.clone(),
+                holders: Vec::new(),
+                what: What::Group(grown),
+            });
+        }
+    }
+
+    /// Lists that only string together what is a leak of its own kind come after it.
+    fn lists_give_way(&mut self) {
+        let kinds: Vec<(Vec<u64>, u64)> = self
+            .all
+            .iter()
+            .filter_map(|suspect| match &suspect.what {
+                What::Group(grown) if grown.is_of_a_kind() => {
+                    Some((grown.counts.clone(), suspect.growth))
+                }
+                _ => None,
+            })
+            .collect();
+        for suspect in &mut self.all {
+            if let What::Held(held) = &suspect.what
+                && held.is_list()
+                && kinds.iter().any(|(counts, growth)| {
+                    growth * 2 > suspect.growth && grow_alike(counts, &held.counts)
+                })
+            {
+                suspect.rank = AFTER_ALL;
+            }
+        }
+    }
+
+    /// The leaks among them, what weighs most first, and what grows ever more slowly.
+    pub(super) fn told_once(mut self, view: &View) -> (Vec<Leak>, Vec<Leak>) {
+        self.lists_give_way();
+        self.all
+            .sort_by_key(|suspect| (suspect.rank, std::cmp::Reverse(suspect.growth)));
+        let mut claims = Claims::new(view);
+        let mut told: Vec<Told> = Vec::new();
+        for suspect in self.all {
+            if suspect.rank == u8::MAX && !told.is_empty() {
+                break;
+            }
+            if let Some(owner) = claims.owner(&suspect.new) {
+                if let What::Container(leak, 0 | 1) = suspect.what
+                    && let Some(first) = told.get_mut(owner as usize)
+                {
+                    first.also(leak.what);
+                }
+                continue;
+            }
+            if suspect.is_explained_by_kind(&told) {
+                continue;
+            }
+            let Some((mut leak, distance)) = suspect.describe(view) else {
+                continue;
+            };
+            let goes_with = told
+                .iter()
+                .position(|first| grow_alike(&leak.counts, &first.leak.counts));
+            // What grows in Node for no reason in sight is its own.
+            if distance == 2 && (goes_with.is_some() || suspect.rank == u8::MAX) {
+                continue;
+            }
+            if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
+                && steps(&leak.counts) == steps(&first.leak.counts)
+            {
+                // What comes one for one with what has been told.
+                if suspect.rank >= COMPANIONS {
+                    continue;
+                }
+                if first.leak.pattern == leak.pattern {
+                    first.also(leak.what);
+                    continue;
+                }
+            }
+            if distance == 1 {
+                leak.program = program(view, leak.id, &suspect.new);
+            }
+            let mut starts = suspect.holders;
+            starts.extend(suspect.new);
+            let bytes = claims.claim(view, told.len() as u32, &starts);
+            let growth = bytes.max(leak.growth());
+            told.push(Told {
+                // What a program's own line adds to is more likely meant than what Node keeps.
+                weight: growth * [4, 3, 2][usize::from(distance)],
+                is_shown: growth >= MIN_GROWTH,
+                leak,
+            });
+        }
+        told.retain(|told| told.is_shown);
+        told.sort_by_key(|told| std::cmp::Reverse(told.weight));
+        told.into_iter()
+            .map(|told| told.leak)
+            .partition(|leak| !super::slows(&leak.counts))
+    }
+}
+
+/// A finding.
+struct Told {
+    weight: u64,
+    /// Whether it is large enough.
+    is_shown: bool,
+    leak: Leak,
+}
+
+impl Told {
+    fn also(&mut self, what: String) {
+        if self.leak.also.len() < MAX_ALSO {
+            self.leak.also.push(what);
+        }
+    }
+}
+
+impl Suspect<'_> {
+    /// Whether findings by kind make this one needless: the sources of modules, the list of such objects.
+    fn is_explained_by_kind(&self, told: &[Told]) -> bool {
+        match &self.what {
+            // Each module brings its source.
+            What::Group(_) if self.rank == groups::COPIES => told
+                .iter()
+                .any(|first| first.leak.pattern == Pattern::Modules),
+            What::Held(held) if self.rank == AFTER_ALL => told
+                .iter()
+                .any(|first| grow_alike(&held.counts, &first.leak.counts)),
+            _ => false,
+        }
+    }
+
+    /// What there is to say of it, and how near its place is to the user.
+    fn describe(&self, view: &View) -> Option<(Leak, u8)> {
+        let (leak, place) = match &self.what {
+            What::Container(leak, distance) => return Some((Leak::clone(leak), *distance)),
+            What::Text(leak) => return Some((Leak::clone(leak), 0)),
+            What::Group(grown) => groups::describe(view, grown)?,
+            What::Held(held) if self.new.is_empty() => {
+                held.describe(view, &held.new_nodes(view))?
+            }
+            What::Held(held) => held.describe(view, &self.new)?,
+        };
+        Some((leak, view.distance(place)))
+    }
+}
+
+/// What has come from each snapshot to the next.
+fn steps(counts: &[u64]) -> Vec<u64> {
+    counts
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .collect()
+}
+
+/// Whether counts grow in every step as others do, or by a few times as much.
+fn grow_alike(counts: &[u64], others: &[u64]) -> bool {
+    let (steps, others) = (steps(counts), steps(others));
+    (1..=4).any(|times| {
+        let mut pairs = steps.iter().zip(&others);
+        pairs.all(|(&step, &other)| step.abs_diff(other * times) * 20 <= step)
+    })
+}
+
+/// The function of the program itself that is nearest to what a package keeps: one that new objects point to,
+/// or that sees the variable by which it is kept.
+fn program(view: &View, id: u32, new: &[Node]) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let is_own = |location| view.distance(Some(location)) == 0;
+    let near = new.last().and_then(|&newest| {
+        let place = reach::function_near(view, newest, is_own)?;
+        Some(
+            view.functions
+                .around(place)
+                .unwrap_or_else(|| (String::new(), place)),
+        )
+    });
+    let seen = || {
+        let way = view.ways.raw(view.analysis, snapshot.node_of_id(id)?);
+        way.iter().rev().find_map(|&(from, edge)| {
+            (snapshot.kind_of_edge(edge) == snapshot.edge_kind.context).then_some(())?;
+            let wanted = Wanted {
+                context: Some(from),
+                added: u64::MAX,
+                ..Wanted::default()
+            };
+            view.functions.adder_in(wanted, is_own)
+        })
+    };
+    near.or_else(seen).map(|place| view.place(place))
+}
+
+/// From the first to the last snapshot.
+fn growth(retained: &[u64]) -> u64 {
+    let (first, last) = (retained.first(), retained.last());
+    last.copied()
+        .unwrap_or_default()
+        .saturating_sub(first.copied().unwrap_or_default())
+}
