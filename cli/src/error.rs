@@ -65,6 +65,8 @@ pub enum Error {
     NoJsHeap(PathBuf),
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// A folder in which snapshots cannot be made.
+    Folder(PathBuf, io::Error),
     /// There is no snapshot of a running process.
     Live {
         /// The process.
@@ -190,6 +192,12 @@ impl fmt::Display for Error {
                 )
             }
             Error::Snapshot(why) => why.fmt(f),
+            Error::Folder(path, error) => write!(
+                f,
+                "{}: no file can be made there ({}); name another folder with --dir",
+                path.display(),
+                reason(error)
+            ),
             Error::NoSuchObject { file, id } => write!(
                 f,
                 "{}: has no object @{id}; ids are those of the same process's snapshots",

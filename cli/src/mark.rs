@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::error::Error;
-use crate::live::Channel;
+use crate::live::{Channel, Way};
 use crate::snapshot::javascript::{self, Wanted};
 
 /// Time in which the recorder's own thread answers.
@@ -52,7 +52,10 @@ pub fn mark(flags: &MarkFlags) -> Result<u8, Error> {
         let wanted = Wanted {
             output: None,
             workers: false,
-            force: flags.force,
+            way: Way {
+                force: flags.force,
+                copy: false,
+            },
             patience: PATIENCE,
         };
         return javascript::snapshots(pid, &channel, &wanted);

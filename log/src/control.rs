@@ -49,7 +49,8 @@ pub struct Control {
     pub name_len: AtomicU32,
     /// First number of V8's version.
     pub engine: AtomicU32,
-    reserved: AtomicU32,
+    /// Answer: copies of the process that were made.
+    pub copies: AtomicU32,
     /// Isolates that are there: bit n for number n.
     pub isolates: AtomicU64,
     /// Answer: how long the program stood, ns.
@@ -64,6 +65,8 @@ pub struct Control {
     pub usage: Usage,
     /// Snapshot: absolute path of the file; mark: its name.
     pub name: [AtomicU8; MAX_NAME],
+    /// Answer: how long the copy of the process worked, ns.
+    pub copy_ns: AtomicU64,
 }
 
 /// Memory of the process and of one isolate, bytes.
@@ -88,6 +91,8 @@ pub struct Usage {
 pub mod flag {
     /// Take the snapshot even if memory may not suffice.
     pub const FORCE: u32 = 1;
+    /// Let a copy of the process take it.
+    pub const COPY: u32 = 2;
 }
 
 /// What is asked for ([`Control::kind`]).
@@ -161,6 +166,12 @@ pub enum Failure {
     File = 4,
     /// V8 made none.
     Refused = 5,
+    /// No copy of the process can be made: [`Control::errno`].
+    NoCopy = 6,
+    /// Threads of V8's were at work each time that a copy was to be made.
+    NotAtRest = 7,
+    /// No copy of the process finished: [`Control::copies`].
+    CopyFailed = 8,
 }
 
 impl Failure {
@@ -172,6 +183,9 @@ impl Failure {
             3 => Failure::NoMemory,
             4 => Failure::File,
             5 => Failure::Refused,
+            6 => Failure::NoCopy,
+            7 => Failure::NotAtRest,
+            8 => Failure::CopyFailed,
             _ => Failure::Unknown,
         }
     }
@@ -232,6 +246,13 @@ impl Estimate {
                 .saturating_add(MEMORY_LEAST),
             pause_ns: used.saturating_mul(per_byte).saturating_add(PAUSE_LEAST_NS),
         }
+    }
+
+    /// Memory if it is taken from so many bytes by this process, or by a copy of it, which gets
+    /// pages of its own for the heap that it marks.
+    pub fn memory_of(&self, used: u64, copied: bool) -> u64 {
+        let own = if copied { used } else { 0 };
+        self.memory.saturating_add(own)
     }
 }
 

@@ -73,6 +73,19 @@ impl Waiting {
             .collect()
     }
 
+    /// No file of the program's may become larger than 1 MiB.
+    fn limit_files(&self) {
+        let limit = libc::rlimit {
+            rlim_cur: 1 << 20,
+            rlim_max: 1 << 20,
+        };
+        let pid = self.child.id().cast_signed();
+        let before = std::ptr::null_mut();
+        // SAFETY: a live limit.
+        let limited = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, before) };
+        assert_eq!(limited, 0);
+    }
+
     fn log(&self) -> PathBuf {
         leak_tests::run::logs_in(self.folder.path()).remove(0)
     }
@@ -188,6 +201,64 @@ fn workers_have_heaps_of_their_own() {
 }
 
 #[test]
+fn a_copy_takes_the_snapshot_while_the_program_runs_on() {
+    for node in versions() {
+        for way in ["idle", "busy", "worker"] {
+            let waiting = Waiting::start(&node, way);
+            let run = waiting.leak("snapshot", &["--fork", "-o", "one.heapsnapshot"]);
+            let told = String::from_utf8_lossy(&run.stdout).into_owned();
+            let words = String::from_utf8_lossy(&run.stderr).into_owned();
+            assert!(run.status.success(), "{} {way}: {words}", node.version);
+            assert!(told.contains("by a copy within"), "{told}");
+            let file = waiting.folder.path().join("one.heapsnapshot");
+            assert_eq!(objects(&file, "Kept"), 1000, "{} {way}", node.version);
+            assert_eq!(waiting.files(), ["one.heapsnapshot"]);
+            waiting.finish();
+        }
+    }
+}
+
+#[test]
+fn what_a_copy_took_is_compared_with_earlier_snapshots_and_with_no_later_one() {
+    for node in versions() {
+        let waiting = Waiting::start(&node, "idle");
+        let first = waiting.snapshot("first.heapsnapshot");
+        let run = waiting.leak("snapshot", &["--fork", "-o", "copy.heapsnapshot"]);
+        assert!(run.status.success(), "Node {}", node.version);
+        let last = waiting.snapshot("last.heapsnapshot");
+        let copy = waiting.folder.path().join("copy.heapsnapshot");
+        let [first, copy, last] = [&first, &copy, &last].map(|file| file.to_str().expect("a name"));
+        let report = heap(&["diff", first, copy]);
+        let classes = report["steps"][0]["classes"].as_array().expect("classes");
+        let changed = classes.iter().any(|class| class["name"] == "Kept");
+        assert!(!changed, "{}: {report:#}", node.version);
+        for job in ["diff", "leaks"] {
+            let run = Command::new(tools::leak())
+                .args(["heap", job, first, copy, last])
+                .output();
+            assert_refused(&run.expect("leak runs"), "it can only be the last one");
+        }
+        waiting.finish();
+    }
+}
+
+#[test]
+fn what_a_copy_cannot_write_is_told_in_one_line_and_leaves_nothing() {
+    let Some(node) = versions().pop() else { return };
+    let waiting = Waiting::start(&node, "idle");
+    let ask = |words: &[&str], told: &str| {
+        waiting.refused("snapshot", &[&["--fork"], words].concat(), told);
+    };
+    ask(&["-o", "missing/one"], "no such file or directory");
+    std::fs::write(waiting.folder.path().join("there"), "mine").expect("a file");
+    ask(&["-o", "there"], "file exists");
+    waiting.limit_files();
+    ask(&["-o", "large"], "file too large");
+    assert_eq!(waiting.files(), ["there"]);
+    waiting.finish();
+}
+
+#[test]
 fn a_request_that_nobody_comes_to_is_taken_back() {
     for node in versions().into_iter().take(2) {
         let waiting = Waiting::start(&node, "blocked");
@@ -247,15 +318,7 @@ fn what_cannot_be_done_is_told_in_one_line_and_leaves_nothing() {
     // One that is no more does not count.
     asker(4_194_305);
     assert!(waiting.leak("mark", &["after"]).status.success());
-    // The file may not become larger than this.
-    let limit = libc::rlimit {
-        rlim_cur: 1 << 20,
-        rlim_max: 1 << 20,
-    };
-    let pid = waiting.child.id().cast_signed();
-    // SAFETY: a live limit.
-    let limited = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
-    assert_eq!(limited, 0);
+    waiting.limit_files();
     waiting.refused("snapshot", &["-o", "large"], "file too large");
     assert_eq!(waiting.files(), ["there"]);
     waiting.finish();

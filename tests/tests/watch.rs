@@ -53,6 +53,9 @@ fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
             "{}: {text}",
             node.version
         );
+        // What it costs is said before each.
+        let costs = text.matches("the program will stand for about").count();
+        assert_eq!(costs, 3, "{text}");
         assert!(text.contains("cache"), "{}: {text}", node.version);
         assert!(text.contains("leaky.js:10"), "{}: {text}", node.version);
     }
@@ -68,6 +71,29 @@ fn a_program_that_ends_early_is_compared_as_far_as_it_came() {
         text.contains("of 1000 snapshots") && text.contains("leaky.js:10"),
         "{text}"
     );
+}
+
+#[test]
+fn a_folder_in_which_nothing_can_be_made_is_told_before_the_program_starts() {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::write(folder.path().join("file"), "").expect("a file");
+    for (dir, words) in [
+        ("missing", "no such file or directory"),
+        ("file", "not a directory"),
+    ] {
+        let run = watch(
+            folder.path(),
+            &["--snapshots", "2", "--dir", dir, "--", "touch", "started"],
+        );
+        let text = told(&run);
+        assert_eq!(
+            (run.status.code(), text.lines().count()),
+            (Some(2), 1),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+        assert!(!folder.path().join("started").exists(), "{text}");
+    }
 }
 
 #[test]

@@ -35,6 +35,11 @@ pub enum Error {
         /// Of another.
         other: PathBuf,
     },
+    /// A snapshot that later ones cannot be compared with.
+    OwnIds {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What is wrong with the content of a file.
@@ -140,6 +145,12 @@ impl fmt::Display for Error {
                 )
             }
             Error::Content { path, fault } => write!(f, "{}: {fault}", path.display()),
+            Error::OwnIds { path } => write!(
+                f,
+                "{}: was taken by a copy of the process (leak snapshot --fork), whose ids of objects later \
+                 snapshots do not share: it can only be the last one; take the others without --fork",
+                path.display()
+            ),
             Error::Order { earlier, later } => write!(
                 f,
                 "{}: was taken before {}, or of another process; give snapshots of one process in the order in \

@@ -14,6 +14,7 @@ pub mod fanout;
 mod figures;
 mod functions;
 pub mod hidden_classes;
+pub mod ids;
 pub mod leaks;
 mod load;
 mod meta;

@@ -20,6 +20,7 @@ struct Step {
 }
 
 pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Result<(), Error> {
+    v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let mut steps = Vec::new();
     let mut scripts = Scripts::default();
     let mut earlier = None;

@@ -20,6 +20,7 @@ pub fn leaks(
     flags: &OutputFlags,
     out: &mut impl Write,
 ) -> Result<(), Error> {
+    v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let rules = rules.map(read_rules).transpose()?;
     let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref())
         .map_err(Error::Snapshot)?;

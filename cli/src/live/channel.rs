@@ -53,6 +53,17 @@ pub struct Taken {
     pub pause: Duration,
     /// Bytes of the file.
     pub written: u64,
+    /// How long a copy of the process worked, and how many were made; without: it took it itself.
+    pub copy: Option<(Duration, u32)>,
+}
+
+/// How a heap snapshot is to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Even if memory may not suffice.
+    pub force: bool,
+    /// By a copy of the process.
+    pub copy: bool,
 }
 
 impl Channel {
@@ -110,7 +121,7 @@ impl Channel {
         &self,
         isolate: u32,
         path: &Path,
-        force: bool,
+        way: Way,
         patience: Duration,
     ) -> Result<Taken, Problem> {
         let name = path.as_os_str().as_bytes();
@@ -118,15 +129,19 @@ impl Channel {
         if name.len() > MAX_NAME {
             return Err(Problem::File(path.to_owned(), too_long()));
         }
-        let flags = if force { flag::FORCE } else { 0 };
+        let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+        let flags = bit(way.force, flag::FORCE) | bit(way.copy, flag::COPY);
         let answer = self.ask(Kind::Snapshot, isolate, flags, name, patience);
         if let Err(Problem::File(_, error)) = answer {
             return Err(Problem::File(path.to_owned(), error));
         }
         answer?;
+        let control = self.control();
+        let copy_time = Duration::from_nanos(control.copy_ns.load(Relaxed));
         Ok(Taken {
-            pause: Duration::from_nanos(self.control().pause_ns.load(Relaxed)),
-            written: self.control().written.load(Relaxed),
+            pause: Duration::from_nanos(control.pause_ns.load(Relaxed)),
+            written: control.written.load(Relaxed),
+            copy: way.copy.then(|| (copy_time, control.copies.load(Relaxed))),
         })
     }
 
@@ -156,6 +171,7 @@ impl Channel {
         control.flags.store(flags, Relaxed);
         control.failure.store(0, Relaxed);
         control.errno.store(0, Relaxed);
+        control.copies.store(0, Relaxed);
         control.set_name(name);
         control.state.store(State::Asked as u32, Release);
         control.request.fetch_add(1, AcqRel);
@@ -177,6 +193,12 @@ impl Channel {
                 Problem::File(Default::default(), error)
             }
             Failure::Refused | Failure::Unknown => Problem::Refused,
+            Failure::NoCopy => {
+                let errno = control.errno.load(Relaxed);
+                Problem::NoCopy(io::Error::from_raw_os_error(errno.cast_signed()))
+            }
+            Failure::NotAtRest => Problem::NotAtRest,
+            Failure::CopyFailed => Problem::CopyFailed(control.copies.load(Relaxed)),
         })
     }
 

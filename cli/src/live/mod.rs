@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use log_format::layout::{HEADER_SIZE, MAGIC};
 
-pub use channel::{Channel, Figures};
+pub use channel::{Channel, Figures, Taken, Way};
 
 use crate::error::reason;
 use crate::figures::bytes;
@@ -50,6 +50,12 @@ pub enum Problem {
     File(PathBuf, io::Error),
     /// V8 made none.
     Refused,
+    /// No copy of it can be made.
+    NoCopy(io::Error),
+    /// V8's threads were at work each time that a copy was to be made.
+    NotAtRest,
+    /// So many copies were made, and none finished.
+    CopyFailed(u32),
 }
 
 impl fmt::Display for Problem {
@@ -111,6 +117,19 @@ impl fmt::Display for Problem {
                 reason(error)
             ),
             Problem::Refused => write!(f, "its V8 made no heap snapshot"),
+            Problem::NoCopy(error) => write!(
+                f,
+                "no copy of it can be made ({}); take the snapshot without --fork",
+                reason(error)
+            ),
+            Problem::NotAtRest => write!(
+                f,
+                "V8's threads in it were at work each time that a copy was to be made; try again, or without --fork"
+            ),
+            Problem::CopyFailed(copies) => write!(
+                f,
+                "{copies} copies of it were made and none finished; take the snapshot without --fork"
+            ),
         }
     }
 }

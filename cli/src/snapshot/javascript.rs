@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::SnapshotFlags;
 use crate::error::Error;
 use crate::figures::{bytes, duration};
-use crate::live::{Channel, Figures, Problem};
+use crate::live::{Channel, Figures, Problem, Taken, Way};
 
 /// The ending that DevTools wants.
 const ENDING: &str = "heapsnapshot";
@@ -19,8 +19,8 @@ pub struct Wanted<'a> {
     pub output: Option<&'a Path>,
     /// Those of workers as well.
     pub workers: bool,
-    /// Even if memory may not suffice.
-    pub force: bool,
+    /// How.
+    pub way: Way,
     /// How long the program may take to come to it.
     pub patience: Duration,
 }
@@ -30,7 +30,10 @@ impl<'a> From<&'a SnapshotFlags> for Wanted<'a> {
         Wanted {
             output: flags.output.as_deref(),
             workers: flags.workers,
-            force: flags.inspect.force,
+            way: Way {
+                force: flags.inspect.force,
+                copy: flags.fork,
+            },
             patience: Duration::from_nanos(flags.timeout),
         }
     }
@@ -56,16 +59,11 @@ pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Err
             0 => String::new(),
             number => format!("isolate {number}: "),
         };
-        say(&format!("{thread}{}", before(&figures)))?;
+        say(&format!("{thread}{}", before(&figures, wanted.way)))?;
         let taken = channel
-            .snapshot(isolate, &path, wanted.force, wanted.patience)
+            .snapshot(isolate, &path, wanted.way, wanted.patience)
             .map_err(failed)?;
-        say(&format!(
-            "{thread}stood for {}; {} written to {}",
-            duration(taken.pause.as_nanos() as u64),
-            bytes(taken.written),
-            path.display()
-        ))?;
+        say(&format!("{thread}{}", after(&taken, &path)))?;
         files.push(path);
     }
     for path in &files {
@@ -75,15 +73,39 @@ pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Err
 }
 
 /// One line for what is about to happen.
-pub fn before(figures: &Figures) -> String {
+pub fn before(figures: &Figures, way: Way) -> String {
     let estimate = figures.estimate;
+    let memory = estimate.memory_of(figures.heap_used, way.copy);
+    let stands = match way.copy {
+        false => format!(
+            "the program will stand for about {}",
+            duration(estimate.pause_ns)
+        ),
+        true => format!(
+            "a copy of the program will work for about {}",
+            duration(estimate.pause_ns)
+        ),
+    };
     format!(
-        "heap of {} in use: the program will stand for about {} and need up to {} of memory ({} can be had)",
+        "heap of {} in use: {stands} and need up to {} of memory ({} can be had)",
         bytes(figures.heap_used),
-        duration(estimate.pause_ns),
-        bytes(estimate.memory),
+        bytes(memory),
         bytes(figures.available)
     )
+}
+
+/// One line for what has happened.
+pub fn after(taken: &Taken, path: &Path) -> String {
+    let stood = duration(taken.pause.as_nanos() as u64);
+    let file = format!("{} written to {}", bytes(taken.written), path.display());
+    let Some((time, copies)) = taken.copy else {
+        return format!("stood for {stood}; {file}");
+    };
+    let time = duration(time.as_nanos() as u64);
+    match copies {
+        0 | 1 => format!("stood for {stood}; {file} by a copy within {time}"),
+        more => format!("stood for {stood}, {more} times; {file} by the last copy within {time}"),
+    }
 }
 
 fn say(line: &str) -> Result<(), Error> {

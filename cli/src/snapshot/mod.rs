@@ -69,6 +69,15 @@ pub struct SnapshotFlags {
     #[arg(long, conflicts_with = "native")]
     pub workers: bool,
 
+    /// In Node, experimental: a copy of the process takes the snapshot, while the program runs on.
+    ///
+    /// The program stands only for the fork, milliseconds; memory is needed for the copy as well. Objects
+    /// have ids of their own in such a file, so that it cannot be compared with later ones (leak heap diff,
+    /// leak heap leaks). A copy that does not finish is ended and made again, and at last it is said that
+    /// none did.
+    #[arg(long, conflicts_with = "native")]
+    pub fork: bool,
+
     /// In Node: how long to wait until the program comes to the request.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub timeout: u64,
@@ -175,7 +184,7 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
             Ok(channel) if channel.listens() => {
                 return javascript::snapshots(pid, &channel, &flags.into());
             }
-            Ok(_) if !flags.workers && !flags.inspect.force => {}
+            Ok(_) if !flags.workers && !flags.fork && !flags.inspect.force => {}
             Ok(_) => {
                 return Err(Error::Asked {
                     pid,

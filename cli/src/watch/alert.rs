@@ -9,6 +9,7 @@ use super::rules::Alert;
 use super::sample::Sample;
 use super::snapshots;
 use crate::figures::{bytes, duration};
+use crate::live::Way;
 
 /// Time in which the program comes to a request.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,7 +19,7 @@ pub struct Alerts<'a> {
     pid: i32,
     command: Option<&'a str>,
     snapshot: bool,
-    force: bool,
+    way: Way,
     dir: &'a Path,
 }
 
@@ -28,7 +29,7 @@ impl<'a> Alerts<'a> {
             pid,
             command: flags.on_alert.as_deref(),
             snapshot: flags.snapshot_on_alert,
-            force: flags.force,
+            way: flags.way(),
             dir: &flags.dir,
         }
     }
@@ -39,7 +40,7 @@ impl<'a> Alerts<'a> {
         tell!("leak watch: process {pid}: {}", words(alert));
         let mut file = None;
         if self.snapshot {
-            match snapshots::take(pid, self.dir, self.force) {
+            match snapshots::take(pid, self.dir, self.way, "") {
                 Ok((path, line)) => {
                     tell!("leak watch: process {pid}: {line}");
                     file = Some(path);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueHint};
 
 use crate::figures::{parse_bytes, parse_duration};
+use crate::live::Way;
 use crate::run;
 
 /// Watch a running program: compare heap snapshots, raise alerts.
@@ -76,6 +77,10 @@ pub struct WatchFlags {
     #[arg(long)]
     pub snapshot_on_alert: bool,
 
+    /// Experimental: a copy of the program takes the snapshot at an alert, as of leak snapshot --fork.
+    #[arg(long, requires = "snapshot_on_alert", conflicts_with = "snapshots")]
+    pub fork: bool,
+
     /// Take snapshots even if memory may not suffice.
     #[arg(long)]
     pub force: bool,
@@ -108,6 +113,14 @@ fn parse_factor(text: &str) -> Result<f64, String> {
 }
 
 impl WatchFlags {
+    /// How snapshots are taken.
+    pub fn way(&self) -> Way {
+        Way {
+            force: self.force,
+            copy: self.fork,
+        }
+    }
+
     /// What to run, and the rest.
     pub fn into_run(mut self) -> (run::Options, WatchFlags) {
         let mut words = std::mem::take(&mut self.program).into_iter();

@@ -15,7 +15,11 @@ mod rules;
 mod sample;
 mod snapshots;
 
+use std::ffi::CString;
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -32,6 +36,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Watches a process, or a program from its start; the program's exit status.
 pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
+    if flags.snapshots.is_some() || flags.snapshot_on_alert {
+        is_writable(&flags.dir)?;
+    }
     let Some(pid) = flags.pid else {
         let (options, flags) = flags.into_run();
         return run::run_beside(&options, |pid| {
@@ -52,6 +59,23 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
     }
     follow(pid, &flags).map_err(|problem| Error::Asked { pid, problem })?;
     Ok(0)
+}
+
+/// Whether snapshots can be made in a folder: now, not when the first one is due.
+fn is_writable(dir: &Path) -> Result<(), Error> {
+    let error = match fs::metadata(dir) {
+        Ok(found) if !found.is_dir() => io::ErrorKind::NotADirectory.into(),
+        Ok(_) => {
+            let path = CString::new(dir.as_os_str().as_bytes()).unwrap_or_default();
+            // SAFETY: a C string.
+            match unsafe { libc::access(path.as_ptr(), libc::W_OK | libc::X_OK) } {
+                0 => return Ok(()),
+                _ => io::Error::last_os_error(),
+            }
+        }
+        Err(error) => error,
+    };
+    Err(Error::Folder(dir.to_owned(), error))
 }
 
 /// Watches until the process ends, or nothing is left to be done.

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::alert::PATIENCE;
 use super::flags::WatchFlags;
-use crate::figures::{bytes, duration};
 use crate::heap;
-use crate::live::{self, Channel, Problem};
+use crate::live::{self, Channel, Problem, Way};
 use crate::snapshot::javascript;
 
 /// Time that a program may take to begin.
@@ -23,7 +22,7 @@ pub struct Snapshots<'a> {
     begin: Instant,
     every: Duration,
     due: Instant,
-    force: bool,
+    way: Way,
     dir: &'a Path,
     taken: Vec<PathBuf>,
     told: bool,
@@ -38,7 +37,7 @@ impl<'a> Snapshots<'a> {
             begin,
             every,
             due: begin + every,
-            force: flags.force,
+            way: flags.way(),
             dir: &flags.dir,
             taken: Vec::new(),
             told: false,
@@ -64,14 +63,11 @@ impl<'a> Snapshots<'a> {
             return Ok(());
         }
         let pid = self.pid;
-        match take(pid, self.dir, self.force) {
+        let number = format!("{} of {}: ", self.taken.len() + 1, self.wanted);
+        match take(pid, self.dir, self.way, &number) {
             Ok((path, line)) => {
                 self.taken.push(path);
-                tell!(
-                    "leak watch: process {pid}: {} of {}: {line}",
-                    self.taken.len(),
-                    self.wanted
-                );
+                tell!("leak watch: process {pid}: {number}{line}");
             }
             // It may not have begun its program yet, or be about to run another one.
             Err(Problem::NotListening | Problem::NotPreloaded | Problem::NoLog)
@@ -125,17 +121,16 @@ impl<'a> Snapshots<'a> {
     }
 }
 
-/// Takes one into a new file; its path, and a line about it.
-pub fn take(pid: i32, dir: &Path, force: bool) -> Result<(PathBuf, String), Problem> {
+/// Says what it will cost, behind some words, and takes one into a new file; its path, and a line
+/// about it.
+pub fn take(pid: i32, dir: &Path, way: Way, words: &str) -> Result<(PathBuf, String), Problem> {
     let channel = Channel::open(pid)?;
     let dir = std::path::absolute(dir).map_err(|error| Problem::File(dir.to_owned(), error))?;
     let path = javascript::fresh(&dir, &format!("{}.{pid}", channel.name), 0);
-    let taken = channel.snapshot(0, &path, force, PATIENCE)?;
-    let line = format!(
-        "heap snapshot: stood for {}; {} written to {}",
-        duration(taken.pause.as_nanos() as u64),
-        bytes(taken.written),
-        path.display()
-    );
+    let figures = channel.figures(0, PATIENCE)?;
+    let before = javascript::before(&figures, way);
+    tell!("leak watch: process {pid}: {words}{before}");
+    let taken = channel.snapshot(0, &path, way, PATIENCE)?;
+    let line = format!("heap snapshot: {}", javascript::after(&taken, &path));
     Ok((path, line))
 }

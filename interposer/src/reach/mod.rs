@@ -19,7 +19,7 @@ pub mod leave;
 pub mod own;
 
 pub mod answer;
-mod array;
+pub mod array;
 mod copy;
 mod maps;
 mod memory;

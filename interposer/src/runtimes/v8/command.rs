@@ -12,7 +12,7 @@
 use super::api::Isolate;
 use super::isolate::State as IsolateState;
 use super::optional::Optional;
-use super::{note, room, snapshot};
+use super::{copy, note, room, snapshot};
 use crate::arch::clock;
 use crate::global::{self, Global};
 use crate::symbols::Name;
@@ -20,7 +20,7 @@ use crate::{call, memory, sys, thread};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 use log_format::blob::BlobKind;
-use log_format::control::{Control, Failure, Kind, MAX_ISOLATES, MAX_NAME, State};
+use log_format::control::{Control, Failure, Kind, MAX_ISOLATES, MAX_NAME, State, flag};
 
 /// `node::Environment`, opaque.
 pub enum Environment {}
@@ -57,6 +57,8 @@ pub struct Asked {
     /// Held while environments are looked at; short.
     lock: AtomicU32,
     environments: [AtomicPtr<Environment>; MAX_ISOLATES as usize],
+    /// Copies of the process that take snapshots.
+    pub copying: copy::Copying,
 }
 
 impl Asked {
@@ -124,6 +126,7 @@ pub unsafe fn listen(global: &'static Global, state: &IsolateState) {
     // SAFETY: as above.
     unsafe { snapshot::watch_limit(isolate) };
     if asked.begun.swap(1, Relaxed) == 0 {
+        asked.copying.workers.learn();
         begin_thread(control);
     }
 }
@@ -215,6 +218,18 @@ fn pass_on(global: &'static Global, control: &Control, request: u32) {
         }
         return;
     }
+    let hand_over = || hand_over(global, control, request);
+    if control.flags.load(Relaxed) & flag::COPY != 0 {
+        copy::attend(global, control, request, hand_over, |result| {
+            answer(control, result);
+        });
+    } else if !hand_over() && control.change(State::Asked, State::Running) {
+        answer(control, Err(Failure::NoIsolate));
+    }
+}
+
+/// Hands a request to its isolate's thread; false if there is none.
+fn hand_over(global: &'static Global, control: &Control, request: u32) -> bool {
     let asked = &global.asked;
     let wanted = control.isolate.load(Relaxed) as usize;
     // The environment must stay while Node is told. Node takes no lock for it that it holds
@@ -227,9 +242,7 @@ fn pass_on(global: &'static Global, control: &Control, request: u32) {
         unsafe { (api.interrupt)(environment, on_thread, request as usize as *mut c_void) };
         Some(())
     });
-    if told.is_none() && control.change(State::Asked, State::Running) {
-        answer(control, Err(Failure::NoIsolate));
-    }
+    told.is_some()
 }
 
 /// Says that a request is done.
@@ -251,7 +264,9 @@ fn answer(control: &Control, result: Result<(), Failure>) {
 /// is to answer, are none.
 unsafe extern "C" fn on_thread(request: *mut c_void) {
     let request = request as usize as u32;
-    let Some(control) = global::recording().and_then(|global| global.file.control()) else {
+    let Some((global, control)) =
+        global::recording().and_then(|global| Some((global, global.file.control()?)))
+    else {
         return;
     };
     let Some(v8) = super::api::get() else { return };
@@ -270,11 +285,17 @@ unsafe extern "C" fn on_thread(request: *mut c_void) {
     let result = unsafe {
         use_usage(control, isolate);
         match Kind::from_raw(control.kind.load(Relaxed)) {
-            Kind::Snapshot => snapshot::on_request(control, isolate, number),
-            _ => Ok(()),
+            Kind::Snapshot if control.flags.load(Relaxed) & flag::COPY != 0 => {
+                // Else the thread that waits for requests will answer.
+                copy::begin(global, control, isolate).map(Err)
+            }
+            Kind::Snapshot => Some(snapshot::on_request(control, isolate, number)),
+            _ => Some(Ok(())),
         }
     };
-    answer(control, result);
+    if let Some(result) = result {
+        answer(control, result);
+    }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }

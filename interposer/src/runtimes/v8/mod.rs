@@ -20,6 +20,7 @@ pub mod api;
 mod array_buffers;
 pub mod code;
 pub mod command;
+mod copy;
 mod end;
 mod handles;
 pub mod isolate;
@@ -29,6 +30,7 @@ mod pulse;
 mod room;
 mod sampling;
 mod snapshot;
+mod stream;
 mod usage;
 
 use crate::global;

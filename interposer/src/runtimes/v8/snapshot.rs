@@ -9,6 +9,7 @@
 use super::api::Isolate;
 use super::isolate::State as IsolateState;
 use super::optional::Optional;
+use super::stream::Stream;
 use super::{command, handles, note, room};
 use crate::arch::clock;
 use crate::global::{self, Global};
@@ -123,94 +124,124 @@ pub unsafe fn statistics(isolate: *mut Isolate) -> Option<HeapFigures> {
     })
 }
 
-/// A `v8::OutputStream`: its table of virtual functions and our state.
-#[repr(C)]
-struct Stream {
-    functions: *const Functions,
-    fd: Fd,
-    written: u64,
-    /// The most that the process may write into a file.
-    limit: u64,
-    error: Option<Errno>,
-}
-
-/// Virtual functions in the order of `v8-profiler.h`: two destructors, `EndOfStream`,
-/// `GetChunkSize`, `WriteAsciiChunk`, `WriteHeapStatsChunk`.
-#[repr(C)]
-struct Functions {
-    destroy: [unsafe extern "C" fn(*mut Stream); 2],
-    end: unsafe extern "C" fn(*mut Stream),
-    chunk_size: unsafe extern "C" fn(*mut Stream) -> i32,
-    write: unsafe extern "C" fn(*mut Stream, *const u8, i32) -> i32,
-    write_figures: unsafe extern "C" fn(*mut Stream, *const c_void, i32) -> i32,
-}
-
-/// The table as C++ lays it out: offset and type information stand before the functions.
-#[repr(C)]
-struct Table {
-    offset: usize,
-    type_info: usize,
-    functions: Functions,
-}
-
-static TABLE: Table = Table {
-    offset: 0,
-    type_info: 0,
-    functions: Functions {
-        destroy: [nothing, nothing],
-        end: nothing,
-        chunk_size,
-        write,
-        write_figures,
-    },
-};
-
-/// Values of `OutputStream::WriteResult`.
-const GO_ON: i32 = 0;
-const ABORT: i32 = 1;
-/// Bytes that V8 collects before it writes.
-const CHUNK: i32 = 64 << 10;
-
-unsafe extern "C" fn nothing(_: *mut Stream) {}
-
-unsafe extern "C" fn chunk_size(_: *mut Stream) -> i32 {
-    CHUNK
-}
-
-unsafe extern "C" fn write_figures(_: *mut Stream, _: *const c_void, _: i32) -> i32 {
-    ABORT
-}
-
-unsafe extern "C" fn write(stream: *mut Stream, data: *const u8, len: i32) -> i32 {
-    let len = usize::try_from(len).unwrap_or(0);
-    // SAFETY: V8 passes our stream and its own buffer.
-    let (stream, data) = unsafe { (&mut *stream, core::slice::from_raw_parts(data, len)) };
-    // A write past the limit would be a signal.
-    let result = if stream.written + len as u64 > stream.limit {
-        Err(Errno(libc::EFBIG))
-    } else {
-        sys::write_all(stream.fd, data)
-    };
-    stream.written += len as u64;
-    stream.error = result.err();
-    if stream.error.is_some() { ABORT } else { GO_ON }
-}
-
 /// Why there is no snapshot.
-enum Trouble {
+pub enum Trouble {
+    /// This V8 lacks a function.
     NoFunction,
+    /// V8 made none.
     Refused,
     /// Bytes needed, bytes there.
     NoMemory(u64, u64),
+    /// The file.
     File(Errno),
 }
 
+impl Trouble {
+    /// As an answer to a request.
+    pub fn answer(self, control: &Control) -> Failure {
+        match self {
+            Trouble::NoMemory(needed, there) => {
+                control.needed.store(needed, Relaxed);
+                control.available.store(there, Relaxed);
+                Failure::NoMemory
+            }
+            Trouble::File(Errno(errno)) => {
+                control.errno.store(errno as u32, Relaxed);
+                Failure::File
+            }
+            Trouble::NoFunction => Failure::NoFunction,
+            Trouble::Refused => Failure::Refused,
+        }
+    }
+}
+
 /// A snapshot that was written.
-struct Taken {
-    pause_ns: u64,
-    written: u64,
+pub struct Taken {
+    /// How long the program stood, ns.
+    pub pause_ns: u64,
+    /// Bytes of the file.
+    pub written: u64,
     /// Bytes of the heap in use before.
-    used: u64,
+    pub used: u64,
+}
+
+/// Looks whether there is memory for a snapshot; bytes of the heap in use. A copy of the process
+/// also gets pages of its own for what it writes to: all of the heap, which it marks.
+///
+/// # Safety
+/// On the isolate's own thread.
+pub unsafe fn look_at_memory(
+    isolate: *mut Isolate,
+    copied: bool,
+    force: bool,
+) -> Result<u64, Trouble> {
+    // SAFETY: the caller's.
+    let used = unsafe { statistics(isolate) }.map_or(0, |heap| heap.used);
+    let needed = Estimate::of_heap(used, 0).memory_of(used, copied);
+    let there = room::available();
+    if !force && needed > there {
+        return Err(Trouble::NoMemory(needed, there));
+    }
+    Ok(used)
+}
+
+/// A file that gets its name when all of it is there.
+pub struct NewFile {
+    whole: [u8; MAX_NAME + 1],
+    whole_len: usize,
+    partial: [u8; MAX_NAME + 16],
+    partial_len: usize,
+}
+
+impl NewFile {
+    /// For a path without a NUL at its end. It must not be there yet.
+    pub fn new(path: &[u8]) -> Result<NewFile, Trouble> {
+        let too_long = || Trouble::File(Errno(libc::ENAMETOOLONG));
+        let mut new = NewFile {
+            whole: [0; MAX_NAME + 1],
+            whole_len: 0,
+            partial: [0; MAX_NAME + 16],
+            partial_len: 0,
+        };
+        let mut out = Out::new(&mut new.partial);
+        out.bytes(path);
+        out.bytes(b".partial\0");
+        new.partial_len = out.finish().ok_or_else(too_long)?;
+        let mut out = Out::new(&mut new.whole);
+        out.bytes(path);
+        out.byte(0);
+        new.whole_len = out.finish().ok_or_else(too_long)?;
+        Ok(new)
+    }
+
+    fn whole(&self) -> &[u8] {
+        self.whole.get(..self.whole_len).unwrap_or(&[])
+    }
+
+    fn partial(&self) -> &[u8] {
+        self.partial.get(..self.partial_len).unwrap_or(&[])
+    }
+
+    /// Begins it.
+    pub fn open(&self) -> Result<Fd, Trouble> {
+        if sys::file_type(self.whole()).is_some() {
+            return Err(Trouble::File(Errno(libc::EEXIST)));
+        }
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        sys::open(self.partial(), flags, 0o600).map_err(Trouble::File)
+    }
+
+    /// Gives it its name, or removes it.
+    pub fn end<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
+        let result = result.and_then(|taken| {
+            sys::rename_new(self.partial(), self.whole()).map_err(Trouble::File)?;
+            Ok(taken)
+        });
+        if result.is_err() {
+            sys::unlink(self.partial());
+        }
+        result
+    }
 }
 
 /// Takes a snapshot into a new file.
@@ -220,49 +251,30 @@ struct Taken {
 unsafe fn take(isolate: *mut Isolate, path: &[u8], force: bool) -> Result<Taken, Trouble> {
     let api = API.get().ok_or(Trouble::NoFunction)?;
     // SAFETY: the caller's.
-    let used = unsafe { statistics(isolate) }.map_or(0, |heap| heap.used);
-    let (needed, there) = (Estimate::of_heap(used, 0).memory, room::available());
-    if !force && needed > there {
-        return Err(Trouble::NoMemory(needed, there));
-    }
-    let mut name = [0u8; MAX_NAME + 16];
-    let mut out = Out::new(&mut name);
-    out.bytes(path);
-    out.bytes(b".partial\0");
-    let partial = out.finish().and_then(|len| name.get(..len));
-    let partial = partial.ok_or(Trouble::File(Errno(libc::ENAMETOOLONG)))?;
-    let mut name = [0u8; MAX_NAME + 1];
-    let mut out = Out::new(&mut name);
-    out.bytes(path);
-    out.byte(0);
-    let whole = out.finish().and_then(|len| name.get(..len));
-    let whole = whole.ok_or(Trouble::File(Errno(libc::ENAMETOOLONG)))?;
-    if sys::file_type(whole).is_some() {
-        return Err(Trouble::File(Errno(libc::EEXIST)));
-    }
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-    let fd = sys::open(partial, flags, 0o600).map_err(Trouble::File)?;
+    let used = unsafe { look_at_memory(isolate, false, force) }?;
+    let file = NewFile::new(path)?;
+    let fd = file.open()?;
     let begin = clock::clock_ns(libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's.
-    let result = unsafe { write_to(api, isolate, fd) };
+    let result = unsafe { write_to(api, isolate, Stream::new(fd, b"")) };
     let pause_ns = clock::clock_ns(libc::CLOCK_MONOTONIC) - begin;
     sys::close(fd);
-    let result = result.and_then(|written| {
-        sys::rename_new(partial, whole).map_err(Trouble::File)?;
-        Ok(Taken {
-            pause_ns,
-            written,
-            used,
-        })
-    });
-    if result.is_err() {
-        sys::unlink(partial);
-    }
-    result
+    file.end(result.map(|written| Taken {
+        pause_ns,
+        written,
+        used,
+    }))
 }
 
 /// Takes and writes; the bytes written.
-unsafe fn write_to(api: &Api, isolate: *mut Isolate, fd: Fd) -> Result<u64, Trouble> {
+///
+/// # Safety
+/// As [`take`].
+pub unsafe fn write_to(
+    api: &Api,
+    isolate: *mut Isolate,
+    mut stream: Stream,
+) -> Result<u64, Trouble> {
     // SAFETY: the caller's promise; null means no progress and no names; the options are larger
     // than V8's and zeros are its defaults.
     unsafe {
@@ -276,13 +288,6 @@ unsafe fn write_to(api: &Api, isolate: *mut Isolate, fd: Fd) -> Result<u64, Trou
         if snapshot.is_null() {
             return Err(Trouble::Refused);
         }
-        let mut stream = Stream {
-            functions: &TABLE.functions,
-            fd,
-            written: 0,
-            limit: sys::rlimit(libc::RLIMIT_FSIZE),
-            error: None,
-        };
         // `kJSON`.
         (api.serialize)(snapshot, &mut stream, 0);
         (api.delete)(snapshot);
@@ -314,22 +319,12 @@ pub unsafe fn on_request(
             say(blob::cause::REQUEST, number, path, &taken);
             Ok(())
         }
-        Err(Trouble::NoMemory(needed, there)) => {
-            control.needed.store(needed, Relaxed);
-            control.available.store(there, Relaxed);
-            Err(Failure::NoMemory)
-        }
-        Err(Trouble::File(Errno(errno))) => {
-            control.errno.store(errno as u32, Relaxed);
-            Err(Failure::File)
-        }
-        Err(Trouble::NoFunction) => Err(Failure::NoFunction),
-        Err(Trouble::Refused) => Err(Failure::Refused),
+        Err(trouble) => Err(trouble.answer(control)),
     }
 }
 
 /// Writes a taken snapshot into the log.
-fn say(cause: u8, isolate: u32, path: &[u8], taken: &Taken) {
+pub fn say(cause: u8, isolate: u32, path: &[u8], taken: &Taken) {
     let mut buf = [0u8; MAX_NAME + 64];
     let mut out = Out::new(&mut buf);
     blob::HeapSnapshot {
@@ -446,6 +441,11 @@ pub fn at_end(_: &'static Global, state: &'static IsolateState) {
 const HEADROOM: usize = 64 << 20;
 /// The isolate that takes its snapshot at this moment.
 static AT_LIMIT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+/// In a copy of the process: no snapshot near the limit.
+pub fn ignore_limit(isolate: *mut Isolate) {
+    AT_LIMIT.store(isolate.cast(), Relaxed);
+}
 
 /// Called by V8 when the heap is nearly full; returns its new limit.
 unsafe extern "C" fn near_limit(isolate: *mut c_void, current: usize, _initial: usize) -> usize {
