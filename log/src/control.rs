@@ -257,7 +257,7 @@ impl Estimate {
 }
 
 /// Memory that V8 takes for each byte of its heap while it makes a snapshot, bytes.
-const MEMORY_PER_BYTE: u64 = 12;
+const MEMORY_PER_BYTE: u64 = 22;
 /// … and in any case.
 const MEMORY_LEAST: u64 = 32 << 20;
 /// Pause for each byte of the heap, ns.

@@ -45,7 +45,7 @@ fn snapshots_of_leaky(node: &Node, count: &str, every: &str) -> Output {
 #[test]
 fn three_snapshots_of_a_program_name_its_leak_and_its_status_is_passed_on() {
     for node in versions() {
-        let run = snapshots_of_leaky(&node, "3", "400ms");
+        let run = snapshots_of_leaky(&node, "3", "800ms");
         let text = told(&run);
         assert_eq!(run.status.code(), Some(3), "{text}");
         assert!(

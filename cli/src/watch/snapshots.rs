@@ -21,6 +21,8 @@ pub struct Snapshots<'a> {
     wanted: usize,
     begin: Instant,
     every: Duration,
+    /// Whether it takes requests; before, its program has not begun, or is about to run another one.
+    is_up: bool,
     due: Instant,
     way: Way,
     dir: &'a Path,
@@ -36,7 +38,8 @@ impl<'a> Snapshots<'a> {
             wanted: flags.snapshots.unwrap_or(0) as usize,
             begin,
             every,
-            due: begin + every,
+            is_up: false,
+            due: begin,
             way: flags.way(),
             dir: &flags.dir,
             taken: Vec::new(),
@@ -63,18 +66,17 @@ impl<'a> Snapshots<'a> {
             return Ok(());
         }
         let pid = self.pid;
+        if !self.is_up && self.begin.elapsed() < GRACE {
+            self.is_up = Channel::open(pid).is_ok_and(|channel| channel.listens());
+            self.due = Instant::now() + if self.is_up { self.every } else { SOON };
+            return Ok(());
+        }
+        self.is_up = true;
         let number = format!("{} of {}: ", self.taken.len() + 1, self.wanted);
         match take(pid, self.dir, self.way, &number) {
             Ok((path, line)) => {
                 self.taken.push(path);
                 tell!("leak watch: process {pid}: {number}{line}");
-            }
-            // It may not have begun its program yet, or be about to run another one.
-            Err(Problem::NotListening | Problem::NotPreloaded | Problem::NoLog)
-                if self.taken.is_empty() && self.begin.elapsed() < self.every + GRACE =>
-            {
-                self.due = Instant::now() + SOON;
-                return Ok(());
             }
             // It may be free the next time.
             Err(problem @ (Problem::Patience | Problem::Asked(_) | Problem::NoMemory(..))) => {
