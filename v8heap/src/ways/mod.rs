@@ -7,6 +7,7 @@
 //! too, and is the last thing that explains them.
 
 mod chains;
+mod costs;
 mod has;
 mod other;
 mod start;
@@ -17,12 +18,12 @@ use std::cell::OnceCell;
 use graph::{Edge, Node, Paths};
 
 use crate::figures::Analysis;
-use crate::pairs::PAIR;
 use crate::scopes::Scopes;
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::sources::Sources;
 
+use costs::Costs;
 pub use has::{Reference, references};
 pub use words::what;
 
@@ -144,117 +145,4 @@ fn dominates(analysis: &Analysis, above: Node, node: Node) -> bool {
     let root = analysis.snapshot.root;
     std::iter::successors(Some(node), |&at| (at != root).then(|| parents[at as usize]))
         .any(|at| at == above)
-}
-
-/// What edges cost.
-#[derive(Debug)]
-struct Costs {
-    dear: [u32; 3],
-    plain: [u32; 6],
-
-    context: u32,
-    previous: u32,
-    gc_roots: Option<u32>,
-    map: Option<u32>,
-    native_context: Option<u32>,
-    /// What Node's and Chrome's own functions see says little.
-    internal: Vec<Node>,
-}
-
-impl Costs {
-    fn new(snapshot: &Snapshot, scripts: &Scripts) -> Costs {
-        let named = |name| snapshot.strings.find(name).unwrap_or(u32::MAX);
-        Costs {
-            dear: ["__proto__", "constructor", "prototype"].map(named),
-            plain: [
-                "elements",
-                "properties",
-                "table",
-                "backing_store",
-                "native_to_javascript",
-                "value",
-            ]
-            .map(named),
-
-            context: named("context"),
-            previous: named("previous"),
-            gc_roots: snapshot.strings.find("(GC roots)"),
-            map: snapshot.strings.find("system / Map"),
-            native_context: snapshot.strings.find("system / NativeContext"),
-            // Locations are sorted by node.
-            internal: snapshot
-                .locations
-                .iter()
-                .filter(|(_, location)| scripts.is_internal(*location))
-                .map(|&(node, _)| node)
-                .collect(),
-        }
-    }
-
-    fn paths(&self, snapshot: &Snapshot, starts: &[(Node, u16)]) -> Paths {
-        Paths::new(&snapshot.graph, starts, |from, edge| {
-            self.of(snapshot, from, edge)
-        })
-    }
-
-    fn of(&self, snapshot: &Snapshot, from: Node, edge: Edge) -> Option<u16> {
-        let kind = &snapshot.edge_kind;
-        let node = &snapshot.kind;
-        let of = snapshot.edge_kinds[edge as usize];
-        if of & PAIR != 0 {
-            return Some(20);
-        }
-        if of == kind.weak {
-            return None;
-        }
-        let name = snapshot.edge_names[edge as usize];
-        let from_kind = snapshot.kinds[from as usize];
-        let from_name = snapshot.names[from as usize];
-        let source = if from_kind == node.code {
-            // Compiled code, byte code and what they remember.
-            300
-        } else if Some(from_name) == self.map {
-            100
-        } else if from_kind == node.synthetic && Some(from_name) == self.gc_roots {
-            return Some(start::of_root(snapshot, snapshot.graph.to(edge)));
-        } else {
-            0
-        };
-        let step = if of == kind.property {
-            if self.dear.contains(&name) {
-                60
-            } else if snapshot.strings.raw(name).starts_with(b"<symbol ") {
-                6
-            } else {
-                2
-            }
-        } else if of == kind.element {
-            2
-        } else if of == kind.context {
-            3
-        } else if of == kind.internal {
-            match name {
-                _ if self.plain.contains(&name) => 1,
-                _ if name == self.context => match self.internal.binary_search(&from) {
-                    Ok(_) => 30,
-                    Err(_) => 4,
-                },
-                _ if name == self.previous => 2,
-                // Entries of Maps and Sets are named by their number.
-                _ if from_kind == node.array => 2,
-                _ if from_kind == node.native || from_kind == node.synthetic => 6,
-                _ if Some(from_name) == self.native_context => 60,
-                _ => 25,
-            }
-        } else if of == kind.shortcut {
-            // Of a bound function what was bound.
-            match snapshot.strings.raw(name).starts_with(b"bound_") {
-                true => 3,
-                false => 40,
-            }
-        } else {
-            12
-        };
-        Some(source + step)
-    }
 }

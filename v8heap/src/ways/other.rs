@@ -9,8 +9,9 @@ use crate::scripts::Scripts;
 
 /// Retainers looked at for one node of the way; what everything points to is kept by everything.
 const RETAINERS: usize = 10_000;
-/// Ways put into words to find different ones.
+/// Ways put into words to find different ones, and edges of all of them: chains may be long.
 const TRIED: usize = 1_000;
+const EDGES: usize = 200_000;
 
 /// The best ways to a node, each by other objects.
 pub(super) fn several(
@@ -50,13 +51,15 @@ pub(super) fn several(
         }
     }
     joins.sort_unstable();
+    let mut edges = 0;
     for (_, from, edge, left) in joins.into_iter().take(TRIED) {
-        if found.len() == most {
+        if found.len() == most || edges > EDGES {
             break;
         }
         let mut way = ways.paths.to(from);
         way.push((from, edge));
         way.extend_from_slice(&best[best.len() - left..]);
+        edges += way.len();
         // Round and round keeps nothing.
         let mut nodes: Vec<Node> = way.iter().map(|&(node, _)| node).chain([node]).collect();
         nodes.sort_unstable();
