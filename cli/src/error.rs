@@ -205,7 +205,7 @@ impl fmt::Display for Error {
             ),
             Error::NoPage(job) => write!(
                 f,
-                "leak heap {job} has no HTML page; leak heap FILE and leak heap diff have one"
+                "leak heap {job} has no HTML page; leak heap FILE, diff, leaks and why have one"
             ),
             Error::Rules { path, line, why } => match line {
                 Some(line) => write!(f, "{}:{line}: {why}", path.display()),

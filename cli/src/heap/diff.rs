@@ -51,7 +51,7 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
     match flags.format {
         HeapFormat::Html => match (&earlier, &last_classes) {
             (Some(last), Some(classes)) => {
-                page::write(files, last, classes, &all_steps(&steps), out)
+                page::snapshot(files, last, classes, &all_steps(&steps), out)
             }
             _ => Ok(()),
         },

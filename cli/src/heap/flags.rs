@@ -35,7 +35,7 @@ pub struct OutputFlags {
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub format: HeapFormat,
 
-    /// Show the first N only (0: all). Default: 30 in text, all in JSON.
+    /// Show the first N only (0: all). Default: 10 to 30 in text, 200 in pages, all in JSON.
     #[arg(short = 'n', long, value_name = "N")]
     pub top: Option<usize>,
 
@@ -183,6 +183,6 @@ pub enum HeapFormat {
     Text,
     /// For programs: everything, with exact figures.
     Json,
-    /// One page that needs no network: a snapshot, or a diff.
+    /// One page that needs no network: of a snapshot, a diff, leaks, or why an object is kept.
     Html,
 }

@@ -12,7 +12,7 @@ use v8heap::rules::Rules;
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::shown;
+use crate::heap::{page, read, shown};
 
 pub fn leaks(
     files: &[PathBuf],
@@ -25,8 +25,12 @@ pub fn leaks(
     let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref())
         .map_err(Error::Snapshot)?;
     let top = shown(flags, 10);
-    match flags.format {
-        HeapFormat::Json => json(files, &found, top, out),
+    match (flags.format, files.last()) {
+        (HeapFormat::Json, _) => writeln!(out, "{:#}", json(files, &found, top)),
+        (HeapFormat::Html, Some(last)) => {
+            let last = read(last, flags)?;
+            page::leaks(json(files, &found, top), found.all.len(), &last, out)
+        }
         _ => text(files, &found, top, out),
     }
     .map_err(Error::Output)
@@ -100,7 +104,7 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
     })
 }
 
-fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+fn json(files: &[PathBuf], found: &Leaks, top: usize) -> Value {
     let all = |leaks: &[Leak]| -> Vec<_> {
         leaks
             .iter()
@@ -108,7 +112,7 @@ fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
             .map(|leak| entry(leak, found))
             .collect()
     };
-    let whole = json!({
+    json!({
         "version": 1,
         "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "total_bytes": found.totals,
@@ -118,8 +122,7 @@ fn json(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
         "growing_classes": found.unnamed.iter().take(top).map(|class| json!({
             "class": class.class, "counts": class.counts, "self_bytes": class.own,
         })).collect::<Vec<_>>(),
-    });
-    writeln!(out, "{whole:#}")
+    })
 }
 
 fn series(values: &[u64], show: impl Fn(u64) -> String) -> String {

@@ -22,6 +22,9 @@ use flags::{HeapCommand, HeapFlags, HeapFormat, OutputFlags};
 /// A bound of `leak heap assert` does not hold.
 const EXCEEDED: u8 = 1;
 
+/// Rows of a page, if nothing else is asked for.
+const IN_PAGES: usize = 200;
+
 /// Does what the flags say.
 pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -87,18 +90,17 @@ pub fn what_grew(files: &[PathBuf], out: &mut impl Write) -> Result<(), Error> {
     leaks::leaks(files, None, &output, out)
 }
 
-/// Only a snapshot and a diff have a page.
+/// Not all jobs have a page.
 fn no_page(job: &Option<HeapCommand>) -> Result<(), Error> {
     let (name, output) = match job {
-        Some(HeapCommand::Leaks { output, .. }) => ("leaks", output),
-        Some(HeapCommand::Why { output, .. }) => ("why", output),
         Some(HeapCommand::Dups { output, .. }) => ("dups", output),
         Some(HeapCommand::Shapes { output, .. }) => ("shapes", output),
         Some(HeapCommand::Fanout { output, .. }) => ("fanout", output),
         Some(HeapCommand::Strings { output, .. }) => ("strings", output),
         Some(HeapCommand::Query { output, .. }) => ("query", output),
         Some(HeapCommand::Assert { output, .. }) => ("assert", output),
-        Some(HeapCommand::Diff { .. }) | None => return Ok(()),
+        Some(HeapCommand::Diff { .. } | HeapCommand::Leaks { .. } | HeapCommand::Why { .. })
+        | None => return Ok(()),
     };
     match output.format {
         HeapFormat::Html => Err(Error::NoPage(name)),
@@ -115,6 +117,7 @@ fn shown(flags: &OutputFlags, in_text: usize) -> usize {
     match (flags.top, flags.format) {
         (Some(0), _) | (None, HeapFormat::Json) => usize::MAX,
         (Some(top), _) => top,
+        (None, HeapFormat::Html) => IN_PAGES,
         (None, _) => in_text,
     }
 }

@@ -37,7 +37,7 @@ pub fn write(
         HeapFormat::Json => json(file, analysis, &rows, &scripts, out),
         HeapFormat::Html => {
             let files = [file.to_owned()];
-            page::write(&files, analysis, &classes, &HashMap::new(), out)
+            page::snapshot(&files, analysis, &classes, &HashMap::new(), out)
         }
         HeapFormat::Text => text(file, analysis, &rows, all, &scripts, out),
     }

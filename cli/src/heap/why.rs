@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::figures::{bytes, counted};
 use crate::heap::flags::{HeapFormat, OutputFlags};
 use crate::heap::leaks::{way_json, way_text};
-use crate::heap::{read, shown};
+use crate::heap::{page, read, shown};
 
 /// Distances from here on are those of what only V8's own roots reach.
 const SYSTEM: i32 = v8heap::SYSTEM_DISTANCE;
@@ -54,9 +54,10 @@ pub fn why(
     let above = std::iter::successors(Some(node), |&at| {
         (at != snapshot.root).then(|| parents[at as usize])
     });
+    let all = Ways::new(&analysis, &scripts);
     let why = Why {
         node,
-        ways: Ways::new(&analysis, &scripts).several(&analysis, &scripts, node, ways.max(1)),
+        ways: all.several(&analysis, &scripts, node, ways.max(1)),
         references: references(&analysis, &scripts, node),
         dominators: above.skip(1).collect(),
         retainers: Retainers::new(&snapshot.graph)
@@ -68,6 +69,10 @@ pub fn why(
     };
     match flags.format {
         HeapFormat::Json => writeln!(out, "{:#}", why.json(shown(flags, 10))),
+        HeapFormat::Html => {
+            let said = why.json(shown(flags, 10));
+            page::why(file, &analysis, &why.scripts, &all, node, said, out)
+        }
         _ => why.text(shown(flags, 10), out),
     }
     .map_err(Error::Output)

@@ -101,6 +101,18 @@ impl Ways {
         other::several(self, analysis, scripts, node, most)
     }
 
+    /// What the best way to a node over one of its retainers costs, as against that over another; `None` if
+    /// the edge keeps nothing.
+    pub fn cost(&self, analysis: &Analysis, from: Node, edge: Edge) -> Option<u32> {
+        let cost = self.costs.of(&analysis.snapshot, from, edge)?;
+        Some(self.paths.cost(from)?.saturating_add(u32::from(cost)))
+    }
+
+    /// What a reference is called: `.name`, `[3]`, `variable name`, and V8's own name for its own.
+    pub fn edge(&self, analysis: &Analysis, scripts: &Scripts, from: Node, edge: Edge) -> String {
+        self.words_of(analysis, scripts).edge(from, edge)
+    }
+
     /// The variable of a file that a way begins at: the string's number of its name, and its scope.
     pub(crate) fn variable(
         &self,
@@ -129,13 +141,17 @@ impl Ways {
         way: &[(Node, Edge)],
         node: Node,
     ) -> Vec<Step> {
-        let words = words::Words {
+        let words = self.words_of(analysis, scripts);
+        chains::shorten(words.steps(way, node))
+    }
+
+    fn words_of<'a>(&'a self, analysis: &'a Analysis, scripts: &'a Scripts) -> words::Words<'a> {
+        words::Words {
             snapshot: &analysis.snapshot,
             scripts,
             scopes: &self.scopes,
             sources: &self.sources,
-        };
-        chains::shorten(words.steps(way, node))
+        }
     }
 }
 

@@ -188,6 +188,14 @@ impl Words<'_> {
             && self.snapshot.location(node).is_none()
     }
 
+    /// What an edge is called where V8's own are shown too.
+    pub(super) fn edge(&self, from: Node, edge: Edge) -> String {
+        match self.by(None, from, edge) {
+            Some(by) if !by.is_empty() => by,
+            _ => format!("{{{}}}", self.snapshot.edge_name(edge)),
+        }
+    }
+
     /// How an edge is called, or `None` if it says nothing. `before` is what the way came from.
     fn by(&self, before: Option<Node>, from: Node, edge: Edge) -> Option<String> {
         let snapshot = self.snapshot;

@@ -1,5 +1,5 @@
-//! A report as one HTML file that needs nothing else: a treemap of the dominator tree, the table of
-//! classes (with what changed, if there is an earlier snapshot), and why the largest objects are kept.
+//! The page of a snapshot: a treemap of the dominator tree, the table of classes (with what changed, if
+//! there is an earlier snapshot), and why the largest objects are kept.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use v8heap::{Analysis, Change, Children, Class, Classes, Scripts, Ways, what};
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("snapshot.html");
 
 /// Boxes of less than this part of everything are not in the treemap.
 const LEAST_PART: u64 = 2000;
@@ -129,8 +129,5 @@ pub fn write(
         "classes": rows,
         "objects": objects,
     });
-    // Names come from the program: nothing in them may end the script element.
-    let data = data.to_string().replace('<', "\\u003c");
-    let (before, after) = PAGE.split_once("@DATA@").unwrap_or((PAGE, ""));
-    write!(out, "{before}{data}{after}")
+    super::render(PAGE, &data, out)
 }
