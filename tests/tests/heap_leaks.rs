@@ -286,6 +286,9 @@ fn the_page_shows_itself_in_a_browser_without_a_network() {
     assert!(one.matches("background: rgb(").count() > 10, "no treemap");
     assert!(one.matches("<details>").count() > 10, "no ways");
     let diff = page(&["diff", "--format", "html"], &files);
-    assert!(diff.contains("<th>grown</th>"), "no deltas");
+    assert!(
+        diff.contains("<th><button>grown</button></th>"),
+        "no deltas"
+    );
     assert!(diff.contains("class=\"more\">"), "nothing has grown");
 }

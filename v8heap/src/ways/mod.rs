@@ -128,6 +128,11 @@ impl Ways {
         of_file.then(|| (snapshot.edge_names[edge as usize], Some(first)))
     }
 
+    /// Whether ways that begin at a node begin at a variable of a file.
+    fn is_of_a_file(&self, start: Node) -> bool {
+        self.scopes.file(start).is_some() || self.scopes.export(start).is_some()
+    }
+
     /// Whether the variables of a file are in a context.
     pub(crate) fn is_file(&self, context: Node) -> bool {
         self.scopes.file(context).is_some()

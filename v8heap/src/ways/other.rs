@@ -60,6 +60,12 @@ pub(super) fn several(
         way.push((from, edge));
         way.extend_from_slice(&best[best.len() - left..]);
         edges += way.len();
+        // Over another function that sees the variable it is the same way.
+        let start = best.first().map(|&(start, _)| start);
+        let again = way.iter().skip(1).any(|&(node, _)| Some(node) == start);
+        if again && start.is_some_and(|start| ways.is_of_a_file(start)) {
+            continue;
+        }
         // Round and round keeps nothing.
         let mut nodes: Vec<Node> = way.iter().map(|&(node, _)| node).chain([node]).collect();
         nodes.sort_unstable();
