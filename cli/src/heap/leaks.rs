@@ -166,7 +166,7 @@ fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nEver more slowly grows, as what fills up to a bound; a snapshot taken later tells:"
+        "\nGrows ever more slowly, as what fills up to a bound, or has nothing old left; a snapshot taken later tells:"
     )?;
     for leak in found.slowing.iter().take(top) {
         let place = leak

@@ -141,7 +141,7 @@ fn keys(snapshot: &Snapshot, node: Node) -> u64 {
 }
 
 /// Whether a node is one of V8's single values: undefined, null, true, false, the mark of a hole.
-fn is_oddball(snapshot: &Snapshot, node: Node) -> bool {
+pub(super) fn is_oddball(snapshot: &Snapshot, node: Node) -> bool {
     snapshot.kinds[node as usize] == snapshot.kind.hidden
         && matches!(
             snapshot.strings.raw(snapshot.names[node as usize]),

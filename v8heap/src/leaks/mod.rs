@@ -23,6 +23,7 @@ mod held;
 mod named;
 mod notes;
 mod reach;
+mod settling;
 mod sorted;
 mod texts;
 mod unnamed;
@@ -89,7 +90,7 @@ impl Leak {
 pub struct Leaks {
     /// The greatest growth first.
     pub all: Vec<Leak>,
-    /// What grows ever more slowly, as what fills up to a bound does.
+    /// What grows ever more slowly, as what fills up to a bound does, or has nothing old left.
     pub slowing: Vec<Leak>,
     /// If there is none: classes that grow all the same.
     pub unnamed: Vec<Unnamed>,
@@ -191,6 +192,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         scripts,
         analysis: &last,
         new: is_new,
+        times: settling::times(files),
     };
     let before = &measures[..measures.len() - 1];
     let mut suspects = sorted::Suspects::default();
@@ -317,6 +319,8 @@ struct View<'a> {
     ways: Ways,
     /// Of each node, whether it has come since the first snapshot.
     new: Vec<bool>,
+    /// The times between the snapshots, if they are known.
+    times: Option<Vec<Duration>>,
 }
 
 impl View<'_> {
@@ -355,17 +359,7 @@ fn grows(counts: &[u64]) -> bool {
     steps && last - first >= least && (last - first) * 50 >= first
 }
 
-/// Whether the last step is so much smaller than another that there may be an end to it.
-fn slows(counts: &[u64]) -> bool {
-    let steps = counts
-        .windows(2)
-        .map(|pair| pair[1].saturating_sub(pair[0]));
-    let (last, most) = (steps.clone().next_back(), steps.max());
-    last.zip(most)
-        .is_some_and(|(last, most)| last * 9 < most * 5)
-}
-
-/// The time between two snapshots, by their names (V8's own) or else the files' times.
+/// The time between two snapshots, by the files' times.
 fn span(first: &Path, last: &Path) -> Option<Duration> {
     let changed = |path: &Path| {
         path.metadata()

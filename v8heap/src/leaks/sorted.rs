@@ -2,15 +2,22 @@
 //! explained by it.
 
 use graph::Node;
+use rustc_hash::FxHashSet;
 
 use super::families::Family;
 use super::groups::{self, Grown};
 use super::held::Held;
 use super::reach::{self, Claims};
+use super::settling::{Turnover, slows, turnover};
 use super::words::Pattern;
 use super::{Leak, View, containers};
 use crate::functions::Wanted;
 
+/// What is to be said of containers that are emptied more slowly than they are filled.
+const BACKLOG: (&str, &str) = (
+    "More entries come than go: of those of the first snapshot hardly one is left.",
+    "Find what takes them out and why it falls behind, and bound how many may wait.",
+);
 /// More families of containers are not described.
 const MAX_FAMILIES: usize = 200;
 /// As many other containers with the same objects are named.
@@ -48,6 +55,8 @@ enum What<'a> {
 #[derive(Default)]
 pub(super) struct Suspects<'a> {
     all: Vec<Suspect<'a>>,
+    /// Containers, by their id, in which there is nothing old.
+    steady: FxHashSet<u32>,
 }
 
 impl<'a> Suspects<'a> {
@@ -56,7 +65,14 @@ impl<'a> Suspects<'a> {
         all.sort_by_key(|family| std::cmp::Reverse(growth(&family.retained)));
         all.truncate(MAX_FAMILIES);
         for family in all {
-            let (leak, place) = containers::describe(view, &family);
+            let (mut leak, place) = containers::describe(view, &family);
+            match turnover(view, &family) {
+                Some(Turnover::Steady) => _ = self.steady.insert(leak.id),
+                Some(Turnover::Backlog) => {
+                    (leak.is, leak.cure) = (BACKLOG.0.to_owned(), BACKLOG.1.to_owned());
+                }
+                None => {}
+            }
             let distance = view.distance(place);
             let rank = match (leak.pattern, distance) {
                 (Pattern::Detached, _) => 20,
@@ -201,9 +217,9 @@ impl<'a> Suspects<'a> {
         }
         told.retain(|told| told.is_shown);
         told.sort_by_key(|told| std::cmp::Reverse(told.weight));
-        told.into_iter()
-            .map(|told| told.leak)
-            .partition(|leak| !super::slows(&leak.counts))
+        told.into_iter().map(|told| told.leak).partition(|leak| {
+            !self.steady.contains(&leak.id) && !slows(&leak.counts, view.times.as_deref())
+        })
     }
 }
 
