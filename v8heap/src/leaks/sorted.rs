@@ -76,6 +76,8 @@ impl<'a> Suspects<'a> {
             let distance = view.distance(place);
             let rank = match (leak.pattern, distance) {
                 (Pattern::Detached, _) => 20,
+                // A pipe adds listeners as well.
+                (Pattern::Streams, _) => 9,
                 (_, 0) => 10,
                 (_, 1) => 11,
                 _ => 70,
