@@ -32,6 +32,22 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
             ),
         );
     }
+    if snapshot.name(one) == "WeakRef" {
+        return (
+            format!("{is} Its entries are WeakRefs, which stay when what they point to is gone."),
+            format!(
+                "{cure} Drop a WeakRef when its target goes (FinalizationRegistry), or key a WeakMap by the target."
+            ),
+        );
+    }
+    if let Some((name, bytes)) = captured(view, one) {
+        return (
+            format!(
+                "{is} Its entries are functions: each keeps all variables of its scope that any function there uses, the largest {name} ({bytes} bytes)."
+            ),
+            format!("{cure} Make the functions where nothing large is in sight."),
+        );
+    }
     let long = (snapshot.kinds[one as usize] == snapshot.kind.sliced)
         .then(|| snapshot.follow(one, internal, "parent"))
         .flatten()
@@ -48,4 +64,21 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
         ),
         None => plain,
     }
+}
+
+/// The largest variable that a function captures, and its bytes.
+fn captured(view: &View, closure: Node) -> Option<(String, u64)> {
+    let snapshot = &view.analysis.snapshot;
+    if snapshot.kinds[closure as usize] != snapshot.kind.closure {
+        return None;
+    }
+    let context = snapshot.follow(closure, snapshot.edge_kind.internal, "context")?;
+    let variables = snapshot.graph.of(context).filter(|&edge| {
+        snapshot.kind_of_edge(edge) == snapshot.edge_kind.context
+            && view.is_new(snapshot.graph.to(edge))
+    });
+    let bytes = |edge| view.analysis.retained[snapshot.graph.to(edge) as usize];
+    let largest = variables.max_by_key(|&edge| bytes(edge))?;
+    (bytes(largest) >= MIN_BEHIND)
+        .then(|| (snapshot.edge_name(largest).into_owned(), bytes(largest)))
 }
