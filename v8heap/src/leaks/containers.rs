@@ -284,17 +284,31 @@ fn usual(view: &View, nodes: &[Node]) -> Option<(String, Node)> {
         let of = &snapshot.kind;
         kind == of.string || kind == of.concatenated || kind == of.sliced
     };
-    let mut new: Vec<Node> = nodes
-        .iter()
-        .flat_map(|&node| entries(snapshot, node))
-        .map(|edge| snapshot.graph.to(edge))
-        .filter(|&to| view.is_new(to))
-        .collect();
     let is_data = |node: Node| {
         let kind = snapshot.kinds[node as usize];
         is_text(kind) || kind == snapshot.kind.hidden || kind == snapshot.kind.number
     };
-    // The keys say nothing if there are values.
+    let (mut keys, mut new) = (Vec::new(), Vec::new());
+    for &node in nodes {
+        let first = match is_map(snapshot, node) {
+            true => first_key(snapshot, node),
+            false => None,
+        };
+        for edge in entries(snapshot, node) {
+            let to = snapshot.graph.to(edge);
+            let place = || snapshot.edge_name(edge).parse::<u64>().ok();
+            let is_key = first.is_some_and(|first| {
+                place().is_some_and(|place| place.saturating_sub(first) % 3 == 0)
+            });
+            if view.is_new(to) {
+                if is_key { &mut keys } else { &mut new }.push(to);
+            }
+        }
+    }
+    // Values say more than keys, and what is no object says nothing if there are objects.
+    if new.iter().all(|&node| is_data(node)) && !keys.is_empty() {
+        new = keys;
+    }
     if !new.iter().all(|&node| is_data(node)) {
         new.retain(|&node| !is_data(node));
     }
