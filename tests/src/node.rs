@@ -54,28 +54,36 @@ fn own(path: PathBuf) -> Option<Node> {
     Some(Node { path, version })
 }
 
-/// Three heap snapshots in `folder` of a program as `tests/heap/leaks/run.js` runs it; `None` where this Node is not.
-pub fn three_snapshots(program: &Path, version: &str, folder: &Path) -> Option<Vec<PathBuf>> {
+/// Runs one of the fetched versions to its end; `false` if it is not there.
+pub fn run(version: &str, arguments: &[&Path]) -> bool {
     let node =
         crate::tools::target().join(format!("heap-oracle/node_modules/node{version}/bin/node"));
     if !node.exists() {
         eprintln!("skipped: no Node {version}; run scripts/heap-oracle");
-        return None;
+        return false;
     }
-    let name = program.file_stem()?.to_string_lossy();
-    let outs: Vec<PathBuf> = (0..3)
-        .map(|i| folder.join(format!("{name}-{i}.heapsnapshot")))
-        .collect();
     let run = Command::new(node)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/run.js"))
-        .arg(program)
-        .args(&outs)
+        .args(arguments)
         .env_remove("LD_PRELOAD")
         .output()
         .expect("node");
     let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{name}: {said}");
-    Some(outs)
+    assert!(run.status.success(), "Node {version} {arguments:?}: {said}");
+    true
+}
+
+/// Three heap snapshots in `folder` of a program as `tests/heap/leaks/run.js` runs it; `None` where this Node is not.
+pub fn three_snapshots(program: &Path, version: &str, folder: &Path) -> Option<Vec<PathBuf>> {
+    let name = program.file_stem()?.to_string_lossy();
+    let outs: Vec<PathBuf> = (0..3)
+        .map(|i| folder.join(format!("{name}-{i}.heapsnapshot")))
+        .collect();
+    let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/run.js");
+    let arguments = [&runner, program];
+    let arguments = arguments
+        .into_iter()
+        .chain(outs.iter().map(PathBuf::as_path));
+    run(version, &arguments.collect::<Vec<_>>()).then_some(outs)
 }
 
 /// A program of `tests/programs/node/`.

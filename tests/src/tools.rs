@@ -6,6 +6,7 @@
 //! profiles unasked.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// `libleak.so`.
@@ -54,4 +55,19 @@ fn find(variable: &str, name: &str) -> PathBuf {
         beside.display(),
         workspace.display()
     );
+}
+
+/// What `leak heap` prints of some files; panics if it fails. The job, such as `leaks`, is the first argument.
+pub fn heap(arguments: &[&str], files: &[PathBuf]) -> String {
+    let (job, rest) = arguments.split_first().expect("a job");
+    let run = Command::new(leak())
+        .args(["heap", job])
+        .args(files)
+        .args(rest)
+        .env_remove("LD_PRELOAD")
+        .output()
+        .expect("leak");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "leak heap {arguments:?}: {said}");
+    String::from_utf8(run.stdout).expect("text")
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use leak_tests::node;
+use leak_tests::tools::heap;
 use serde_json::Value;
 
 /// Version of Node by program, in turn.
@@ -34,18 +35,8 @@ fn programs() -> Vec<PathBuf> {
 }
 
 fn leaks(files: &[PathBuf]) -> Vec<Value> {
-    let run = Command::new(leak_tests::tools::leak())
-        .args(["heap", "leaks", "--format", "json"])
-        .args(files)
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("leak");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    let json: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    let text = heap(&["leaks", "--format", "json"], files);
+    let json: Value = serde_json::from_str(&text).expect("JSON");
     json["leaks"].as_array().expect("leaks").clone()
 }
 

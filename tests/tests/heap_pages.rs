@@ -3,22 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn leak(arguments: &[&str], files: &[PathBuf]) -> String {
-    let (job, rest) = arguments.split_first().expect("a job");
-    let run = Command::new(leak_tests::tools::leak())
-        .args(["heap", job])
-        .args(files)
-        .args(rest)
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("leak");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    String::from_utf8(run.stdout).expect("text")
-}
+use leak_tests::node;
+use leak_tests::tools::heap;
 
 /// What a browser makes of a page.
 fn shown(chromium: &Path, page: &str, folder: &Path) -> String {
@@ -46,30 +32,22 @@ fn pages_of_leaks_show_ways_and_trees_and_hostile_names_stay_text() {
     let Some(chromium) = leak_tests::command_or_skip("chromium") else {
         return;
     };
-    let node = leak_tests::tools::target().join("heap-oracle/node_modules/node22/bin/node");
-    if !node.exists() {
-        eprintln!("skipped: no Node 22; run scripts/heap-oracle");
-        return;
-    }
     let folder = tempfile::tempdir().expect("a directory");
     let outs: Vec<PathBuf> = (0..3)
         .map(|number| folder.path().join(format!("{number}.heapsnapshot")))
         .collect();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/ways/hostile.js");
-    let run = Command::new(node)
-        .arg(program)
-        .args(&outs)
-        .env_remove("LD_PRELOAD")
-        .status()
-        .expect("node");
-    assert!(run.success());
+    let arguments = std::iter::once(&program).chain(&outs);
+    if !node::run("22", &arguments.map(PathBuf::as_path).collect::<Vec<_>>()) {
+        return;
+    }
 
     let json: serde_json::Value =
-        serde_json::from_str(&leak(&["leaks", "--format", "json"], &outs)).expect("JSON");
+        serde_json::from_str(&heap(&["leaks", "--format", "json"], &outs)).expect("JSON");
     let id = json["leaks"][0]["id"].to_string();
     let pages = [
-        ("leaks", leak(&["leaks", "--format", "html"], &outs)),
-        ("why", leak(&["why", &id, "--format", "html"], &outs[2..])),
+        ("leaks", heap(&["leaks", "--format", "html"], &outs)),
+        ("why", heap(&["why", &id, "--format", "html"], &outs[2..])),
     ];
     for (job, page) in pages {
         assert_eq!(page.matches("</script>").count(), 2, "{job}: its own two");

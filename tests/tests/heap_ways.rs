@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use leak_tests::node;
+use leak_tests::tools::heap;
 use serde_json::Value;
 
 const VERSIONS: [&str; 5] = ["18", "20", "22", "24", "26"];
@@ -13,44 +14,15 @@ fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/ways")
 }
 
-/// Runs a program with the names of its snapshots; `false` with the reason if there is no such Node.
+/// Runs a program with the names of its snapshots; `false` if there is no such Node.
 fn run(version: &str, program: &Path, outs: &[PathBuf]) -> bool {
-    let node = leak_tests::tools::target()
-        .join(format!("heap-oracle/node_modules/node{version}/bin/node"));
-    if !node.exists() {
-        eprintln!("skipped: no Node {version}; run scripts/heap-oracle");
-        return false;
-    }
-    let run = Command::new(node)
-        .arg(program)
-        .args(outs)
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("node");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    true
+    let arguments = std::iter::once(program).chain(outs.iter().map(PathBuf::as_path));
+    node::run(version, &arguments.collect::<Vec<_>>())
 }
 
 fn leak(arguments: &[&str], files: &[PathBuf]) -> Value {
-    let (job, rest) = arguments.split_first().expect("a job");
-    let run = Command::new(leak_tests::tools::leak())
-        .args(["heap", job])
-        .args(files)
-        .args(rest)
-        .args(["--format", "json"])
-        .env_remove("LD_PRELOAD")
-        .output()
-        .expect("leak");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    serde_json::from_slice(&run.stdout).expect("JSON")
+    let arguments = [arguments, &["--format", "json"]].concat();
+    serde_json::from_str(&heap(&arguments, files)).expect("JSON")
 }
 
 /// `variable rooms of server.js:6 Map → .members Array`
@@ -148,7 +120,11 @@ fn ways_begin_where_the_program_does_and_not_where_the_snapshot_was_taken() {
     let folder = tempfile::tempdir().expect("a directory");
     let file = folder.path().join("a.heapsnapshot");
     for version in VERSIONS {
-        if !run(version, &programs().join("server.js"), &[file.clone()]) {
+        if !run(
+            version,
+            &programs().join("server.js"),
+            std::slice::from_ref(&file),
+        ) {
             continue;
         }
         let ways = ways(&file);

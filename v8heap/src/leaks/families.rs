@@ -4,8 +4,9 @@
 use graph::Node;
 use rustc_hash::FxHashMap;
 
-use super::containers::{Candidate, MIN_ENTRIES, emitter, holder};
+use super::containers::{Candidate, MIN_ENTRIES};
 use super::entries::{entries, rows};
+use super::holders::{emitter, holder};
 use super::{Measures, View, grows};
 
 /// Containers that grow together, or one.

@@ -19,7 +19,9 @@ mod containers;
 mod entries;
 mod families;
 mod groups;
+mod grown;
 mod held;
+mod holders;
 mod named;
 mod notes;
 mod reach;
@@ -201,7 +203,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     suspects.held(&view, held::grown(&held, &figures));
     let figures: Vec<_> = before.iter().map(|moment| &moment.texts[..]).collect();
     suspects.texts(texts::leaks(&view, &texts, &figures));
-    suspects.groups(&view, groups::grown(&view, &grouped, before));
+    suspects.groups(&view, grown::grown(&view, &grouped, before));
     let (mut all, mut slowing) = suspects.told_once(&view);
     one_cache(&mut all);
     if let Some(rules) = rules {

@@ -5,7 +5,7 @@ use graph::Node;
 use rustc_hash::FxHashSet;
 
 use super::families::Family;
-use super::groups::{self, Grown};
+use super::grown::{self, Grown};
 use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
@@ -126,7 +126,7 @@ impl<'a> Suspects<'a> {
     pub(super) fn groups(&mut self, view: &View, all: Vec<Grown<'a>>) {
         for grown in all {
             self.all.push(Suspect {
-                rank: groups::rank(view, &grown),
+                rank: grown::rank(view, &grown),
                 growth: growth(&grown.retained),
                 new: grown.new.clone(),
                 holders: Vec::new(),
@@ -246,7 +246,7 @@ impl Suspect<'_> {
     fn is_explained_by_kind(&self, told: &[Told]) -> bool {
         match &self.what {
             // Each module brings its source.
-            What::Group(_) if self.rank == groups::COPIES => told
+            What::Group(_) if self.rank == grown::COPIES => told
                 .iter()
                 .any(|first| first.leak.pattern == Pattern::Modules),
             What::Held(held) if self.rank == AFTER_ALL => told
@@ -261,7 +261,7 @@ impl Suspect<'_> {
         let (leak, place) = match &self.what {
             What::Container(leak, distance) => return Some((Leak::clone(leak), *distance)),
             What::Text(leak) => return Some((Leak::clone(leak), 0)),
-            What::Group(grown) => groups::describe(view, grown)?,
+            What::Group(grown) => grown::describe(view, grown)?,
             What::Held(held) if self.new.is_empty() => {
                 held.describe(view, &held.new_nodes(view))?
             }

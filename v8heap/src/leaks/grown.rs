@@ -1,0 +1,389 @@
+//! Groups that grow, and what is said of them.
+
+use graph::Node;
+
+use super::groups::{Group, Grouped, MIN_COPIED, STREAMS, Sum};
+use super::words::Pattern;
+use super::{Leak, Measures, View, grows, reach, views};
+use crate::functions::Wanted;
+use crate::snapshot::{Location, Snapshot, detachedness};
+
+/// A group that grows.
+#[derive(Debug)]
+pub(super) struct Grown<'a> {
+    group: &'a Group,
+    sum: Sum,
+    pub(super) counts: Vec<u64>,
+    pub(super) retained: Vec<u64>,
+    /// Those that have come since the first snapshot.
+    pub(super) new: Vec<Node>,
+}
+
+impl Grown<'_> {
+    /// Whether what it consists of is a leak by its kind, whatever holds it.
+    pub(super) fn is_of_a_kind(&self) -> bool {
+        !matches!(self.group, Group::Objects(..) | Group::Closures(_))
+    }
+}
+
+/// The groups that grow.
+pub(super) fn grown<'a>(view: &View, last: &'a Grouped, earlier: &[Measures]) -> Vec<Grown<'a>> {
+    let mut found = Vec::new();
+    let mut wanted = vec![usize::MAX; last.all.len() + 1];
+    for (number, group) in (1..).zip(&last.all) {
+        let Some(&sum) = last.sums.get(group) else {
+            continue;
+        };
+        let of = |measures: &Measures| measures.groups.get(group).copied().unwrap_or_default();
+        let counts: Vec<u64> = earlier
+            .iter()
+            .map(|m| of(m).count)
+            .chain([sum.count])
+            .collect();
+        let retained: Vec<u64> = earlier
+            .iter()
+            .map(|m| of(m).retained)
+            .chain([sum.retained])
+            .collect();
+        let least = match group {
+            Group::Copies(..) => MIN_COPIED,
+            _ => 1,
+        };
+        let grown = retained.last().zip(retained.first());
+        if grows(&counts) && grown.is_some_and(|(last, first)| *last >= first + least) {
+            wanted[number] = found.len();
+            found.push(Grown {
+                group,
+                sum,
+                counts,
+                retained,
+                new: Vec::new(),
+            });
+        }
+    }
+    for (node, &of) in (0..).zip(&last.of) {
+        if let Some(grown) = found.get_mut(wanted[of as usize])
+            && view.is_new(node)
+        {
+            grown.new.push(node);
+        }
+    }
+    found.retain(|grown| !grown.new.is_empty());
+    found
+}
+
+/// What says more than the sockets and ports that come with it.
+const WHOLE: [&str; 8] = [
+    "Worker",
+    "ChildProcess",
+    "Server",
+    "ClientRequest",
+    "ClientHttp2Session",
+    "ServerHttp2Session",
+    "Interface",
+    "FSWatcher",
+];
+
+/// Whether something is kept by a stream, a port, or a detached node that is new itself.
+fn is_of_something_new(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
+        view.is_new(from)
+            && (STREAMS.contains(&&*snapshot.name(from)) || is_detached(snapshot, from))
+    })
+}
+
+/// Whether something is kept by a new function of the user's.
+fn is_of_closure(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
+        view.is_new(from)
+            && snapshot.kinds[from as usize] == snapshot.kind.closure
+            && view.distance(snapshot.location(from)) < 2
+    })
+}
+
+/// Whether something is a node of a page outside of its document.
+pub(super) fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
+    let states = snapshot.detachedness.as_ref();
+    // Node's own objects outside of V8 are not of a document.
+    let of_page = !snapshot.name(node).contains("Node / ");
+    of_page && states.is_some_and(|states| states[node as usize] & 3 == detachedness::DETACHED)
+}
+
+/// The rank of copies of strings.
+pub(super) const COPIES: u8 = 110;
+
+/// Strong evidence is low.
+pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
+    let own = |location: &Option<Location>| {
+        location.is_some_and(|location| !view.scripts.is_internal(location))
+    };
+    match grown.group {
+        Group::Detached(_) => 20,
+        Group::Timers(location) | Group::Intervals(location) if !own(location) => 65,
+        // A package's timers come with what they watch.
+        Group::Timers(location) | Group::Intervals(location) if view.distance(*location) > 0 => 43,
+        Group::Listeners(_) if is_of_something_new(view, grown.sum.newest) => 43,
+        Group::Timers(_) | Group::Intervals(_) | Group::Listeners(_) => 19,
+        Group::Streams(class) if WHOLE.contains(&&**class) => 40,
+        Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
+        Group::Streams(_) => 41,
+        Group::Promises(location) if !own(location) => 66,
+        Group::Promises(_) => 50,
+        Group::AsyncContexts | Group::Suspended(_) => 60,
+        // Kept by functions that are new as well, which are told instead.
+        Group::Objects(..) if is_of_closure(view, grown.sum.newest) => 92,
+        Group::Objects(..) => 80,
+        Group::Closures(_) => 90,
+        Group::Buffers => 100,
+        Group::Copies(..) => COPIES,
+    }
+}
+
+/// What there is to say of a group, and its place.
+pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Location>)> {
+    let Grown {
+        group, sum, new, ..
+    } = grown;
+    let snapshot = &view.analysis.snapshot;
+    let count = sum.count;
+    let node = sum.newest;
+    let user = |location: &Option<Location>| {
+        location.filter(|&location| !view.scripts.is_internal(location))
+    };
+    let callback = |location: &Option<Location>| {
+        let location = user(location)?;
+        Some(
+            view.functions
+                .around(location)
+                .unwrap_or((String::new(), location)),
+        )
+    };
+    let at = |location: &Option<Location>| {
+        location.map_or(String::new(), |location| {
+            format!(" of {}", view.scripts.place(location))
+        })
+    };
+    let (pattern, what, place) = match group {
+        // Blink's timers do not tell whether they repeat; the code around the callback does.
+        Group::Timers(location)
+            if snapshot.kinds[node as usize] == snapshot.kind.native
+                && location.is_some_and(|location| {
+                    let around = |word| {
+                        let word = snapshot.strings.find(word);
+                        view.functions.around_names(location, word)
+                    };
+                    around("setInterval") && !around("setTimeout")
+                }) =>
+        {
+            (
+                Pattern::Intervals,
+                format!("{count} intervals{}", at(location)),
+                callback(location),
+            )
+        }
+        Group::Timers(location) => (
+            Pattern::Timers,
+            format!("{count} timers{}", at(location)),
+            callback(location),
+        ),
+        Group::Intervals(location) => (
+            Pattern::Intervals,
+            format!("{count} intervals{}", at(location)),
+            callback(location),
+        ),
+        Group::Promises(location) => (
+            Pattern::Promises,
+            format!("{count} promises never settled"),
+            user(location).map(|location| (function_name(snapshot, location), location)),
+        ),
+        Group::Suspended(location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Promises,
+                format!("{count} calls that wait for a promise never settled"),
+                Some((function_name(snapshot, location), location)),
+            )
+        }
+        Group::Listeners(location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Listeners,
+                format!(
+                    "{count} listeners of EventTargets, from {}",
+                    view.scripts.place(location)
+                ),
+                callback(&Some(location)),
+            )
+        }
+        Group::Streams(class) => {
+            let place = callback(&inside(view, node));
+            (Pattern::Streams, format!("{count} × {class}"), place)
+        }
+        Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
+        Group::AsyncContexts => (
+            Pattern::AsyncContexts,
+            format!("{count} contexts of AsyncLocalStorage"),
+            None,
+        ),
+        Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
+        Group::Copies(text, size) => {
+            let start: String = text.chars().take(40).collect();
+            let more = if start.len() < text.len() { "…" } else { "" };
+            (
+                Pattern::Copies,
+                format!("{count} copies of the string {start:?}{more}, {size} bytes each"),
+                None,
+            )
+        }
+        Group::Closures(location) if waits(view, node) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Promises,
+                format!(
+                    "{count} functions wait for a promise never settled, from {}",
+                    view.scripts.place(location)
+                ),
+                callback(&Some(location)),
+            )
+        }
+        Group::Closures(location) => {
+            let location = user(&Some(*location))?;
+            let name = function_name(snapshot, location);
+            let captured = captured(snapshot, node);
+            let text = if captured.is_empty() {
+                String::new()
+            } else {
+                format!(" that capture {captured}")
+            };
+            (
+                Pattern::Closures,
+                format!("{count} closures{text}"),
+                Some((name, location)),
+            )
+        }
+        Group::Objects(class, location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Objects,
+                format!("{count} × {class}"),
+                Some((format!("new {class}"), location)),
+            )
+        }
+    };
+    // What Node alone keeps is Node's business.
+    let way = view.ways.to(view.analysis, &view.scripts, node);
+    // The nearest function of the user's that it points to, or that is on the way.
+    let near = || {
+        let is_wanted = |place| !view.scripts.is_internal(place);
+        callback(&Some(reach::function_near(view, node, is_wanted)?))
+    };
+    let place = place.or_else(near).or_else(|| {
+        let way = view.ways.raw(view.analysis, node);
+        let on_the_way = way.iter().rev().find_map(|&(from, _)| {
+            let location = user(&snapshot.location(from))?;
+            Some((snapshot.name(from).into_owned(), location))
+        });
+        // Or what most likely adds to the variable.
+        let adder = || {
+            let (name, scope) = view.ways.variable(snapshot, &way)?;
+            view.functions.adder(Wanted {
+                name: Some(name),
+                context: scope,
+                ..Wanted::default()
+            })
+        };
+        on_the_way.or_else(adder)
+    });
+    let entries = match group {
+        Group::Buffers => views::kept_by(snapshot, new),
+        Group::AsyncContexts => view
+            .ways
+            .raw(view.analysis, node)
+            .last()
+            .map(|&(holder, _)| {
+                let holder = crate::ways::what(snapshot, &view.scripts, holder);
+                format!("the newest belongs to {holder}")
+            }),
+        _ => None,
+    };
+    let (is, cure) = pattern.sentences();
+    let leak = Leak {
+        pattern,
+        what,
+        counts: grown.counts.clone(),
+        retained: grown.retained.clone(),
+        id: snapshot.ids[node as usize],
+        place: place.clone().map(|place| view.place(place)),
+        entries,
+        also: Vec::new(),
+        program: None,
+        way,
+        is: is.to_owned(),
+        cure: cure.to_owned(),
+    };
+    Some((leak, place.map(|(_, location)| location)))
+}
+
+/// Whether a closure is kept as what goes on when a promise is settled.
+fn waits(view: &View, closure: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, closure);
+    way.last()
+        .is_some_and(|&(from, _)| snapshot.name(from) == "system / PromiseReaction")
+}
+
+/// A function of the user's that an object has, by way of properties and elements: a listener.
+fn inside(view: &View, node: Node) -> Option<Location> {
+    let snapshot = &view.analysis.snapshot;
+    let mut list = vec![node];
+    let mut next = 0;
+    while next < list.len() && list.len() < 400 {
+        let node = list[next];
+        next += 1;
+        for edge in snapshot.graph.of(node) {
+            let to = snapshot.graph.to(edge);
+            let of = snapshot.kind_of_edge(edge);
+            let own = of == snapshot.edge_kind.property || of == snapshot.edge_kind.element;
+            if !own || snapshot.edge_name(edge) == "__proto__" || list.contains(&to) {
+                continue;
+            }
+            let location = snapshot
+                .location(to)
+                .filter(|&location| !view.scripts.is_internal(location));
+            if location.is_some() && snapshot.kinds[to as usize] == snapshot.kind.closure {
+                return location;
+            }
+            list.push(to);
+        }
+    }
+    None
+}
+
+/// The name of the function that stands there.
+fn function_name(snapshot: &Snapshot, location: Location) -> String {
+    snapshot
+        .locations
+        .iter()
+        .find(|&&(node, other)| {
+            other == location && snapshot.kinds[node as usize] == snapshot.kind.closure
+        })
+        .map(|&(node, _)| snapshot.name(node).into_owned())
+        .unwrap_or_default()
+}
+
+/// The variables in a closure's own context.
+fn captured(snapshot: &Snapshot, closure: Node) -> String {
+    let Some(context) = snapshot.follow(closure, snapshot.edge_kind.internal, "context") else {
+        return String::new();
+    };
+    let names: Vec<String> = snapshot
+        .graph
+        .of(context)
+        .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.context)
+        .map(|edge| snapshot.edge_name(edge).into_owned())
+        .take(6)
+        .collect();
+    names.join(", ")
+}

@@ -1,0 +1,151 @@
+//! How containers are held: under which name, by what.
+
+use graph::{Edge, Node};
+
+use super::View;
+use super::entries::entries;
+use super::words::Pattern;
+
+/// How a container is held.
+pub(super) struct Holder {
+    /// `sessions`
+    pub(super) name: String,
+    /// The string's number of that name.
+    pub(super) word: Option<u32>,
+    /// `Cache.sessions`, `variable sessions`, …
+    pub(super) shown: String,
+    /// What has it under that name.
+    pub(super) from: Option<Node>,
+    /// Whether it is an entry of something that has the name.
+    pub(super) within: bool,
+    /// The context, if it is a variable.
+    pub(super) context: Option<Node>,
+    pub(super) pattern: Option<Pattern>,
+}
+
+pub(super) fn holder(view: &View, node: Node) -> Holder {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, node);
+    let kind = &snapshot.edge_kind;
+    let console = way
+        .iter()
+        .any(|&(_, edge)| snapshot.edge_name(edge).ends_with(" / DevTools console"));
+    let named = way.iter().rposition(|&(_, edge)| {
+        let of = snapshot.kind_of_edge(edge);
+        of == kind.property || of == kind.context || of == kind.shortcut
+    });
+    // In an array or a Map that has the name.
+    let within = named.is_some_and(|at| {
+        way[at + 1..].iter().any(|&(_, edge)| {
+            snapshot.kind_of_edge(edge) == kind.element
+                || snapshot
+                    .edge_name(edge)
+                    .starts_with(|first: char| first.is_ascii_digit())
+        })
+    });
+    let Some(&(from, edge)) = named.and_then(|at| way.get(at)) else {
+        return exported(view, &way);
+    };
+    let name = snapshot.edge_name(edge).into_owned();
+    let word = snapshot
+        .has_string_name(edge)
+        .then(|| snapshot.edge_names[edge as usize]);
+    let class = snapshot.name(from);
+    let is_global = class.starts_with("global") || class.starts_with("Window");
+    let (shown, context, pattern) = if snapshot.kind_of_edge(edge) == kind.context {
+        (format!("variable {name}"), Some(from), None)
+    } else if snapshot.kinds[from as usize] == snapshot.kind.closure {
+        (format!("static {class}.{name}"), None, None)
+    } else if is_global {
+        (format!("global {name}"), None, Some(Pattern::Global))
+    } else if is_exports(view, &way, from) {
+        (format!("exports.{name}"), None, None)
+    } else {
+        let shown = match view.ways.variable(snapshot, &way) {
+            // The class of an object without one says nothing.
+            Some((variable, _)) if class == "Object" => {
+                let variable = snapshot.strings.get(variable);
+                match way[1..].first() {
+                    Some(&(object, _)) if object == from => format!("variable {variable}.{name}"),
+                    _ => format!("{class}.{name} in variable {variable}"),
+                }
+            }
+            _ => format!("{class}.{name}"),
+        };
+        (shown, None, None)
+    };
+    // All caches of the loader grow with the modules.
+    let modules = match name.as_str() {
+        "#resolveCache"
+        | "#loadCache"
+        | "relativeResolveCache"
+        | "_pathCache"
+        | "realpathCache"
+        | "statCache"
+        | "cjsParseCache"
+        | "packageJSONCache" => true,
+        "_cache" | "cache" | "children" => entries(snapshot, node)
+            .take(20)
+            .any(|edge| snapshot.name(snapshot.graph.to(edge)) == "Module"),
+        _ => false,
+    };
+    let pattern = if console {
+        Some(Pattern::Console)
+    } else if modules {
+        Some(Pattern::Modules)
+    } else {
+        pattern
+    };
+    let shown = if within { format!("in {shown}") } else { shown };
+    Holder {
+        name,
+        word,
+        shown,
+        from: Some(from),
+        within,
+        context,
+        pattern,
+    }
+}
+
+/// What holds a container that no property and no context names: a variable that an ES module exports.
+fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
+    let snapshot = &view.analysis.snapshot;
+    let variable = view.ways.variable(snapshot, way);
+    let name = variable.map(|(name, _)| snapshot.strings.get(name).into_owned());
+    let within = if way.len() > 1 { "in " } else { "" };
+    Holder {
+        shown: name.as_ref().map_or(String::new(), |name| match &**name {
+            "default" => format!("{within}default export"),
+            name => format!("{within}variable {name}"),
+        }),
+        name: name.unwrap_or_default(),
+        word: variable.map(|(name, _)| name),
+        from: None,
+        within: way.len() > 1,
+        context: variable.and_then(|(_, scope)| scope),
+        pattern: None,
+    }
+}
+
+/// Whether an object is what a CommonJS module exports.
+fn is_exports(view: &View, way: &[(Node, Edge)], object: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    way.iter().any(|&(from, edge)| {
+        snapshot.graph.to(edge) == object
+            && snapshot.edge_name(edge) == "exports"
+            && (view.ways.is_file(from) || crate::scopes::common_js_file(snapshot, from).is_some())
+    })
+}
+
+/// If a container is the list of an emitter's listeners: the event and the emitter.
+pub(super) fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, node);
+    let is_property = |edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.property;
+    let [.., (emitter, events), (_, event)] = way[..] else {
+        return None;
+    };
+    (is_property(event) && is_property(events) && snapshot.edge_name(events) == "_events")
+        .then(|| (snapshot.edge_name(event).into_owned(), emitter))
+}
