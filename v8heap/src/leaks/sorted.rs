@@ -191,6 +191,14 @@ impl<'a> Suspects<'a> {
             if distance == 2 && (goes_with.is_some() || suspect.rank == u8::MAX) {
                 continue;
             }
+            // A pipe's own listeners.
+            if leak.pattern == Pattern::Listeners
+                && goes_with
+                    .and_then(|at| told.get(at))
+                    .is_some_and(|first| first.leak.pattern == Pattern::Streams)
+            {
+                continue;
+            }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
                 && steps(&leak.counts) == steps(&first.leak.counts)
             {
