@@ -62,6 +62,34 @@ originals! {
     LSAN_CHECK = "__lsan_do_leak_check", LSAN_CHECK_RECOVERABLE = "__lsan_do_recoverable_leak_check",
 }
 
+/// The forms of operator new.
+pub static NEWS: [&Slot; 8] = [
+    &NEW,
+    &NEW_NOTHROW,
+    &NEW_ARRAY,
+    &NEW_ARRAY_NOTHROW,
+    &NEW_ALIGNED,
+    &NEW_ALIGNED_NOTHROW,
+    &NEW_ARRAY_ALIGNED,
+    &NEW_ARRAY_ALIGNED_NOTHROW,
+];
+
+/// The forms of operator delete.
+pub static DELETES: [&Slot; 12] = [
+    &DELETE,
+    &DELETE_ARRAY,
+    &DELETE_SIZED,
+    &DELETE_ARRAY_SIZED,
+    &DELETE_NOTHROW,
+    &DELETE_ARRAY_NOTHROW,
+    &DELETE_ALIGNED,
+    &DELETE_ARRAY_ALIGNED,
+    &DELETE_SIZED_ALIGNED,
+    &DELETE_ARRAY_SIZED_ALIGNED,
+    &DELETE_ALIGNED_NOTHROW,
+    &DELETE_ARRAY_ALIGNED_NOTHROW,
+];
+
 /// Resolves all originals; false while another thread (or this one, further out)
 /// is at it.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use heap::{Class, Figures, Nanos};
+use heap::{Bytes, Class, Figures, Nanos};
 
 use super::Subject;
 use super::growth::{self, Verdicts};
@@ -353,29 +353,27 @@ fn site_heading(
 ) -> io::Result<()> {
     let figures = &site.figures;
     let made = figures.allocations + figures.reallocations;
+    let live_at = |live: Bytes, blocks, all| {
+        let part = percent(live.0, all);
+        let blocks = counted(blocks, "block");
+        let live = paint.amount(bytes(live.0));
+        let not_freed =
+            (figures.blocks > 0).then(|| format!("{} not freed", bytes(figures.bytes.0)));
+        Vec::from_iter(
+            [format!("{live} ({part}) in {blocks}")]
+                .into_iter()
+                .chain(not_freed),
+        )
+    };
     let mut text = vec![];
     match (page.subject, page.sort) {
         (Subject::Peak, _) | (Subject::End, Some(Sort::Peak)) => {
-            let part = percent(figures.peak_bytes.0, page.sums.peak_bytes);
-            let blocks = counted(figures.peak_blocks, "block");
-            text.push(format!(
-                "{} ({part}) in {blocks}",
-                paint.amount(bytes(figures.peak_bytes.0))
-            ));
-            if figures.blocks > 0 {
-                text.push(format!("{} not freed", bytes(figures.bytes.0)));
-            }
+            let (bytes, blocks) = (figures.peak_bytes, figures.peak_blocks);
+            text = live_at(bytes, blocks, page.sums.peak_bytes);
         }
         (Subject::Teardown, _) => {
-            let part = percent(figures.teardown_bytes.0, page.sums.teardown_bytes);
-            let blocks = counted(figures.teardown_blocks, "block");
-            text.push(format!(
-                "{} ({part}) in {blocks}",
-                paint.amount(bytes(figures.teardown_bytes.0))
-            ));
-            if figures.blocks > 0 {
-                text.push(format!("{} not freed", bytes(figures.bytes.0)));
-            }
+            let (bytes, blocks) = (figures.teardown_bytes, figures.teardown_blocks);
+            text = live_at(bytes, blocks, page.sums.teardown_bytes);
         }
         (Subject::Temporary, _) | (Subject::End, Some(Sort::Temporary)) => {
             let part = percent(figures.temporary, made);

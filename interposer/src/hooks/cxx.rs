@@ -13,37 +13,11 @@ use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Bit 31: decided. Bit `k`: the form at place `k` of [`FORMS`] is recorded.
-static MODE: AtomicU32 = AtomicU32::new(0);
-const DECIDED: u32 = 1 << 31;
-
+/// Bit 31: decided. Bit `k`: the form at place `k` of [`NEWS`] and then [`DELETES`] is recorded.
 /// Decided form by form: an allocator may define some, and libstdc++'s others
 /// call those or malloc.
-static FORMS: [&Slot; 20] = [
-    &NEW,
-    &NEW_NOTHROW,
-    &NEW_ARRAY,
-    &NEW_ARRAY_NOTHROW,
-    &NEW_ALIGNED,
-    &NEW_ALIGNED_NOTHROW,
-    &NEW_ARRAY_ALIGNED,
-    &NEW_ARRAY_ALIGNED_NOTHROW,
-    &DELETE,
-    &DELETE_ARRAY,
-    &DELETE_SIZED,
-    &DELETE_ARRAY_SIZED,
-    &DELETE_NOTHROW,
-    &DELETE_ARRAY_NOTHROW,
-    &DELETE_ALIGNED,
-    &DELETE_ARRAY_ALIGNED,
-    &DELETE_SIZED_ALIGNED,
-    &DELETE_ARRAY_SIZED_ALIGNED,
-    &DELETE_ALIGNED_NOTHROW,
-    &DELETE_ARRAY_ALIGNED_NOTHROW,
-];
-
-/// How many of them are `new`.
-const NEWS: usize = 8;
+static MODE: AtomicU32 = AtomicU32::new(0);
+const DECIDED: u32 = 1 << 31;
 
 #[inline(always)]
 fn recorded(form: usize) -> bool {
@@ -67,7 +41,7 @@ fn decide() -> u32 {
         return 0;
     }
     let mut mode = DECIDED;
-    for (place, slot) in FORMS.iter().enumerate() {
+    for (place, slot) in NEWS.iter().chain(&DELETES).enumerate() {
         mode |= u32::from(originals::same_module(slot, &MALLOC) && !calls_hooks(place)) << place;
     }
     // A plain new is recorded through its nothrow twin, the form after it.
@@ -81,7 +55,7 @@ fn decide() -> u32 {
     mode
 }
 
-/// `new!(symbol -> body, slot; place in FORMS, nothrow twin, aligned?)`
+/// `new!(symbol -> body, slot; place in [`MODE`], nothrow twin, aligned?)`
 macro_rules! new {
     ($name:ident -> $body:ident, $slot:ident; $form:literal, $nothrow:ident, $aligned:literal) => {
         thunk_or!($name -> $body, $slot);
@@ -117,7 +91,7 @@ new!(_ZnwmSt11align_val_tRKSt9nothrow_t -> new_aligned_nothrow_body, NEW_ALIGNED
 new!(_ZnamSt11align_val_t -> new_array_aligned_body, NEW_ARRAY_ALIGNED; 6, NEW_ARRAY_ALIGNED_NOTHROW, true);
 new!(_ZnamSt11align_val_tRKSt9nothrow_t -> new_array_aligned_nothrow_body, NEW_ARRAY_ALIGNED_NOTHROW; 7, NEW_ARRAY_ALIGNED_NOTHROW, true);
 
-/// `delete!(symbol, before, slot; place in FORMS)`
+/// `delete!(symbol, before, slot; place in [`MODE`])`
 macro_rules! delete {
     ($name:ident, $before:ident, $slot:ident; $form:literal) => {
         thunk_before!($name -> $before, $slot);
@@ -145,7 +119,7 @@ delete!(_ZdaPvSt11align_val_tRKSt9nothrow_t, before_delete_array_aligned_nothrow
 /// Whether a form calls malloc or free through their exported names (jemalloc's
 /// do), so that the block is recorded there. Found out by trying it.
 fn calls_hooks(form: usize) -> bool {
-    let Some(slot) = FORMS.get(form) else {
+    let Some(slot) = NEWS.iter().chain(&DELETES).nth(form) else {
         return false;
     };
     let function = slot.load(Relaxed);
@@ -219,8 +193,7 @@ fn fill_gaps() {
         &NEW_ARRAY_ALIGNED_NOTHROW,
         gap_new_aligned_nothrow as *const (),
     );
-    // The deletes stand behind the news.
-    for slot in FORMS.iter().skip(NEWS) {
+    for slot in DELETES {
         fill(slot, super::allocate::free as *const ());
     }
 }

@@ -6,17 +6,26 @@ use core::ptr;
 /// Signals that are blocked in a thread, as the kernel's set.
 pub struct Blocked(u64);
 
+/// Signals that stem from a thread's own instructions.
+pub const OF_INSTRUCTIONS: [i32; 6] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+
+/// These signals as the kernel's set.
+pub fn signal_set(signals: &[i32]) -> u64 {
+    signals
+        .iter()
+        .fold(0, |set, signal| set | 1 << (signal - 1))
+}
+
 /// Blocks every signal of this thread that does not stem from its own instructions.
 pub fn block_signals() -> Blocked {
-    let own = [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGFPE,
-        libc::SIGILL,
-        libc::SIGTRAP,
-        libc::SIGSYS,
-    ];
-    let set = !own.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let set = !signal_set(&OF_INSTRUCTIONS);
     let mut before = Blocked(0);
     set_signals(libc::SIG_BLOCK, set, &mut before.0);
     before

@@ -77,24 +77,13 @@ static DEFAULT: [u64; 4] = [0; 4];
 unsafe fn leave_program(job: &Job<'_>) {
     sys::block_signals();
     sys::set_thread_name(b"leak copy\0");
-    let end_it = [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGFPE,
-        libc::SIGILL,
-        libc::SIGTRAP,
-        libc::SIGSYS,
-        libc::SIGABRT,
-        libc::SIGALRM,
-    ];
-    let set = end_it
-        .iter()
-        .fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let more = [libc::SIGABRT, libc::SIGALRM];
+    let set = sys::signal_set(&sys::OF_INSTRUCTIONS) | sys::signal_set(&more);
     // The interval, and the time.
     let time = [0u64, 0, job.seconds, 0];
     // SAFETY: no memory but what is given.
     unsafe {
-        for signal in end_it {
+        for signal in sys::OF_INSTRUCTIONS.into_iter().chain(more) {
             let size = size_of::<u64>();
             let default = (&raw const DEFAULT) as usize;
             syscall4(libc::SYS_rt_sigaction, signal as usize, default, 0, size);

@@ -86,46 +86,19 @@ pub unsafe fn take_over() -> bool {
             slot.store(function.cast_mut().cast(), Relaxed);
         }
     };
-    set(
-        &[&MALLOC, &NEW, &NEW_NOTHROW, &NEW_ARRAY, &NEW_ARRAY_NOTHROW],
-        malloc as *const (),
-    );
-    set(
-        &[
-            &NEW_ALIGNED,
-            &NEW_ALIGNED_NOTHROW,
-            &NEW_ARRAY_ALIGNED,
-            &NEW_ARRAY_ALIGNED_NOTHROW,
-        ],
-        new_aligned as *const (),
-    );
+    let (plain, aligned) = NEWS.split_at(4);
+    set(&[&MALLOC], malloc as *const ());
+    set(plain, malloc as *const ());
+    set(aligned, new_aligned as *const ());
     set(&[&CALLOC], calloc as *const ());
     set(&[&REALLOC], realloc as *const ());
     set(&[&POSIX_MEMALIGN], posix_memalign as *const ());
     set(&[&ALIGNED_ALLOC, &MEMALIGN], aligned_alloc as *const ());
     set(&[&VALLOC, &PVALLOC], valloc as *const ());
     set(&[&MALLOC_USABLE_SIZE], usable_size as *const ());
-    set(
-        &[
-            &FREE,
-            &CFREE,
-            &FREE_SIZED,
-            &FREE_ALIGNED_SIZED,
-            &DELETE,
-            &DELETE_ARRAY,
-            &DELETE_SIZED,
-            &DELETE_ARRAY_SIZED,
-            &DELETE_NOTHROW,
-            &DELETE_ARRAY_NOTHROW,
-            &DELETE_ALIGNED,
-            &DELETE_ARRAY_ALIGNED,
-            &DELETE_SIZED_ALIGNED,
-            &DELETE_ARRAY_SIZED_ALIGNED,
-            &DELETE_ALIGNED_NOTHROW,
-            &DELETE_ARRAY_ALIGNED_NOTHROW,
-        ],
-        free as *const (),
-    );
+    let frees = [&FREE, &CFREE, &FREE_SIZED, &FREE_ALIGNED_SIZED];
+    set(&frees, free as *const ());
+    set(&DELETES, free as *const ());
     true
 }
 
