@@ -388,7 +388,7 @@ impl StackTable {
         let needed = self.entries.load(Relaxed) > 1 << (old_bits - 1);
         // There may be more nodes than entries.
         let bits = (old_bits + 1).max(self.count().ilog2() + 2);
-        if needed && let Some(fresh) = sys::map_private(4 << bits) {
+        if needed && let Some(fresh) = sys::map_touched(4 << bits) {
             let fresh = fresh.cast::<u32>();
             let mask = (1u32 << bits) - 1;
             let mut entries = 0;

@@ -123,7 +123,7 @@ impl Shard {
 
     /// Moves every entry into a fresh table of 2^`bits` places.
     fn rebuild(&mut self, bits: u32) -> bool {
-        let Some(fresh) = sys::map_private(16 << bits) else {
+        let Some(fresh) = sys::map_touched(16 << bits) else {
             return false;
         };
         let mut next = Shard::of(fresh.cast(), bits);

@@ -133,7 +133,7 @@ pub fn use_whole(global: &crate::global::Global) {
     if global.filtered.load(Relaxed) != 0 {
         return;
     }
-    if let Some(memory) = crate::sys::map_private(16 << BITS) {
+    if let Some(memory) = crate::sys::map_touched(16 << BITS) {
         global
             .rules
             .store(memory.wrapping_add(64 - BITS as usize).cast(), Release);
