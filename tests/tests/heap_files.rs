@@ -138,6 +138,42 @@ fn fields_and_types_that_are_not_known_are_passed_over() {
     assert!(table.contains("(wormhole)"), "{table}");
 }
 
+#[test]
+fn parts_are_read_in_any_order_as_long_as_the_strings_are_last() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let header = r#""snapshot":{"meta":{"node_fields":["type","name","id","self_size","edge_count"],
+        "node_types":[["object","synthetic"],"string","number","number","number"],
+        "edge_fields":["type","name_or_index","to_node"],"edge_types":[["property"],"string_or_number","node"]}COUNTS}"#;
+    let (nodes, edges) = (r#""nodes":[1,1,1,0,1,0,2,3,16,0]"#, r#""edges" : [0,1,5]"#);
+    let strings = r#""strings" : ["","\"strings\":[","b"]}"#;
+    for (counts, order) in [
+        (",\"node_count\":2,\"edge_count\":1", [0, 1, 2]),
+        (",\"node_count\":2,\"edge_count\":1", [2, 0, 1]),
+        (",\"node_count\":2", [1, 2, 0]),
+        ("", [0, 2, 1]),
+    ] {
+        let header = header.replace("COUNTS", counts);
+        let parts = order.map(|part| [header.as_str(), nodes, edges][part]);
+        let text = format!("{{{},{strings}", parts.join(",\n"));
+        let file = written(&folder, "order.heapsnapshot", text.as_bytes());
+        let run = leak(&["--nodes"], &file);
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(0), "{text}: {said}");
+        let figures = String::from_utf8_lossy(&run.stdout);
+        assert_eq!(figures, "1 0 16 100000000 0\n3 16 16 1 0\n", "{text}");
+    }
+    for counts in [
+        ",\"node_count\":3,\"edge_count\":1",
+        ",\"node_count\":1,\"edge_count\":1",
+        ",\"node_count\":1000000000000,\"edge_count\":1",
+    ] {
+        let header = header.replace("COUNTS", counts);
+        let text = format!("{{{header},{nodes},{edges},{strings}");
+        let file = written(&folder, "counts.heapsnapshot", text.as_bytes());
+        refused(&leak(&[], &file), &["nodes, but has 2"]);
+    }
+}
+
 /// Exit status 2 and one line that contains the words.
 fn refused(run: &Output, words: &[&str]) {
     let line = String::from_utf8_lossy(&run.stderr).into_owned();

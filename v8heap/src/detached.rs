@@ -12,7 +12,8 @@ pub(crate) fn spread(snapshot: &mut Snapshot) {
     let Some(mut states) = snapshot.detachedness.take() else {
         return;
     };
-    if states.iter().all(|&state| state == UNKNOWN) {
+    // Not `all`, which looks at one by one.
+    if states.iter().fold(UNKNOWN, |all, &state| all | state) == UNKNOWN {
         snapshot.detachedness = Some(states);
         return;
     }

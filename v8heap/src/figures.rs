@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::meta::NodeKinds;
-use crate::pairs::{self, PAIR, Pairs};
+use crate::pairs::{PAIR, Pairs};
 use crate::snapshot::{KIND_BITS, Snapshot};
 use crate::{detached, shallow};
 
@@ -65,7 +65,7 @@ impl Meaning<'_> {
     fn by_table(&self, from: Node, edge: Edge) -> bool {
         let name = self.snapshot.edge_names[edge as usize];
         self.pairs
-            .get(&name)
+            .get(name)
             .is_some_and(|pair| pair.table == self.snapshot.ids[from as usize])
     }
 }
@@ -91,7 +91,7 @@ impl Analysis {
     }
 
     fn compute(mut snapshot: Snapshot, threads: usize, all: bool) -> Analysis {
-        let pairs = pairs::find(&mut snapshot, threads);
+        let pairs = std::mem::take(&mut snapshot.pairs);
         detached::spread(&mut snapshot);
         let mut sizes = std::mem::take(&mut snapshot.sizes);
         let documents = user_roots(&snapshot)
@@ -186,7 +186,7 @@ fn distances(snapshot: &Snapshot, pairs: &Pairs, mut queue: Vec<Node>) -> Vec<i3
             return leading_number(snapshot, edge).is_none_or(|index| index < 2 || index % 3 != 1);
         }
         if kind & PAIR != 0
-            && let Some(pair) = pairs.get(&snapshot.edge_names[edge as usize])
+            && let Some(pair) = pairs.get(snapshot.edge_names[edge as usize])
             && !half.remove(&pair.number)
         {
             half.insert(pair.number);

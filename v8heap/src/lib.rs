@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 mod classes;
+mod columns;
 mod detached;
 mod error;
 pub mod fanout;

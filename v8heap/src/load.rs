@@ -1,19 +1,20 @@
-//! From a file to a [`Snapshot`], by several threads: the tables of nodes, edges and locations
-//! piece by piece, and the strings meanwhile.
+//! From a file to a [`Snapshot`], by several threads: the tables of nodes and edges piece by piece, and
+//! the strings meanwhile.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use graph::{Graph, Node};
 
+use crate::columns::{Edges, Highest, Nodes, parse_edges, parse_locations, parse_nodes};
 use crate::error::{Error, Fault};
-use crate::meta::{Meta, NodeFields, NodeKinds};
-use crate::numbers::{Extent, Piece, Table};
-use crate::pairs::PairNames;
-use crate::sections::Sections;
-use crate::snapshot::{Location, Sizes, Snapshot};
+use crate::meta::Meta;
+use crate::numbers::Piece;
+use crate::pairs::{PairNames, Pairs};
+use crate::sections::{Part, Parts, Widths, strings_near_end};
+use crate::snapshot::{Sizes, Snapshot};
 use crate::source::Source;
 use crate::strings::Strings;
 use crate::threads::on_threads;
@@ -35,80 +36,147 @@ pub fn load_bytes(bytes: Vec<u8>) -> Result<Snapshot, Fault> {
     parse(&Arc::new(Source::Read(bytes)), 2)
 }
 
-/// The highest numbers in a snapshot, which are checked when everything has been read.
-#[derive(Default)]
-struct Highest {
-    kind: AtomicU8,
-    node_name: AtomicU32,
-    edge_name: AtomicU32,
+/// What is known before the tables are read.
+struct Outline {
+    meta: Meta,
+    nodes: usize,
+    edges: usize,
+    /// Where the strings seem to be.
+    strings: Option<Range<usize>>,
 }
 
-/// The columns of some nodes.
-struct NodePiece<'a> {
-    piece: Piece,
-    kinds: &'a mut [u8],
-    names: &'a mut [u32],
-    ids: &'a mut [u32],
-    sizes: &'a mut [u32],
-    edge_counts: &'a mut [u32],
-    detachedness: Option<&'a mut [u8]>,
-}
-
-/// The columns of some edges.
-struct EdgePiece<'a> {
-    piece: Piece,
-    kinds: &'a mut [u8],
-    names: &'a mut [u32],
-    to: &'a mut [u32],
+impl Outline {
+    /// What the header says; if it does not come first, as V8 writes it, or what it says cannot be, all
+    /// is counted.
+    fn of(bytes: &[u8]) -> Result<Outline, Fault> {
+        let mut parts = Parts::of(bytes, Widths::default())?;
+        let (mut header, mut nodes, mut edges) = (None, 0, 0);
+        while let Some(part) = parts.next()? {
+            match part {
+                Part::Header(range) => {
+                    let meta = Meta::parse(&bytes[range])?;
+                    if let Some((nodes, edges)) = meta.likely_counts(bytes.len()) {
+                        let strings = strings_near_end(bytes).map(|start| start..bytes.len());
+                        return Ok(Outline {
+                            meta,
+                            nodes,
+                            edges,
+                            strings,
+                        });
+                    }
+                    header = Some(meta);
+                }
+                Part::Nodes(piece) => nodes = piece.rows.end,
+                Part::Edges(piece) => edges = piece.rows.end,
+                Part::Locations(_) | Part::Strings(_) => {}
+            }
+        }
+        let meta = header.ok_or(Fault::Missing { part: "snapshot" })?;
+        Ok(Outline {
+            nodes: nodes / meta.node.count,
+            edges: edges / meta.edge.count,
+            meta,
+            strings: None,
+        })
+    }
 }
 
 enum Work<'a> {
-    Strings,
-    Locations,
-    Nodes(NodePiece<'a>),
-    Edges(EdgePiece<'a>),
+    Strings(Range<usize>),
+    Locations(Piece),
+    Nodes(Piece, Nodes<'a>),
+    Edges(Piece, Edges<'a>),
 }
 
-/// Takes the first `count` items off a slice.
-fn take<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
-    let (first, rest) = std::mem::take(slice).split_at_mut(count);
-    *slice = rest;
-    first
+/// What there is to do, in the order of the file, but for the strings, which are begun with.
+struct Queue<'a> {
+    outline: &'a Outline,
+    strings: Option<Range<usize>>,
+    parts: Parts<'a>,
+    /// Columns without rows yet.
+    nodes: Nodes<'a>,
+    edges: Edges<'a>,
+    found: &'a mut Found,
+}
+
+/// Which parts there were.
+#[derive(Default)]
+struct Found {
+    /// The rows, if there is a table.
+    nodes: Option<usize>,
+    edges: Option<usize>,
+    strings: Option<Range<usize>>,
+}
+
+impl<'a> Queue<'a> {
+    fn take(&mut self) -> Result<Option<Work<'a>>, Fault> {
+        if let Some(strings) = self.strings.take() {
+            return Ok(Some(Work::Strings(strings)));
+        }
+        while let Some(part) = self.parts.next()? {
+            match part {
+                Part::Nodes(piece) => {
+                    once("nodes", &piece, self.outline.nodes - self.nodes.len())?;
+                    self.found.nodes = Some(piece.rows.end);
+                    // More than the header has said are only counted.
+                    if piece.rows.len() <= self.nodes.len() {
+                        let columns = self.nodes.take(piece.rows.len());
+                        return Ok(Some(Work::Nodes(piece, columns)));
+                    }
+                }
+                Part::Edges(piece) => {
+                    // Before edges are found to point to nowhere.
+                    if let Some(nodes) = self.found.nodes {
+                        check_count("nodes", self.outline.meta.node_count, nodes)?;
+                    }
+                    once("edges", &piece, self.outline.edges - self.edges.len())?;
+                    self.found.edges = Some(piece.rows.end);
+                    if piece.rows.len() <= self.edges.len() {
+                        let columns = self.edges.take(piece.rows.len());
+                        return Ok(Some(Work::Edges(piece, columns)));
+                    }
+                }
+                Part::Locations(piece) => return Ok(Some(Work::Locations(piece))),
+                Part::Strings(range) => self.found.strings = Some(range),
+                Part::Header(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Iterator for Queue<'a> {
+    type Item = Result<Work<'a>, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.take().transpose()
+    }
 }
 
 fn parse(source: &Arc<Source>, threads: usize) -> Result<Snapshot, Fault> {
-    let bytes = source.bytes();
-    let sections = Sections::find(bytes, threads)?;
-    let need = |extent: Option<Extent>, part| extent.ok_or(Fault::Missing { part });
-    let missing = |part| Fault::Missing { part };
-    let meta = Meta::parse(&bytes[sections.header.ok_or(missing("snapshot"))?])?;
-    let nodes = Table {
-        name: "nodes",
-        extent: need(sections.nodes, "nodes")?,
-        fields: meta.node.count,
-    };
-    let edges = Table {
-        name: "edges",
-        extent: need(sections.edges, "edges")?,
-        fields: meta.edge.count,
-    };
-    let strings_range = sections.strings.ok_or(missing("strings"))?;
-    let (node_pieces, node_count) = nodes.pieces()?;
-    let (edge_pieces, edge_count) = edges.pieces()?;
-    check_count("nodes", meta.node_count, node_count)?;
-    check_count("edges", meta.edge_count, edge_count)?;
-    if node_count >= 1 << 31 {
+    let mut outline = Outline::of(source.bytes())?;
+    if outline.nodes >= 1 << 31 {
         return Err(Fault::TooLarge { what: "nodes" });
     }
-    if edge_count >= u32::MAX as usize {
+    if outline.edges >= u32::MAX as usize {
         return Err(Fault::TooLarge { what: "edges" });
     }
-    if meta.root >= node_count as u64 {
-        return Err(Fault::Contradiction {
-            what: format!("the root is node {} of {node_count}", meta.root),
-        });
+    loop {
+        match parse_tables(source, threads, outline)? {
+            Parsed::Snapshot(snapshot) => return Ok(*snapshot),
+            Parsed::StringsElsewhere(again) => outline = *again,
+        }
     }
+}
 
+enum Parsed {
+    Snapshot(Box<Snapshot>),
+    StringsElsewhere(Box<Outline>),
+}
+
+fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Result<Parsed, Fault> {
+    let bytes = source.bytes();
+    let (meta, node_count, edge_count) = (&outline.meta, outline.nodes, outline.edges);
     let mut kinds = vec![0u8; node_count];
     let mut names = vec![0u32; node_count];
     let mut ids = vec![0u32; node_count];
@@ -121,73 +189,96 @@ fn parse(source: &Arc<Source>, threads: usize) -> Result<Snapshot, Fault> {
     let mut to = vec![0u32; edge_count];
 
     let large = Mutex::new(HashMap::new());
-    let strings = Mutex::new(Ok(<(Strings, PairNames)>::default()));
-    let locations = Mutex::new(Ok(Vec::new()));
-    let highest = Highest::default();
-    {
-        let mut work = vec![Work::Strings, Work::Locations];
-        let (mut a, mut b, mut c) = (&mut kinds[..], &mut names[..], &mut ids[..]);
-        let (mut d, mut e) = (&mut small[..], &mut first[..node_count]);
-        let mut f = detachedness.as_deref_mut();
-        for piece in node_pieces {
-            let rows = piece.rows.len();
-            work.push(Work::Nodes(NodePiece {
-                piece,
-                kinds: take(&mut a, rows),
-                names: take(&mut b, rows),
-                ids: take(&mut c, rows),
-                sizes: take(&mut d, rows),
-                edge_counts: take(&mut e, rows),
-                detachedness: f.as_mut().map(|f| take(f, rows)),
-            }));
+    let strings = Mutex::new(None);
+    let pairs = OnceLock::<Pairs>::new();
+    // Edges that were parsed before these were known.
+    let unmarked = Mutex::new(Vec::new());
+    let locations = Mutex::new(Vec::new());
+    let mut found = Found::default();
+    let queue = Queue {
+        outline: &outline,
+        strings: outline.strings.clone(),
+        parts: Parts::of(bytes, meta.widths())?,
+        nodes: Nodes {
+            kinds: &mut kinds,
+            names: &mut names,
+            ids: &mut ids,
+            sizes: &mut small,
+            edge_counts: &mut first[..node_count],
+            detachedness: detachedness.as_deref_mut(),
+        },
+        edges: Edges {
+            kinds: &mut edge_kinds,
+            names: &mut edge_names,
+            to: &mut to,
+        },
+        found: &mut found,
+    };
+    let internal = meta.edge_kinds.internal;
+    let seen = on_threads(threads, queue, |highest: &mut Highest, work| {
+        match work? {
+            Work::Strings(range) => {
+                let mut names = PairNames::default();
+                let parsed = Strings::parse(source, range, |number, raw| names.see(number, raw));
+                if let Ok(strings) = &parsed {
+                    let _ = pairs.set(names.pairs(strings));
+                }
+                // If it is wrong, they may be elsewhere.
+                *lock(&strings) = Some(parsed);
+            }
+            Work::Locations(piece) => {
+                *lock(&locations) = parse_locations(bytes, meta, &piece, node_count)?;
+            }
+            Work::Nodes(piece, columns) => {
+                parse_nodes(bytes, &meta.node, &piece, columns, &large, highest)?;
+                source.release_behind(&piece.bytes);
+            }
+            Work::Edges(piece, columns) => {
+                let rows = piece.rows.clone();
+                let pairs = pairs.get();
+                parse_edges(bytes, meta, &piece, columns, node_count, pairs, highest)?;
+                if pairs.is_none() {
+                    lock(&unmarked).push(rows);
+                }
+                source.release_behind(&piece.bytes);
+            }
         }
-        let (mut a, mut b, mut c) = (&mut edge_kinds[..], &mut edge_names[..], &mut to[..]);
-        for piece in edge_pieces {
-            let rows = piece.rows.len();
-            work.push(Work::Edges(EdgePiece {
-                piece,
-                kinds: take(&mut a, rows),
-                names: take(&mut b, rows),
-                to: take(&mut c, rows),
-            }));
-        }
-        on_threads(threads, work, |work| match work {
-            Work::Strings => {
-                let mut pairs = PairNames::default();
-                let parsed = Strings::parse(source, strings_range.clone(), |number, raw| {
-                    pairs.see(number, raw);
-                });
-                *strings.lock().unwrap_or_else(PoisonError::into_inner) =
-                    parsed.map(|strings| (strings, pairs));
-                Ok(())
-            }
-            Work::Locations => {
-                let extent = sections.locations.clone();
-                let parsed = parse_locations(bytes, &meta, extent, node_count);
-                *locations.lock().unwrap_or_else(PoisonError::into_inner) = parsed;
-                Ok(())
-            }
-            Work::Nodes(piece) => {
-                let range = piece.piece.bytes.clone();
-                parse_nodes(bytes, &nodes, &meta.node, piece, &large, &highest)?;
-                source.release(range);
-                Ok(())
-            }
-            Work::Edges(piece) => {
-                let range = piece.piece.bytes.clone();
-                parse_edges(bytes, &edges, &meta, piece, node_count, &highest)?;
-                source.release(range);
-                Ok(())
-            }
-        })?;
+        Ok(())
+    })?;
+
+    let missing = |part| Fault::Missing { part };
+    check_count(
+        "nodes",
+        meta.node_count,
+        found.nodes.ok_or(missing("nodes"))?,
+    )?;
+    check_count(
+        "edges",
+        meta.edge_count,
+        found.edges.ok_or(missing("edges"))?,
+    )?;
+    let strings_range = found.strings.ok_or(missing("strings"))?;
+    if outline.strings.as_ref() != Some(&strings_range) {
+        return Ok(Parsed::StringsElsewhere(Box::new(Outline {
+            strings: Some(strings_range),
+            ..outline
+        })));
     }
-    let (strings, pair_names) = strings
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)?;
-    let locations = locations
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)?;
+    let strings = strings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let strings = strings.ok_or(missing("strings"))??;
     source.release(0..strings_range.start);
+    if meta.root >= node_count as u64 {
+        return Err(Fault::Contradiction {
+            what: format!("the root is node {} of {node_count}", meta.root),
+        });
+    }
+    let pairs = pairs.into_inner().unwrap_or_default();
+    for rows in unmarked
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+    {
+        pairs.mark(internal, &mut edge_kinds[rows.clone()], &edge_names[rows]);
+    }
 
     // First edges from edge counts.
     let mut sum = 0u64;
@@ -201,22 +292,24 @@ fn parse(source: &Arc<Source>, threads: usize) -> Result<Snapshot, Fault> {
             what: format!("the nodes have {sum} edges together, but there are {edge_count}"),
         });
     }
-    let last = highest.node_name.into_inner();
+    let most = |of: fn(&Highest) -> u32| seen.iter().map(of).max().unwrap_or_default();
+    let last = most(|highest| highest.node_name);
     if last as usize >= strings.len() {
         return Err(no_string("node", last, &strings));
     }
-    let last = highest.edge_name.into_inner();
+    let last = most(|highest| highest.edge_name);
     if edge_count > 0 && last as usize >= strings.len() {
         return Err(no_string("edge", last, &strings));
     }
-    let kind = highest.kind.into_inner();
-    if usize::from(kind) >= meta.node_types.len() {
+    let kind = most(|highest| u32::from(highest.kind));
+    if kind as usize >= meta.node_types.len() {
         return Err(Fault::Contradiction {
             what: format!("a node is of type {kind} of {}", meta.node_types.len()),
         });
     }
-    let graph = Graph::of_checked(first, to).ok_or(Fault::Missing { part: "edges" })?;
-    Ok(Snapshot {
+    let graph = Graph::of_checked(first, to).ok_or(missing("edges"))?;
+    let meta = outline.meta;
+    Ok(Parsed::Snapshot(Box::new(Snapshot {
         graph,
         root: meta.root as Node,
         kinds,
@@ -229,15 +322,31 @@ fn parse(source: &Arc<Source>, threads: usize) -> Result<Snapshot, Fault> {
         detachedness,
         edge_kinds,
         edge_names,
-        locations,
+        locations: locations
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner),
         strings,
-        pair_names,
+        pairs,
         node_types: meta.node_types,
         edge_types: meta.edge_types,
         kind: meta.node_kinds,
         edge_kind: meta.edge_kinds,
         extra_native_bytes: meta.extra_native_bytes,
-    })
+    })))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses a second table of a name.
+fn once(name: &str, piece: &Piece, filled: usize) -> Result<(), Fault> {
+    match piece.rows.start < filled {
+        true => Err(Fault::Contradiction {
+            what: format!("has two tables of {name}"),
+        }),
+        false => Ok(()),
+    }
 }
 
 fn check_count(what: &str, said: Option<u64>, found: usize) -> Result<(), Fault> {
@@ -258,147 +367,4 @@ fn no_string(of: &str, number: u32, strings: &Strings) -> Fault {
             strings.len()
         ),
     }
-}
-
-#[cold]
-fn wrong(part: &'static str, piece: &Piece, what: &str, value: u64) -> Fault {
-    Fault::Contradiction {
-        what: format!(
-            "{part:?}, bytes {} to {}: {what} {value}",
-            piece.bytes.start, piece.bytes.end
-        ),
-    }
-}
-
-fn parse_nodes(
-    bytes: &[u8],
-    table: &Table,
-    fields: &NodeFields,
-    mut out: NodePiece<'_>,
-    large: &Mutex<HashMap<Node, u64>>,
-    highest: &Highest,
-) -> Result<(), Fault> {
-    let mut at = 0;
-    let (mut highest_kind, mut highest_name) = (0, 0);
-    let fields = *fields;
-    let piece = out.piece.clone();
-    let bad = |what, value| wrong(table.name, &piece, what, value);
-    table.parse(bytes, &piece, |row| {
-        let narrow = |value: u64, what| u32::try_from(value).map_err(|_| bad(what, value));
-        let kind = row[fields.kind];
-        if kind >= u64::from(NodeKinds::NONE) {
-            return Err(bad("a node's type is", kind));
-        }
-        let name = narrow(row[fields.name], "a node's name is string")?;
-        out.kinds[at] = kind as u8;
-        out.names[at] = name;
-        highest_kind = highest_kind.max(kind as u8);
-        highest_name = highest_name.max(name);
-        out.ids[at] = narrow(row[fields.id], "a node's id is")?;
-        out.edge_counts[at] = narrow(row[fields.edge_count], "a node's edges are")?;
-        let size = row[fields.self_size];
-        out.sizes[at] = match u32::try_from(size) {
-            Ok(small) if small != Sizes::LARGE => small,
-            _ => {
-                let node = (piece.rows.start + at) as Node;
-                large
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(node, size);
-                Sizes::LARGE
-            }
-        };
-        if let (Some(column), Some(field)) = (&mut out.detachedness, fields.detachedness) {
-            column[at] = row[field].min(255) as u8;
-        }
-        at += 1;
-        Ok(())
-    })?;
-    highest.kind.fetch_max(highest_kind, Ordering::Relaxed);
-    highest.node_name.fetch_max(highest_name, Ordering::Relaxed);
-    Ok(())
-}
-
-fn parse_edges(
-    bytes: &[u8],
-    table: &Table,
-    meta: &Meta,
-    out: EdgePiece<'_>,
-    node_count: usize,
-    highest: &Highest,
-) -> Result<(), Fault> {
-    let mut at = 0;
-    let mut highest_name = 0;
-    let fields = meta.edge;
-    let (node_fields, types) = (meta.node.count, meta.edge_types.len());
-    // These have numbers, not names.
-    let (element, hidden) = (meta.edge_kinds.element, meta.edge_kinds.hidden);
-    let piece = out.piece.clone();
-    let bad = |what, value| wrong(table.name, &piece, what, value);
-    // to_node counts values, not nodes; doubles divide exactly where the quotient is whole.
-    let part = 1.0 / node_fields as f64;
-    table.parse(bytes, &piece, |row| {
-        let kind = row[fields.kind];
-        if kind >= types as u64 {
-            return Err(bad("an edge's type is", kind));
-        }
-        let value = row[fields.to];
-        let node = (value as f64 * part + 0.5) as u64;
-        if node >= node_count as u64 || node * node_fields as u64 != value {
-            return Err(bad("an edge points to value", value));
-        }
-        let name = row[fields.name];
-        let name = u32::try_from(name).map_err(|_| bad("an edge's name is", name))?;
-        let kind = kind as u8;
-        out.kinds[at] = kind;
-        out.names[at] = name;
-        out.to[at] = node as u32;
-        if kind != element && kind != hidden {
-            highest_name = highest_name.max(name);
-        }
-        at += 1;
-        Ok(())
-    })?;
-    highest.edge_name.fetch_max(highest_name, Ordering::Relaxed);
-    Ok(())
-}
-
-fn parse_locations(
-    bytes: &[u8],
-    meta: &Meta,
-    extent: Option<Extent>,
-    node_count: usize,
-) -> Result<Vec<(Node, Location)>, Fault> {
-    let (Some(fields), Some(extent)) = (meta.location, extent) else {
-        return Ok(Vec::new());
-    };
-    let table = Table {
-        name: "locations",
-        extent,
-        fields: fields.count,
-    };
-    let (pieces, rows) = table.pieces()?;
-    let mut locations = Vec::with_capacity(rows);
-    for piece in pieces {
-        table.parse(bytes, &piece, |row| {
-            let value = row[fields.object];
-            let node = value / meta.node.count as u64;
-            if node >= node_count as u64 || !value.is_multiple_of(meta.node.count as u64) {
-                return Err(wrong("locations", &piece, "a location is of value", value));
-            }
-            let narrow = |value: u64| value.min(u64::from(u32::MAX)) as u32;
-            let location = Location {
-                script: narrow(row[fields.script]),
-                line: narrow(row[fields.line]),
-                column: narrow(row[fields.column]),
-            };
-            locations.push((node as Node, location));
-            Ok(())
-        })?;
-    }
-    // Of two locations of a node the later one counts.
-    locations.reverse();
-    locations.sort_by_key(|&(node, _)| node);
-    locations.dedup_by_key(|&mut (node, _)| node);
-    Ok(locations)
 }

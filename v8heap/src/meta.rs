@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::Fault;
 use crate::numbers::MAX_FIELDS;
+use crate::sections::Widths;
 
 /// The value of `snapshot` in the file.
 #[derive(Debug, Deserialize)]
@@ -145,6 +146,26 @@ fn kind(types: &[String], name: &str) -> u8 {
 }
 
 impl Meta {
+    /// Values in the rows of the tables.
+    pub(crate) fn widths(&self) -> Widths {
+        Widths {
+            nodes: self.node.count,
+            edges: self.edge.count,
+            locations: self.location.map_or(1, |fields| fields.count),
+        }
+    }
+
+    /// How many nodes and edges there are, if a file of so many bytes can have as many: a value has two
+    /// bytes at least.
+    pub(crate) fn likely_counts(&self, bytes: usize) -> Option<(usize, usize)> {
+        let fits = |count: u64, width: usize| {
+            let count = usize::try_from(count).ok()?;
+            (count <= bytes / 2 / width).then_some(count)
+        };
+        let nodes = fits(self.node_count?, self.node.count)?;
+        Some((nodes, fits(self.edge_count?, self.edge.count)?))
+    }
+
     pub(crate) fn parse(json: &[u8]) -> Result<Meta, Fault> {
         let header: Header = serde_json::from_slice(json).map_err(|error| {
             let text = error.to_string();

@@ -1,8 +1,8 @@
 //! Tables of numbers: rows of a fixed number of decimal integers, parsed by several threads.
 //!
-//! A table is cut into pieces at commas. How many values each piece holds is counted first (that
-//! is a fast search for one byte), so that each row knows its place and every piece is parsed
-//! straight into the columns.
+//! A table is cut into pieces of whole rows. How many rows a piece holds is counted first (that is a fast
+//! search for one byte), so that each row knows its place and every piece is parsed straight into the
+//! columns.
 //!
 //! Values are read a few thousand at a time into a buffer that stays in the cache: on x86-64 by
 //! `blocks`, 64 bytes at once; elsewhere, and where a table is not written as V8 writes it, one by
@@ -12,11 +12,8 @@
 mod blocks;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use crate::error::Fault;
-use crate::threads::on_threads;
 
 /// Most fields a row may have.
 pub(crate) const MAX_FIELDS: usize = 16;
@@ -24,70 +21,97 @@ pub(crate) const MAX_FIELDS: usize = 16;
 /// Values read ahead of their rows: 16 KB.
 const AHEAD: usize = 2048;
 
-/// A part of a table.
-#[derive(Debug, Clone)]
+/// Whole rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// Its bytes; begins with a value.
+    /// Begins with a value, and ends behind a comma or where the table does.
     pub(crate) bytes: Range<usize>,
-    /// The rows that begin in it.
     pub(crate) rows: Range<usize>,
-    /// How many values of a row that began before it come first.
-    skip: usize,
 }
 
-/// Where a table is, before it is known what its values mean.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Extent {
-    /// What is between its brackets.
-    pub(crate) range: Range<usize>,
-    /// Pieces of it, each of which begins with a value, and the commas in each.
-    cuts: Vec<(Range<usize>, usize)>,
+/// Cuts a table into pieces, one after the other, so that every row knows its place.
+#[derive(Debug)]
+pub(crate) struct Cutter {
+    name: &'static str,
+    fields: usize,
+    /// About so many bytes are a piece.
+    size: usize,
+    start: usize,
+    /// Where the next piece begins.
+    at: usize,
+    rows: usize,
+    /// Where the table ends, once that is known.
+    end: Option<usize>,
 }
 
-impl Extent {
-    /// Of the table that begins at `start`, behind its bracket, cut into pieces of about `size`
-    /// bytes. The end is the next `]`: it is looked for, and commas are counted, by several threads
-    /// at once, of which some may look too far. `None` if there is no end.
-    pub(crate) fn find(bytes: &[u8], start: usize, size: usize, threads: usize) -> Option<Extent> {
-        let boundary = |piece: usize| {
-            let nominal = start + piece * size;
-            let rest = bytes.get(nominal..).unwrap_or_default();
-            match memchr::memchr2(b',', b']', rest) {
-                _ if piece == 0 => start,
-                Some(at) => nominal + at + usize::from(rest[at] == b','),
-                None => bytes.len(),
-            }
-        };
-        // The first piece with the end in it.
-        let last = AtomicUsize::new(usize::MAX);
-        let found = Mutex::new(Vec::new());
-        let pieces = (0..(bytes.len() - start).div_ceil(size))
-            .take_while(|&piece| piece <= last.load(Ordering::Relaxed));
-        // Nothing of this fails.
-        let _ = on_threads(threads, pieces, |piece| {
-            let (from, to) = (boundary(piece), boundary(piece + 1));
-            let (commas, end) = count(&bytes[from..to.max(from)]);
-            if end.is_some() {
-                last.fetch_min(piece, Ordering::Relaxed);
-            }
-            let end = end.map(|end| from + end);
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            found.push((piece, from..end.unwrap_or(to), commas, end));
-            Ok(())
-        });
-        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        found.sort_unstable_by_key(|&(piece, ..)| piece);
-        let end = found.iter().find_map(|&(.., end)| end)?;
-        let range = start..end;
-        found.retain(|(_, cut, ..)| cut.start < end && !cut.is_empty());
-        if bytes[range.clone()].trim_ascii().is_empty() {
-            found.clear();
+impl Cutter {
+    /// Of the table that begins at `start`, behind its bracket, and whose rows have `fields` values.
+    pub(crate) fn of(name: &'static str, start: usize, fields: usize, size: usize) -> Cutter {
+        Cutter {
+            name,
+            fields,
+            size,
+            start,
+            at: start,
+            rows: 0,
+            end: None,
         }
-        let cuts = found.into_iter().map(|(_, cut, commas, _)| (cut, commas));
-        Some(Extent {
-            range,
-            cuts: cuts.collect(),
-        })
+    }
+
+    /// Where the `]` is, when all pieces have been cut.
+    pub(crate) fn end(&self) -> usize {
+        self.end.unwrap_or(self.at)
+    }
+
+    /// The next piece; of an empty table one without rows.
+    pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Option<Piece>, Fault> {
+        if self.end.is_some() {
+            return Ok(None);
+        }
+        let nominal = bytes.len().min(self.at.saturating_add(self.size));
+        let (mut commas, mut end) = count(&bytes[self.at..nominal]);
+        let mut to = nominal;
+        // To the end of the row.
+        let mut more = self.fields - commas % self.fields;
+        while end.is_none() && more > 0 {
+            let found = memchr::memchr2(b',', b']', &bytes[to..]);
+            let Some(found) = found.map(|found| to + found) else {
+                return Err(Fault::CutShort {
+                    part: self.name,
+                    byte: bytes.len() as u64,
+                });
+            };
+            match bytes[found] {
+                b',' => (commas, more) = (commas + 1, more - 1),
+                _ => end = Some(found - self.at),
+            }
+            to = found + 1;
+        }
+        let mut values = commas;
+        if let Some(end) = end {
+            to = self.at + end;
+            self.end = Some(to);
+            let is_empty = bytes[self.start..to].trim_ascii_start().is_empty();
+            values += usize::from(!is_empty);
+        }
+        if !values.is_multiple_of(self.fields) {
+            return Err(Fault::Contradiction {
+                what: format!(
+                    "{:?} has {} values, which is no whole number of rows of {}",
+                    self.name,
+                    self.rows * self.fields + values,
+                    self.fields
+                ),
+            });
+        }
+        let first = self.rows;
+        self.rows += values / self.fields;
+        let piece = Piece {
+            bytes: self.at..to,
+            rows: first..self.rows,
+        };
+        self.at = to;
+        Ok(Some(piece))
     }
 }
 
@@ -106,82 +130,31 @@ fn count(bytes: &[u8]) -> (usize, Option<usize>) {
     (commas, None)
 }
 
-/// The table `name` at `extent`, whose rows have `fields` values.
-#[derive(Debug, Clone)]
-pub(crate) struct Table {
-    pub(crate) name: &'static str,
-    pub(crate) extent: Extent,
-    pub(crate) fields: usize,
-}
-
-impl Table {
-    /// Its pieces with their rows, and the number of all rows.
-    pub(crate) fn pieces(&self) -> Result<(Vec<Piece>, usize), Fault> {
-        let cuts = &self.extent.cuts;
-        let values = match cuts.len() {
-            0 => 0,
-            _ => cuts.iter().map(|(_, commas)| commas).sum::<usize>() + 1,
-        };
-        if !values.is_multiple_of(self.fields) {
-            return Err(Fault::Contradiction {
-                what: format!(
-                    "{:?} has {values} values, which is no whole number of rows of {}",
-                    self.name, self.fields
-                ),
-            });
-        }
-        let rows = values / self.fields;
-        let mut before = 0usize;
-        let mut pieces = cuts
-            .iter()
-            .map(|(bytes, count)| {
-                let first = before.div_ceil(self.fields);
-                let skip = first * self.fields - before;
-                before += count;
-                Piece {
-                    bytes: bytes.clone(),
-                    rows: first..before.div_ceil(self.fields).min(rows),
-                    skip,
-                }
-            })
-            .collect::<Vec<_>>();
-        if let Some(last) = pieces.last_mut() {
-            last.rows.end = rows;
-        }
-        Ok((pieces, rows))
+/// Reads a piece of the table `part`, whose rows have `fields` values: a few hundred rows at a time, in order.
+pub(crate) fn parse(
+    bytes: &[u8],
+    (part, fields): (&'static str, usize),
+    piece: &Piece,
+    mut rows: impl FnMut(&[u64]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut reader = Reader {
+        bytes: &bytes[..piece.bytes.end],
+        at: piece.bytes.start,
+        part,
+    };
+    let mut ahead = [0; AHEAD];
+    let mut left = piece.rows.len() * fields;
+    while left > 0 {
+        let values = &mut ahead[..left.min(AHEAD / fields * fields)];
+        reader.fill(values)?;
+        rows(values)?;
+        left -= values.len();
     }
-
-    /// Parses the rows of a piece, in order; a row is its values by field.
-    pub(crate) fn parse<E: From<Fault>>(
-        &self,
-        bytes: &[u8],
-        piece: &Piece,
-        mut row: impl FnMut(&[u64]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut reader = Reader {
-            bytes: &bytes[..self.extent.range.end],
-            at: piece.bytes.start,
-            part: self.name,
-        };
-        for _ in 0..piece.skip {
-            reader.value()?;
-        }
-        let mut ahead = [0; AHEAD];
-        let mut left = piece.rows.len() * self.fields;
-        while left > 0 {
-            let values = &mut ahead[..left.min(AHEAD / self.fields * self.fields)];
-            reader.fill(values)?;
-            for values in values.chunks_exact(self.fields) {
-                row(values)?;
-            }
-            left -= values.len();
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 struct Reader<'a> {
-    /// Up to the end of the table; the whole file goes on behind it.
+    /// Up to the end of the piece; the whole file goes on behind it.
     bytes: &'a [u8],
     at: usize,
     part: &'static str,
@@ -342,22 +315,17 @@ mod tests {
     fn table(text: &str, fields: usize, size: usize) -> Result<Vec<Vec<u64>>, Fault> {
         let text = format!("{text}]1,[2],");
         let bytes = text.as_bytes();
-        let table = Table {
-            name: "nodes",
-            extent: Extent::find(bytes, 0, size, 2).expect("an end"),
-            fields,
-        };
-        assert_eq!(table.extent.range.end, text.len() - 7);
-        let (pieces, count) = table.pieces()?;
+        let mut cutter = Cutter::of("nodes", 0, fields, size);
         let mut rows = Vec::new();
-        for piece in &pieces {
+        while let Some(piece) = cutter.next(bytes)? {
             assert_eq!(piece.rows.start, rows.len());
-            table.parse::<Fault>(bytes, piece, |row| {
-                rows.push(row[..fields].to_vec());
+            parse(bytes, ("nodes", fields), &piece, |values| {
+                rows.extend(values.chunks_exact(fields).map(<[u64]>::to_vec));
                 Ok(())
             })?;
+            assert_eq!(piece.rows.end, rows.len());
         }
-        assert_eq!(rows.len(), count);
+        assert_eq!(cutter.end(), text.len() - 7);
         Ok(rows)
     }
 
@@ -385,13 +353,12 @@ mod tests {
                 .wrapping_add(1_442_695_040_888_963_407);
             state >> 33
         };
-        for odd in ["", " ", "\n", "\t\n "] {
+        // Of up to 19 digits, and of up to eight.
+        let all = ["", " ", "\n", "\t\n "].map(|odd| [(odd, 0), (odd, 36)]);
+        for (odd, least) in all.concat() {
+            let mut number = || (random() << 31 | random()) >> (least + random() % (62 - least));
             let rows: Vec<Vec<u64>> = (0..3000)
-                .map(|_| {
-                    (0..3)
-                        .map(|_| (random() << 31 | random()) >> (random() % 62))
-                        .collect()
-                })
+                .map(|_| (0..3).map(|_| number()).collect())
                 .collect();
             let mut text = String::new();
             for (number, row) in rows.iter().enumerate() {

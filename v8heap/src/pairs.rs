@@ -3,8 +3,7 @@
 //! V8 writes the value of an entry as held twice, by the table and by the key, with edges named
 //! `N / part of key (…) -> value (…) pair in WeakMap (table @ID)`. It is held only while both live.
 
-use crate::snapshot::Snapshot;
-use crate::threads::on_threads;
+use crate::strings::Strings;
 use rustc_hash::FxHashMap as HashMap;
 
 /// The bit of an edge's kind that says that it is one of a pair.
@@ -19,11 +18,13 @@ pub(crate) struct Pair {
     pub(crate) table: u32,
 }
 
-/// Edges that a thread marks at a time.
-const MARKED: usize = 1 << 20;
-
-/// The pairs by the number of the name.
-pub(crate) type Pairs = HashMap<u32, Pair>;
+/// The entries of WeakMaps that a file's strings name.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    by_name: HashMap<u32, Pair>,
+    /// Bits of the numbers of these names.
+    names: Vec<u64>,
+}
 
 /// Numbers of strings that begin and end like a name of such an edge.
 #[derive(Debug, Default)]
@@ -37,41 +38,49 @@ impl PairNames {
             self.0.push(number);
         }
     }
+
+    /// Those that are.
+    pub(crate) fn pairs(self, strings: &Strings) -> Pairs {
+        let mut pairs = Pairs::default();
+        let mut numbers: HashMap<String, u32> = HashMap::default();
+        for name in self.0 {
+            if let Some((part, table)) = split(&strings.get(name)) {
+                let new = numbers.len() as u32;
+                let number = *numbers.entry(part.to_owned()).or_insert(new);
+                pairs.by_name.insert(name, Pair { number, table });
+            }
+        }
+        if !pairs.by_name.is_empty() {
+            pairs.names = vec![0; strings.len() / 64 + 1];
+        }
+        for &name in pairs.by_name.keys() {
+            pairs.names[name as usize / 64] |= 1 << (name % 64);
+        }
+        pairs
+    }
 }
 
-/// Finds the names, and marks the edges.
-pub(crate) fn find(snapshot: &mut Snapshot, threads: usize) -> Pairs {
-    let mut pairs = Pairs::default();
-    let mut numbers: HashMap<String, u32> = HashMap::default();
-    for name in std::mem::take(&mut snapshot.pair_names.0) {
-        if let Some((part, table)) = split(&snapshot.strings.get(name)) {
-            let new = numbers.len() as u32;
-            let number = *numbers.entry(part.to_owned()).or_insert(new);
-            pairs.insert(name, Pair { number, table });
+impl Pairs {
+    /// The pair of an edge's name.
+    pub(crate) fn get(&self, name: u32) -> Option<&Pair> {
+        self.by_name.get(&name)
+    }
+
+    /// Marks internal edges of such names.
+    pub(crate) fn mark(&self, internal: u8, kinds: &mut [u8], names: &[u32]) {
+        if self.names.is_empty() {
+            return;
         }
-    }
-    if pairs.is_empty() {
-        return pairs;
-    }
-    let mut names = vec![0u64; snapshot.strings.len() / 64 + 1];
-    for &name in pairs.keys() {
-        names[name as usize / 64] |= 1 << (name % 64);
-    }
-    let internal = snapshot.edge_kind.internal;
-    let edges = snapshot
-        .edge_kinds
-        .chunks_mut(MARKED)
-        .zip(snapshot.edge_names.chunks(MARKED));
-    // Nothing of this fails.
-    let _ = on_threads(threads, edges, |(kinds, of)| {
-        for (kind, &name) in kinds.iter_mut().zip(of) {
-            if *kind == internal && names[name as usize / 64] >> (name % 64) & 1 == 1 {
+        for (kind, &name) in kinds.iter_mut().zip(names) {
+            let is_pair = |name: u32| {
+                let word = self.names.get(name as usize / 64);
+                word.is_some_and(|word| word >> (name % 64) & 1 == 1)
+            };
+            if *kind == internal && is_pair(name) {
                 *kind |= PAIR;
             }
         }
-        Ok(())
-    });
-    pairs
+    }
 }
 
 /// The part of a name that both edges share, and the id of the table.

@@ -1,32 +1,53 @@
-//! Where the parts of a snapshot are: the top level of its JSON.
+//! The parts of a snapshot, in the order of the file: the top level of its JSON.
 //!
 //! Tables of numbers are most of a file. They hold no strings and, but for the trace tree, no
-//! arrays, so the end of one is the next `]`.
+//! arrays, so the end of one is the next `]`. They come in pieces that are cut when they are asked for: who asks
+//! has just seen the bytes, and parses them while they are still in the cache.
 
 use std::ops::Range;
 
 use crate::error::Fault;
-use crate::numbers::Extent;
+use crate::numbers::{Cutter, Piece};
 
-/// Bytes of a table that a thread takes at a time.
-const PIECE: usize = 1 << 20;
+/// Bytes of a piece of a table: so much stays in a core's own cache.
+const PIECE: usize = 512 << 10;
 
-/// The places of the parts, without their brackets; the header with its braces.
-#[derive(Debug, Default)]
-pub(crate) struct Sections {
-    pub(crate) header: Option<Range<usize>>,
-    pub(crate) nodes: Option<Extent>,
-    pub(crate) edges: Option<Extent>,
-    pub(crate) locations: Option<Extent>,
-    /// To the end of the file: where the strings end only their parser knows.
-    pub(crate) strings: Option<Range<usize>>,
+/// A part, or a piece of one.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// With its braces.
+    Header(Range<usize>),
+    Nodes(Piece),
+    Edges(Piece),
+    /// All of them.
+    Locations(Piece),
+    /// Without the bracket; to the end of the file: where the strings end only their parser knows.
+    Strings(Range<usize>),
+}
+
+/// Values in the rows of the tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Widths {
+    pub(crate) nodes: usize,
+    pub(crate) edges: usize,
+    pub(crate) locations: usize,
+}
+
+impl Default for Widths {
+    /// If they are not known every value is a row.
+    fn default() -> Widths {
+        Widths {
+            nodes: 1,
+            edges: 1,
+            locations: 1,
+        }
+    }
 }
 
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     part: &'static str,
-    threads: usize,
 }
 
 impl Scanner<'_> {
@@ -120,26 +141,28 @@ impl Scanner<'_> {
             }
         }
     }
-
-    /// An array of numbers.
-    fn numbers(&mut self) -> Result<Extent, Fault> {
-        self.expect(b'[', "[")?;
-        let extent =
-            Extent::find(self.bytes, self.at, PIECE, self.threads).ok_or_else(|| self.cut())?;
-        self.at = extent.range.end + 1;
-        Ok(extent)
-    }
 }
 
-impl Sections {
-    /// Finds the parts. Reads the tables once, but does not look at the numbers.
-    pub(crate) fn find(bytes: &[u8], threads: usize) -> Result<Sections, Fault> {
-        let mut sections = Sections::default();
+/// Makes a part of a piece.
+type Kind = fn(Piece) -> Part;
+
+/// The parts of a file as they come.
+pub(crate) struct Parts<'a> {
+    scanner: Scanner<'a>,
+    widths: Widths,
+    table: Option<(Kind, Cutter)>,
+    /// What has to come next, a comma or a key.
+    is_behind: bool,
+    is_done: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a file that looks like a snapshot.
+    pub(crate) fn of(bytes: &'a [u8], widths: Widths) -> Result<Parts<'a>, Fault> {
         let mut scanner = Scanner {
             bytes,
             at: 0,
             part: "snapshot",
-            threads,
         };
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(Fault::Empty);
@@ -159,41 +182,87 @@ impl Sections {
         }
         scanner.at = 0;
         scanner.expect(b'{', "{")?;
-        loop {
-            let key = scanner.string()?;
-            scanner.expect(b':', ":")?;
-            match &bytes[key] {
-                b"snapshot" => sections.header = Some(scanner.value()?),
-                b"nodes" => {
-                    scanner.part = "nodes";
-                    sections.nodes = Some(scanner.numbers()?);
-                }
-                b"edges" => {
-                    scanner.part = "edges";
-                    sections.edges = Some(scanner.numbers()?);
-                }
-                b"locations" => {
-                    scanner.part = "locations";
-                    sections.locations = Some(scanner.numbers()?);
-                }
-                b"strings" => {
-                    scanner.part = "strings";
-                    scanner.expect(b'[', "[")?;
-                    let start = scanner.at;
-                    // V8 writes them last; what follows would have to be looked for.
-                    sections.strings = Some(start..bytes.len());
-                    return Ok(sections);
-                }
-                _ => {
-                    scanner.part = "a part unknown to leak";
-                    scanner.value()?;
+        Ok(Parts {
+            scanner,
+            widths,
+            table: None,
+            is_behind: false,
+            is_done: false,
+        })
+    }
+
+    /// The next part that means something here. Behind the strings nothing is looked at: V8 writes
+    /// them last.
+    pub(crate) fn next(&mut self) -> Result<Option<Part>, Fault> {
+        while !self.is_done {
+            if let Some((part, cutter)) = &mut self.table {
+                let part = *part;
+                match cutter.next(self.scanner.bytes)? {
+                    Some(piece) => return Ok(Some(part(piece))),
+                    None => {
+                        self.scanner.at = cutter.end() + 1;
+                        self.table = None;
+                    }
                 }
             }
+            if let Some(part) = self.value()? {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next key and what is behind it, or the start of that if it is a table.
+    fn value(&mut self) -> Result<Option<Part>, Fault> {
+        let scanner = &mut self.scanner;
+        if self.is_behind {
             match scanner.peek()? {
                 b',' => scanner.at += 1,
-                b'}' => return Ok(sections),
+                b'}' => {
+                    self.is_done = true;
+                    return Ok(None);
+                }
                 _ => return Err(scanner.wrong(", or }")),
             }
         }
+        self.is_behind = true;
+        let key = scanner.string()?;
+        scanner.expect(b':', ":")?;
+        let key = &scanner.bytes[key];
+        let mut table = |name, part, width, size| {
+            scanner.part = name;
+            scanner.expect(b'[', "[")?;
+            self.table = Some((part, Cutter::of(name, scanner.at, width, size)));
+            Ok(None)
+        };
+        match key {
+            b"snapshot" => Ok(Some(Part::Header(scanner.value()?))),
+            b"nodes" => table("nodes", Part::Nodes, self.widths.nodes, PIECE),
+            b"edges" => table("edges", Part::Edges, self.widths.edges, PIECE),
+            b"locations" => table(
+                "locations",
+                Part::Locations,
+                self.widths.locations,
+                usize::MAX,
+            ),
+            b"strings" => {
+                scanner.part = "strings";
+                scanner.expect(b'[', "[")?;
+                self.is_done = true;
+                Ok(Some(Part::Strings(scanner.at..scanner.bytes.len())))
+            }
+            _ => {
+                scanner.part = "a part unknown to leak";
+                scanner.value()?;
+                Ok(None)
+            }
+        }
     }
+}
+
+/// Where the strings seem to begin, so that they can be read while the tables are: the last such key.
+pub(crate) fn strings_near_end(bytes: &[u8]) -> Option<usize> {
+    let mut brackets = memchr::memrchr_iter(b'[', bytes);
+    let found = brackets.find(|&at| bytes[..at].ends_with(b"\"strings\":"))?;
+    Some(found + 1)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::meta::{EdgeKinds, NodeKinds};
-use crate::pairs::PairNames;
+use crate::pairs::Pairs;
 use crate::strings::Strings;
 
 /// Where a function, or the constructor of an object, stands.
@@ -85,8 +85,8 @@ pub struct Snapshot {
     pub locations: Vec<(Node, Location)>,
     /// All strings.
     pub strings: Strings,
-    /// Which of them may be names of WeakMaps' entries.
-    pub(crate) pair_names: PairNames,
+    /// Which of them are names of WeakMaps' entries.
+    pub(crate) pairs: Pairs,
     /// The types of nodes.
     pub node_types: Vec<String>,
     /// The types of edges.

@@ -45,6 +45,16 @@ impl Source {
         }
     }
 
+    /// A piece of a table has been parsed. What is given back is far behind it, where the other threads have
+    /// been too, and much at a time, as every thread is interrupted for it.
+    pub(crate) fn release_behind(&self, piece: &Range<usize>) {
+        const BATCH: usize = 16 << 20;
+        let batch = piece.end / BATCH;
+        if piece.start / BATCH < batch {
+            self.release(batch.saturating_sub(2) * BATCH..(batch - 1) * BATCH);
+        }
+    }
+
     /// These bytes are not needed soon.
     pub(crate) fn release(&self, range: Range<usize>) {
         const PAGE: usize = 4096;

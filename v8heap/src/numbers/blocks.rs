@@ -10,11 +10,18 @@
 //!  E  E   E        ends: none behind a digit
 //!  C  C     C      the last comma is where the next block begins
 //! ```
+//!
+//! With AVX2 four numbers of up to eight digits are one vector: of the eight bytes before each end,
+//! what is before the number is erased, and pairs, fours and eights of digits are joined in all of
+//! them by one instruction each.
 
 use std::arch::x86_64::{
-    _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8, _mm_xor_si128,
-    _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set1_epi8,
-    _mm256_xor_si256,
+    __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8,
+    _mm_xor_si128, _mm256_add_epi64, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_min_epu8,
+    _mm256_movemask_epi8, _mm256_mul_epu32, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi64x, _mm256_srli_epi64,
+    _mm256_storeu_si256, _mm256_xor_si256,
 };
 
 use super::joined;
@@ -75,14 +82,70 @@ with_more! {
         masks
     }
 
+    /// The values of the eight digits before four places, of which those count that nothing else is behind.
+    #[inline]
+    fn four(words: [u64; 4]) -> __m256i {
+        let [a, b, c, d] = words.map(|word| word as i64);
+        let digits = _mm256_xor_si256(_mm256_setr_epi64x(a, b, c, d), _mm256_set1_epi8(b'0' as i8));
+        // What is no digit, and all before it (the lower bytes), becomes 0.
+        let other = _mm256_cmpgt_epi8(digits, _mm256_set1_epi8(9));
+        let other = _mm256_or_si256(other, _mm256_srli_epi64::<8>(other));
+        let other = _mm256_or_si256(other, _mm256_srli_epi64::<16>(other));
+        let other = _mm256_or_si256(other, _mm256_srli_epi64::<32>(other));
+        let digits = _mm256_andnot_si256(other, digits);
+        let pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010a));
+        let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x0001_0064));
+        let high = _mm256_mul_epu32(fours, _mm256_set1_epi64x(10_000));
+        _mm256_add_epi64(high, _mm256_srli_epi64::<32>(fours))
+    }
+
     fn read_with_more(bytes: &[u8], at: usize, values: &mut [u64]) -> (usize, usize) {
-        read_by(bytes, at, values, |block| masks_32(block))
+        let mut reader = Reader { bytes, at, values, done: 0 };
+        while let Some(block) = reader.block() {
+            let Some(spans) = masks_32(block).spans() else {
+                break;
+            };
+            let count = spans.ends.count_ones() as usize;
+            let room = reader.values.len() - reader.done;
+            if spans.are_short && count.next_multiple_of(4) <= room {
+                let mut ends = spans.ends;
+                for four_values in reader.values[reader.done..].chunks_exact_mut(4).take(count.div_ceil(4)) {
+                    let words = [(); 4].map(|()| {
+                        // 64 behind the last one, whose value is overwritten by the next block's.
+                        let end = reader.at + ends.trailing_zeros() as usize;
+                        ends &= ends.wrapping_sub(1);
+                        // SAFETY: `Reader::block` has checked that there are 16 bytes before `at`, and
+                        // 64 behind it, and `end` is at most 64 more than `at`.
+                        unsafe { bytes.as_ptr().add(end - 8).cast::<u64>().read_unaligned() }
+                    });
+                    // SAFETY: these are 32 bytes, and this store needs no alignment.
+                    unsafe { _mm256_storeu_si256(four_values.as_mut_ptr().cast(), four(words)) };
+                }
+                reader.done += count;
+                reader.at += spans.length;
+            } else if !reader.one_by_one(&spans) {
+                break;
+            }
+        }
+        (reader.done, reader.at)
     }
 }
 
 #[target_feature(enable = "sse2")]
 fn read_with_sse2(bytes: &[u8], at: usize, values: &mut [u64]) -> (usize, usize) {
-    read_by(bytes, at, values, |block| masks_16(block))
+    let mut reader = Reader {
+        bytes,
+        at,
+        values,
+        done: 0,
+    };
+    while let Some(block) = reader.block() {
+        match masks_16(block).spans() {
+            Some(spans) if reader.one_by_one(&spans) => {}
+            _ => break,
+        }
+    }
+    (reader.done, reader.at)
 }
 
 /// Reads numbers from `at`, where one begins, into `values`: how many, and where the next one
@@ -111,31 +174,26 @@ fn before(bytes: &[u8], end: usize) -> u64 {
     }
 }
 
-#[inline(always)]
-fn read_by(
-    bytes: &[u8],
-    mut at: usize,
-    values: &mut [u64],
-    masks: impl Fn(&[u8; BLOCK]) -> Masks,
-) -> (usize, usize) {
-    let mut done = 0;
-    if at < LONGEST {
-        return (done, at);
-    }
-    while done < values.len() {
-        let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) else {
-            return (done, at);
-        };
-        let masks = masks(block);
-        let whole = u64::MAX.checked_shr(masks.commas.leading_zeros());
-        let Some(whole) = whole else {
-            return (done, at);
-        };
-        let Masks {
+/// Where the numbers of a block are: those with a comma behind.
+struct Spans {
+    starts: u64,
+    ends: u64,
+    /// Up to behind the last comma.
+    length: usize,
+    /// None has more than eight digits.
+    are_short: bool,
+}
+
+impl Masks {
+    /// `None` if there is no comma, or something else is written than V8 would.
+    #[inline(always)]
+    fn spans(&self) -> Option<Spans> {
+        let &Masks {
             digits,
             commas,
             lines,
-        } = masks;
+        } = self;
+        let whole = u64::MAX.checked_shr(commas.leading_zeros())?;
         // Nothing else; commas behind digits or ends of lines, and these behind digits and before
         // commas.
         let wrong = !(digits | commas | lines)
@@ -143,13 +201,50 @@ fn read_by(
             | lines & !(digits << 1)
             | (lines << 1) & !commas;
         if wrong & whole != 0 {
-            return (done, at);
+            return None;
         }
-        let mut starts = digits & !(digits << 1) & whole;
-        let mut ends = !digits & (digits << 1) & whole;
-        let room = values.len() - done;
-        let count = (ends.count_ones() as usize).min(room);
-        for value in &mut values[done..done + count] {
+        // Behind two digits, four, eight, nine.
+        let two = digits & digits << 1;
+        let four = two & two << 2;
+        let nine = four & four << 4 & digits << 8;
+        Some(Spans {
+            starts: digits & !(digits << 1) & whole,
+            ends: !digits & (digits << 1) & whole,
+            length: BLOCK - whole.leading_zeros() as usize,
+            are_short: nine & whole == 0,
+        })
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Where the next number begins.
+    at: usize,
+    values: &'a mut [u64],
+    /// So many values have been read.
+    done: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The next block, if there is room for values; there are [`LONGEST`] bytes before it.
+    #[inline(always)]
+    fn block(&self) -> Option<&'a [u8; BLOCK]> {
+        let is_wanted = self.done < self.values.len() && self.at >= LONGEST;
+        let rest = self.bytes.get(self.at..).filter(|_| is_wanted)?;
+        rest.first_chunk::<BLOCK>()
+    }
+
+    /// Reads the numbers of a block; whether to go on.
+    #[inline(always)]
+    fn one_by_one(&mut self, spans: &Spans) -> bool {
+        let &Spans {
+            mut starts,
+            mut ends,
+            ..
+        } = spans;
+        let (bytes, at) = (self.bytes, self.at);
+        let values = self.values[self.done..].iter_mut();
+        for value in values.take(ends.count_ones() as usize) {
             let (start, end) = (starts.trailing_zeros(), ends.trailing_zeros());
             let length = (end - start) as usize;
             let low =
@@ -157,20 +252,21 @@ fn read_by(
             *value = joined(low);
             if length > 8 {
                 if length > LONGEST {
-                    return (done, at + start as usize);
+                    self.at += start as usize;
+                    return false;
                 }
                 let high = (before(bytes, at + end as usize - 8) ^ ZEROS)
                     & (u64::MAX << (64 - 8 * (length - 8)));
                 *value += joined(high) * 100_000_000;
             }
-            done += 1;
+            self.done += 1;
             starts &= starts - 1;
             ends &= ends - 1;
         }
-        at += match starts {
-            0 => BLOCK - whole.leading_zeros() as usize,
+        self.at += match starts {
+            0 => spans.length,
             _ => starts.trailing_zeros() as usize,
         };
+        true
     }
-    (done, at)
 }
