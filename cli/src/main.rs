@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             None => error.exit(),
         },
     };
-    match perform(flags.command) {
+    let code = match perform(flags.command) {
         Ok(code) => ExitCode::from(code),
         // Whoever read the output has seen enough.
         Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -67,7 +67,9 @@ fn main() -> ExitCode {
             tell!("leak: {error}");
             ExitCode::from(BAD_INPUT)
         }
-    }
+    };
+    live::interrupt::end();
+    code
 }
 
 fn perform(command: Command) -> Result<u8, Error> {

@@ -13,7 +13,7 @@ use log_format::control::{
 use log_format::layout::HEADER_SIZE;
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{Found, Problem, find, is_alive};
+use super::{Found, Problem, find, interrupt, is_alive};
 
 /// How often a wait looks whether the process is still there.
 const LOOK: Duration = Duration::from_millis(100);
@@ -213,6 +213,10 @@ impl Channel {
                     if Instant::now() >= until && control.change(State::Asked, State::Idle) =>
                 {
                     return Err(Problem::Patience);
+                }
+                _ if interrupt::came() => {
+                    let is_back = control.change(State::Asked, State::Idle);
+                    return Err(Problem::GivenUp(!is_back));
                 }
                 _ => {}
             }

@@ -3,6 +3,7 @@
 //! No ptrace and no signal: who may write the log may ask ([`log_format::control`]).
 
 mod channel;
+pub mod interrupt;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -40,6 +41,8 @@ pub enum Problem {
     Asked(u32),
     /// It did not come to the request in time.
     Patience,
+    /// The user waits no longer, or nobody does; whether the process is at it nevertheless.
+    GivenUp(bool),
     /// There is no such isolate, or no more.
     NoIsolate,
     /// Its V8 lacks a function.
@@ -101,6 +104,11 @@ impl fmt::Display for Problem {
                 f,
                 "it did not come to the request in time: its thread is in a long call outside of JavaScript \
                  (execSync, Atomics.wait), or stopped; try again, or wait longer with --timeout"
+            ),
+            Problem::GivenUp(false) => write!(f, "the request was taken back"),
+            Problem::GivenUp(true) => write!(
+                f,
+                "it was at it already, and writes the snapshot to its end; nobody waits for that"
             ),
             Problem::NoIsolate => write!(f, "the thread that was to be asked has ended"),
             Problem::NoFunction => write!(f, "its V8 lacks a function for heap snapshots"),
@@ -236,8 +244,16 @@ fn is_log_of(file: &File, pid: i32) -> Option<bool> {
 /// Whether a process is there.
 pub fn is_alive(pid: i32) -> bool {
     // Not `kill(pid, 0)`, which counts those that have ended and are not waited for yet.
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        let state = stat.rsplit(") ").next().unwrap_or_default();
-        !state.starts_with(['Z', 'X'])
-    })
+    stat(pid).is_some_and(|stat| !stat.starts_with(['Z', 'X']))
+}
+
+/// The parent of a process.
+pub fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// What stands behind the name in `/proc/PID/stat`: state, parent, ….
+fn stat(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next().map(str::to_owned)
 }

@@ -18,7 +18,7 @@ use crate::gate::{self, Gate};
 use crate::paint::Paint;
 use crate::report;
 
-pub use output::Unwritable;
+pub use output::{Pattern, Unwritable};
 pub use program::Untraceable;
 
 /// What to run and how, as validated.
@@ -64,17 +64,20 @@ impl From<RunFlags> for Options {
 
 /// Runs the program and gives its exit status; does not return if a signal ended it.
 pub fn run(options: &Options) -> Result<u8, Error> {
-    run_beside(options, |_| {})
+    run_beside(options, |_, _| {})
 }
 
-/// As [`run`], with `beside` running in a thread of its own; it is told the process's id, and is
-/// waited for.
-pub fn run_beside(options: &Options, beside: impl FnOnce(u32) + Send) -> Result<u8, Error> {
+/// As [`run`], with `beside` running in a thread of its own; it is told the process's id and where
+/// the logs are, and is waited for.
+pub fn run_beside(
+    options: &Options,
+    beside: impl FnOnce(u32, &Pattern) + Send,
+) -> Result<u8, Error> {
     let gate = options.gate.clone().map(Gate::prepare).transpose()?;
     let program = program::find(&options.name)?;
     let library = library::find()?;
     // Last, since it may make a directory.
-    let pattern = output::Pattern::prepare(options.output.as_deref())?;
+    let pattern = Pattern::prepare(options.output.as_deref())?;
 
     let began = SystemTime::now();
     let (pid, status) = child::run(
@@ -84,7 +87,7 @@ pub fn run_beside(options: &Options, beside: impl FnOnce(u32) + Send) -> Result<
         &library,
         pattern.0.as_os_str(),
         options,
-        beside,
+        |pid| beside(pid, &pattern),
     )
     .map_err(|error| Error::Start { program, error })?;
     if options.summary.is_none() && gate.is_none() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::SnapshotFlags;
 use crate::error::Error;
 use crate::figures::{bytes, duration};
-use crate::live::{Channel, Figures, Problem, Taken, Way};
+use crate::live::{self, Channel, Figures, Problem, Taken, Way};
 
 /// The ending that DevTools wants.
 const ENDING: &str = "heapsnapshot";
@@ -42,6 +42,7 @@ impl<'a> From<&'a SnapshotFlags> for Wanted<'a> {
 /// Says what a snapshot will cost, takes it, says what it has cost.
 pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Error> {
     let failed = |problem| Error::Asked { pid, problem };
+    live::interrupt::catch();
     let isolates = match wanted.workers {
         true => channel.isolates(),
         false => vec![0],

@@ -1,15 +1,16 @@
 //! What is done at an alert: a line, a snapshot, a command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::flags::WatchFlags;
+use super::places::Places;
+use super::process::Process;
 use super::rules::Alert;
 use super::sample::Sample;
 use super::snapshots;
 use crate::figures::{bytes, duration};
-use crate::live::Way;
 
 /// Time in which the program comes to a request.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,43 +18,54 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// What is done at alerts.
 pub struct Alerts<'a> {
     pid: i32,
-    command: Option<&'a str>,
-    snapshot: bool,
-    way: Way,
-    dir: &'a Path,
+    flags: &'a WatchFlags,
+    places: &'a Places,
 }
 
 impl<'a> Alerts<'a> {
-    pub fn new(pid: i32, flags: &'a WatchFlags) -> Alerts<'a> {
-        Alerts {
-            pid,
-            command: flags.on_alert.as_deref(),
-            snapshot: flags.snapshot_on_alert,
-            way: flags.way(),
-            dir: &flags.dir,
-        }
+    pub fn new(pid: i32, flags: &'a WatchFlags, places: &'a Places) -> Alerts<'a> {
+        Alerts { pid, flags, places }
     }
 
     /// Says it, takes the snapshot, runs the command and waits for it.
-    pub fn raise(&self, alert: &Alert, sample: &Sample) {
-        let pid = self.pid;
-        tell!("leak watch: process {pid}: {}", words(alert));
+    pub fn raise(&self, isolate: u32, alert: &Alert, sample: &Sample) {
+        let process = Process::look(self.pid);
+        // It may have become another program since it was chosen.
+        if self.flags.pid.is_none() && !self.flags.wants(&process) {
+            return;
+        }
+        let who = snapshots::who(&process, isolate);
+        let its_heap = match (isolate, self.flags.snapshot_on_alert) {
+            (0, _) | (_, true) => String::new(),
+            _ => format!("; for its heap: leak snapshot --workers {}", self.pid),
+        };
+        tell!("leak watch: {who}: {}{its_heap}", words(alert));
         let mut file = None;
-        if self.snapshot {
-            match snapshots::take(pid, self.dir, self.way, "") {
+        if self.flags.snapshot_on_alert {
+            match snapshots::take(self.pid, isolate, self.flags, self.places, "") {
                 Ok((path, line)) => {
-                    tell!("leak watch: process {pid}: {line}");
+                    tell!("leak watch: {who}: {line}");
                     file = Some(path);
                 }
-                Err(problem) => tell!("leak watch: process {pid}: no heap snapshot: {problem}"),
+                Err(problem) => tell!("leak watch: {who}: no heap snapshot: {problem}"),
             }
         }
-        if let Some(command) = self.command {
-            self.run(command, alert, sample, file);
+        if let Some(command) = &self.flags.on_alert {
+            let shell = self.shell(command, &process, isolate, alert, sample, file);
+            run(shell);
         }
     }
 
-    fn run(&self, command: &str, alert: &Alert, sample: &Sample, file: Option<PathBuf>) {
+    /// The command, with what it is told.
+    fn shell(
+        &self,
+        command: &str,
+        process: &Process,
+        isolate: u32,
+        alert: &Alert,
+        sample: &Sample,
+        file: Option<PathBuf>,
+    ) -> Command {
         let (name, value, limit) = match alert {
             Alert::Above(figure, value, limit) => {
                 (figure.name(), value.to_string(), limit.to_string())
@@ -70,10 +82,14 @@ impl<'a> Alerts<'a> {
             .stdin(Stdio::null())
             .env("LEAK_ALERT", name)
             .env("LEAK_PID", self.pid.to_string())
+            .env("LEAK_NAME", &process.name)
             .env("LEAK_VALUE", value)
             .env("LEAK_LIMIT", limit)
             .env("LEAK_RSS", sample.rss.to_string());
-        if let Some(heap) = sample.heap {
+        if isolate != 0 {
+            shell.env("LEAK_WORKER", isolate.to_string());
+        }
+        if let Some(heap) = sample.heap_of(isolate) {
             shell
                 .env("LEAK_HEAP_USED", heap.heap_used.to_string())
                 .env("LEAK_HEAP_TOTAL", heap.heap_total.to_string())
@@ -82,13 +98,17 @@ impl<'a> Alerts<'a> {
         if let Some(file) = file {
             shell.env("LEAK_SNAPSHOT", file);
         }
-        let failed = match shell.status() {
-            Ok(status) if status.success() => return,
-            Ok(status) => status.to_string(),
-            Err(error) => crate::error::reason(&error),
-        };
-        tell!("leak watch: the command of --on-alert failed ({failed})");
+        shell
     }
+}
+
+fn run(mut shell: Command) {
+    let failed = match shell.status() {
+        Ok(status) if status.success() => return,
+        Ok(status) => status.to_string(),
+        Err(error) => crate::error::reason(&error),
+    };
+    tell!("leak watch: the command of --on-alert failed ({failed})");
 }
 
 fn words(alert: &Alert) -> String {

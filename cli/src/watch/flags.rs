@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueHint};
 
+use super::process::Process;
+use super::rules::Limits;
 use crate::figures::{parse_bytes, parse_duration};
 use crate::live::Way;
 use crate::run;
@@ -15,8 +17,11 @@ use crate::run;
 /// each of them is named, as by leak heap leaks. With thresholds, memory is looked at in intervals, and
 /// a line on stderr says when one is passed.
 ///
-/// The program is started as by leak run (leak watch ... -- node app.js), whose exit status is passed
-/// on, or runs already (leak watch ... PID). In Node it is the main thread's heap that is watched.
+/// The program is started as by leak run (leak watch ... -- npm start), whose exit status is passed
+/// on, or runs already (leak watch ... PID). Of a program that is started, what it starts is watched as
+/// well: each Node, cluster workers and processes that come later among them, but not npm, npx, pnpm,
+/// yarn, nodemon and their like, which are there to start others. Other programs that it starts are
+/// watched with --only.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "leak watch [OPTIONS] <PID | -- PROGRAM [ARGS]...>",
@@ -28,9 +33,22 @@ pub struct WatchFlags {
     #[arg(value_name = "PID", required_unless_present = "program")]
     pub pid: Option<i32>,
 
-    /// Take so many heap snapshots and say what grew.
+    /// Take so many heap snapshots of each process that is watched and say what grew.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub snapshots: Option<u32>,
+
+    /// Of so many processes at most: those that are there first.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub processes: u32,
+
+    /// Take those of worker threads as well: each is as a process of its own.
+    #[arg(long, requires = "snapshots")]
+    pub workers: bool,
+
+    /// Of the processes of a program that is started, watch only those with this in their name, as lines show
+    /// it (node server.js), or of this id; of any program. More than one can be given.
+    #[arg(long, value_name = "NAME|PID", conflicts_with = "pid", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub only: Vec<String>,
 
     /// Time between two snapshots, and before the first one.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
@@ -44,7 +62,7 @@ pub struct WatchFlags {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub rss: Option<u64>,
 
-    /// Alert when more than this of JavaScript's heap is in use.
+    /// Alert when more than this of JavaScript's heap is in use, in the main thread or in a worker.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub heap_used: Option<u64>,
 
@@ -97,11 +115,12 @@ pub struct WatchFlags {
 /// What ends the help.
 const HELP: &str = "\
 The command of --on-alert has in its environment: LEAK_ALERT (rss, heap_used, heap_total, external or
-growth), LEAK_PID, LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS,
+growth), LEAK_PID, LEAK_NAME (node server.js), LEAK_WORKER (the number of a worker thread, if it is about
+that), LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS,
 LEAK_HEAP_USED, LEAK_HEAP_TOTAL, LEAK_EXTERNAL (bytes, where known) and LEAK_SNAPSHOT (the file of
 --snapshot-on-alert).
 
-Three snapshots, one command:  leak watch --snapshots 3 --every 60s -- node app.js";
+Three snapshots, one command:  leak watch --snapshots 3 --every 60s -- npm start";
 
 fn parse_factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -113,6 +132,26 @@ fn parse_factor(text: &str) -> Result<f64, String> {
 }
 
 impl WatchFlags {
+    /// The limits that raise alerts.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            rss: self.rss,
+            heap_used: self.heap_used,
+            heap_total: self.heap_total,
+            external: self.external,
+            growth: self.growth,
+            window: self.window,
+        }
+    }
+
+    /// Whether a process of a program that was started is to be watched.
+    pub fn wants(&self, process: &Process) -> bool {
+        match self.only.is_empty() {
+            true => !process.is_launcher,
+            false => process.is_one_of(&self.only),
+        }
+    }
+
     /// How snapshots are taken.
     pub fn way(&self) -> Way {
         Way {

@@ -1,9 +1,10 @@
-//! `leak watch`: a program that runs is looked at from time to time: snapshots of its heap that
+//! `leak watch`: programs that run are looked at from time to time: snapshots of their heaps that
 //! are compared, thresholds that raise an alert.
 //!
 //! ```text
-//! every interval ─> sample (rss; in Node its heap, asked through the log) ─> rules ─> alert
-//! every --every  ─> heap snapshot ─> after the last one: what grew
+//! logs of the run ─> a Node among its processes ─> a thread that follows it:
+//!   every interval ─> sample (rss; heaps of its isolates, asked through the log) ─> rules ─> alert
+//!   every --every  ─> heap snapshot ─> after the last one: what grew
 //! ```
 //!
 //! The program is started as `leak run` does it, or is there already. It never fails because of
@@ -11,27 +12,33 @@
 
 mod alert;
 pub mod flags;
+mod follow;
+mod places;
+mod process;
 mod rules;
 mod sample;
 mod snapshots;
+mod tree;
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::live::{self, Problem};
-use crate::run;
-use alert::Alerts;
+use crate::run::{self, Pattern};
 use flags::WatchFlags;
-use rules::Rules;
-use sample::Sampler;
-use snapshots::Snapshots;
+use follow::follow;
+use places::Places;
+use process::Process;
+use tree::{Found, Tree};
 
-/// Longest sleep between two looks at whether the process is still there.
+/// Longest sleep between two looks at whether a process is still there.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Watches a process, or a program from its start; the program's exit status.
@@ -41,10 +48,8 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
     }
     let Some(pid) = flags.pid else {
         let (options, flags) = flags.into_run();
-        return run::run_beside(&options, |pid| {
-            if let Err(problem) = follow(pid.cast_signed(), &flags) {
-                tell!("leak watch: process {pid}: {problem}");
-            }
+        return run::run_beside(&options, |pid, logs| {
+            watch_run(pid.cast_signed(), logs, &flags);
         });
     };
     // Without libleak only what the system knows can be watched.
@@ -57,7 +62,9 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
         }
         _ => {}
     }
-    follow(pid, &flags).map_err(|problem| Error::Asked { pid, problem })?;
+    live::interrupt::catch();
+    let places = Places::new(&flags);
+    follow(pid, &flags, &places, true).map_err(|problem| Error::Asked { pid, problem })?;
     Ok(0)
 }
 
@@ -78,43 +85,56 @@ fn is_writable(dir: &Path) -> Result<(), Error> {
     Err(Error::Folder(dir.to_owned(), error))
 }
 
-/// Watches until the process ends, or nothing is left to be done.
-fn follow(pid: i32, flags: &WatchFlags) -> Result<(), Problem> {
-    let begin = Instant::now();
-    let mut sampler = Sampler::new(pid);
-    let mut rules = Rules::new(flags);
-    let alerts = Alerts::new(pid, flags);
-    let mut snapshots = Snapshots::new(pid, flags, begin);
-    let interval = Duration::from_nanos(flags.interval).max(Duration::from_millis(1));
-    let mut due = begin;
-    let mut result = Ok(());
-    while live::is_alive(pid) {
-        let now = Instant::now();
-        if now >= due && !rules.is_empty() {
-            // Not `due + interval`: a machine that slept needs no samples of that time.
-            due = now + interval;
-            if let Some(sample) = sampler.sample(rules.wants_heap(), interval) {
-                for alert in rules.judge(&sample) {
-                    alerts.raise(&alert, &sample);
+/// Watches a program that was started, and what it starts, until it ends: each Node that is not
+/// there to start others only; of other programs, the one that was started.
+fn watch_run(first: i32, logs: &Pattern, flags: &WatchFlags) {
+    let places = Places::new(flags);
+    let mut tree = Tree::new(first, logs);
+    let mut left_out: Vec<Process> = Vec::new();
+    let followed = Mutex::new(HashSet::new());
+    let is_followed = |pid: i32| {
+        let followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.contains(&pid)
+    };
+    let (places, followed) = (&places, &followed);
+    std::thread::scope(|scope| {
+        let begin = |pid: i32| {
+            let mut all = followed.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(pid);
+            scope.spawn(move || {
+                if let Err(problem) = follow(pid, flags, places, false) {
+                    tell!("leak watch: {}: {problem}", Process::look(pid));
+                }
+                let mut all = followed.lock().unwrap_or_else(PoisonError::into_inner);
+                all.remove(&pid);
+            });
+        };
+        if flags.wants(&Process::look(first)) {
+            begin(first);
+        }
+        while live::is_alive(first) {
+            for found in tree.look() {
+                let (pid, is_node) = match found {
+                    Found::Process(pid) => (pid, false),
+                    Found::Node(pid) => (pid, true),
+                };
+                // Those that are asked for by name may be any program.
+                if !is_node && flags.only.is_empty() {
+                    continue;
+                }
+                let process = Process::look(pid);
+                if !flags.wants(&process) {
+                    if is_node && left_out.len() < places::MOST_NAMED {
+                        left_out.push(process);
+                    }
+                } else if !is_followed(pid) {
+                    begin(pid);
                 }
             }
+            std::thread::sleep(LOOK);
         }
-        if let Err(problem) = snapshots.go_on() {
-            result = Err(problem);
-            if rules.is_empty() {
-                return result;
-            }
-        }
-        if rules.is_empty() && snapshots.are_done() {
-            break;
-        }
-        let next = match (rules.is_empty(), snapshots.due()) {
-            (true, Some(snapshot)) => snapshot,
-            (false, Some(snapshot)) => snapshot.min(due),
-            (_, None) => due,
-        };
-        std::thread::sleep(next.saturating_duration_since(Instant::now()).min(LOOK));
-    }
-    snapshots.finish(&mut io::stderr());
-    result
+        // Others may live on; they are waited for no longer.
+        live::interrupt::give_up();
+    });
+    places.say_if_nothing_came(flags, &left_out);
 }

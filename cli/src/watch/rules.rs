@@ -1,6 +1,6 @@
 //! When a sample is worth an alert.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use heap::{Bytes, Nanos, Rule, Trend, trend};
 
@@ -144,14 +144,72 @@ impl Window {
     }
 }
 
-/// All rules of a watch.
-pub struct Rules {
+/// The rules of a watch, for the process with its main thread's heap, and for that of each worker
+/// thread.
+pub struct AllRules {
+    main: Rules,
+    workers: HashMap<u32, Rules>,
+    of_worker: Box<dyn Fn() -> Rules + Send>,
+}
+
+impl AllRules {
+    pub fn new(flags: &WatchFlags) -> AllRules {
+        let flags = flags.limits();
+        AllRules {
+            main: Rules::new(flags),
+            workers: HashMap::new(),
+            of_worker: Box::new(move || Rules::new(Limits { rss: None, ..flags })),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.main.is_empty()
+    }
+
+    /// Whether one is about JavaScript's heap.
+    pub fn want_heap(&self) -> bool {
+        self.main.wants_heap()
+    }
+
+    /// The alerts that a sample raises, with the isolate's number; 0 is the main thread's.
+    pub fn judge(&mut self, sample: &Sample) -> Vec<(u32, Alert)> {
+        let main = self.main.judge(sample).into_iter();
+        let mut alerts: Vec<(u32, Alert)> = main.map(|alert| (0, alert)).collect();
+        for &(isolate, figures) in &sample.workers {
+            let rules = self.workers.entry(isolate);
+            let rules = rules.or_insert_with(&self.of_worker);
+            let own = Sample {
+                heap: Some(figures),
+                workers: Vec::new(),
+                ..*sample
+            };
+            let judged = rules.judge(&own).into_iter();
+            alerts.extend(judged.map(|alert| (isolate, alert)));
+        }
+        alerts
+    }
+}
+
+/// What the user allows; bytes, and the factor and samples of growth.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    pub rss: Option<u64>,
+    pub heap_used: Option<u64>,
+    pub heap_total: Option<u64>,
+    pub external: Option<u64>,
+    pub growth: Option<f64>,
+    pub window: u32,
+}
+
+/// Rules for one heap.
+struct Rules {
     thresholds: Vec<(Figure, Threshold)>,
     window: Option<Window>,
 }
 
 impl Rules {
-    pub fn new(flags: &WatchFlags) -> Rules {
+    fn new(flags: Limits) -> Rules {
         let limits = [
             (Figure::Rss, flags.rss),
             (Figure::HeapUsed, flags.heap_used),
@@ -169,18 +227,18 @@ impl Rules {
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.thresholds.is_empty() && self.window.is_none()
     }
 
     /// Whether one is about JavaScript's heap.
-    pub fn wants_heap(&self) -> bool {
+    fn wants_heap(&self) -> bool {
         let of_heap = |(figure, _): &(Figure, Threshold)| *figure != Figure::Rss;
         self.thresholds.iter().any(of_heap) || self.window.is_some()
     }
 
     /// The alerts that a sample raises.
-    pub fn judge(&mut self, sample: &Sample) -> Vec<Alert> {
+    fn judge(&mut self, sample: &Sample) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for (figure, threshold) in &mut self.thresholds {
             if let Some(value) = figure.of(sample)
@@ -204,6 +262,7 @@ mod tests {
             time: Nanos(0),
             rss,
             heap: None,
+            workers: Vec::new(),
         }
     }
 
@@ -228,6 +287,53 @@ mod tests {
         samples
             .map(|sample| window.grown(&sample))
             .position(|grown| grown.is_some())
+    }
+
+    fn heap(heap_used: u64) -> crate::live::Figures {
+        crate::live::Figures {
+            rss: 0,
+            heap_total: 0,
+            heap_used,
+            heap_limit: 0,
+            external: 0,
+            available: 0,
+            estimate: log_format::control::Estimate::of_heap(heap_used, 12),
+        }
+    }
+
+    #[test]
+    fn a_worker_is_judged_by_its_own_heap_and_never_by_what_the_process_has_in_memory() {
+        let limits = Limits {
+            rss: Some(100),
+            heap_used: Some(50),
+            ..Limits::default()
+        };
+        let mut rules = AllRules {
+            main: Rules::new(limits),
+            workers: HashMap::new(),
+            of_worker: Box::new(move || {
+                Rules::new(Limits {
+                    rss: None,
+                    ..limits
+                })
+            }),
+        };
+        let mut judged = |rss_now, main, workers: &[(u32, u64)]| -> Vec<(u32, Alert)> {
+            rules.judge(&Sample {
+                heap: Some(heap(main)),
+                workers: workers.iter().map(|&(n, used)| (n, heap(used))).collect(),
+                ..rss(rss_now)
+            })
+        };
+        assert_eq!(judged(10, 10, &[(1, 10), (2, 50)]), []);
+        assert_eq!(
+            judged(101, 10, &[(1, 10), (2, 51)]),
+            [
+                (0, Alert::Above(Figure::Rss, 101, 100)),
+                (2, Alert::Above(Figure::HeapUsed, 51, 50))
+            ]
+        );
+        assert_eq!(judged(101, 51, &[(2, 51)]).len(), 1);
     }
 
     #[test]
