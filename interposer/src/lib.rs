@@ -26,6 +26,7 @@ mod arch;
 mod bootstrap;
 mod check;
 mod collect;
+mod digits;
 mod events;
 mod global;
 mod hooks;

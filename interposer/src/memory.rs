@@ -18,6 +18,7 @@
 use crate::account;
 use crate::arch::clock;
 use crate::collect::drain::Drain;
+use crate::digits::number;
 use crate::global::Global;
 use crate::reach::own;
 use crate::sys::{self, Fd};
@@ -412,15 +413,4 @@ pub fn read_lines(path: &[u8], buffer: &mut [u8], each: &mut dyn FnMut(&[u8])) -
     };
     file.close();
     done
-}
-
-/// A number with white space around it.
-pub fn number(text: &[u8], base: u32) -> Option<u64> {
-    let mut value = 0u64;
-    for &byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
-        value = value
-            .wrapping_mul(u64::from(base))
-            .wrapping_add(u64::from((byte as char).to_digit(base)?));
-    }
-    (!text.is_empty()).then_some(value)
 }

@@ -273,15 +273,15 @@ fn end(answer: Answer) {
     let mut line = [0u8; 1024];
     let mut out = Out::new(&mut line);
     out.bytes(b"leak: __lsan_do_leak_check: ");
-    start::decimal(&mut out, answer.bytes);
+    crate::digits::decimal(&mut out, answer.bytes);
     out.bytes(b" bytes lost in ");
-    start::decimal(&mut out, answer.lost);
+    crate::digits::decimal(&mut out, answer.lost);
     out.bytes(if answer.lost == 1 {
         b" block, exit status ".as_slice()
     } else {
         b" blocks, exit status "
     });
-    start::decimal(&mut out, status);
+    crate::digits::decimal(&mut out, status);
     out.bytes(b"; see: leak report ");
     let path = global.file.path();
     out.bytes(path.strip_suffix(b"\0").unwrap_or(path));

@@ -4,6 +4,7 @@
 //! would take its lock, which a stopped thread may hold.
 
 use super::array::List;
+use crate::digits::number;
 use crate::sys;
 use core::mem::size_of;
 
@@ -233,9 +234,9 @@ impl Maps {
 fn parse(line: &[u8]) -> Option<Map> {
     let mut fields = line.splitn(6, |&byte| byte == b' ');
     let mut bounds = fields.next()?.splitn(2, |&byte| byte == b'-');
-    let (start, end) = (hex(bounds.next()?)?, hex(bounds.next()?)?);
+    let (start, end) = (number(bounds.next()?, 16)?, number(bounds.next()?, 16)?);
     let permissions = fields.next()?;
-    let offset = hex(fields.next()?)?;
+    let offset = number(fields.next()?, 16)?;
     let device = fields.next()?.iter().fold(0u64, |sum, &byte| {
         sum.wrapping_mul(31).wrapping_add(u64::from(byte))
     });
@@ -264,11 +265,5 @@ fn parse(line: &[u8]) -> Option<Map> {
         kind,
         offset,
         file: device ^ inode.rotate_left(20),
-    })
-}
-
-fn hex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| {
-        Some(sum << 4 | u64::from((byte as char).to_digit(16)?))
     })
 }

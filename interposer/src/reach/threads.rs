@@ -6,6 +6,7 @@
 //! arguments of its call: a process may always ask that of its own threads.
 
 use super::array::List;
+use crate::digits::number;
 use crate::sys;
 
 /// Registers of a thread: the sixteen general ones in the order of their DWARF
@@ -42,7 +43,7 @@ pub const MOST: usize = 32 << 10;
 pub fn list(list: &mut List<Thread>) -> Option<()> {
     let own = sys::gettid();
     sys::each_entry(b"/proc/self/task\0", &mut |name| {
-        if let Some(tid) = number(name)
+        if let Some(tid) = number(name, 10)
             && tid as u32 != own
         {
             list.push(Thread {
@@ -81,7 +82,10 @@ pub fn look(thread: &mut Thread) {
     // "running", or number, six arguments, stack pointer, program counter; or -1 outside of a
     // call, and the last two.
     let text = text.get(..len).unwrap_or(&[]).trim_ascii_end();
-    let value = |word: &[u8]| word.strip_prefix(b"0x").and_then(hex);
+    let value = |word: &[u8]| {
+        word.strip_prefix(b"0x")
+            .and_then(|digits| number(digits, 16))
+    };
     let mut words = text.rsplit(|&byte| byte == b' ');
     if let (Some(_), Some(word)) = (words.next(), words.next())
         && let Some(sp) = value(word)
@@ -104,19 +108,7 @@ fn read(tid: u32, what: &[u8], to: &mut [u8]) -> Option<usize> {
     let mut path = [0u8; 64];
     let mut out = log_format::varint::Out::new(&mut path);
     out.bytes(b"/proc/self/task/");
-    crate::start::decimal(&mut out, tid);
+    crate::digits::decimal(&mut out, tid);
     out.bytes(what);
     sys::read_file(out.written(), to)
-}
-
-fn hex(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| {
-        Some(sum << 4 | u64::from((byte as char).to_digit(16)?))
-    })
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, &byte| {
-        Some(sum * 10 + u64::from((byte as char).to_digit(10)?))
-    })
 }

@@ -15,10 +15,8 @@
 use super::paths::{self, Paths};
 use super::{Bounds, EXACT, Link, State, Step, cfi, step};
 use crate::stack_table::StackTable;
-use crate::thread::ThreadState;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::layout::{node_kind, truncation};
-use log_format::ring::was_left;
 
 /// Frames that a new memo has room for.
 pub const FRAMES: usize = 16 * 1024;
@@ -181,18 +179,6 @@ impl Memo {
     }
 }
 
-/// What one level of capture works with. All-zero bytes are valid (and useless
-/// until the memo has its arrays).
-#[repr(C)]
-pub struct Capture {
-    /// Stack pointer of the capture in progress; 0: none.
-    pub active: u64,
-    /// Kept frames.
-    pub memo: Memo,
-    /// For rules that must be evaluated.
-    pub scratch: cfi::Scratch,
-}
-
 /// How a walk ended.
 enum Outcome {
     /// Kept frames `0..n` continue the fresh ones.
@@ -203,72 +189,6 @@ enum Outcome {
     TooDeep,
     /// Early.
     Broken(u64),
-}
-
-/// Captures the stack of the code that called a hook; returns the node of its
-/// innermost frame, 0 if there is none.
-///
-/// # Safety
-/// `return_slot` is where the hook's return address stands, `bp` the caller's
-/// frame pointer; `thread` is this thread's state.
-#[inline(always)]
-pub unsafe fn capture(thread: *mut ThreadState, return_slot: *const u64, bp: u64) -> u32 {
-    // SAFETY: the caller's promise; the state is only used by this thread.
-    unsafe {
-        let state = State {
-            sp: return_slot as u64 + 8,
-            ra: *return_slot,
-            bp,
-        };
-        let Some(global) = crate::global::get() else {
-            return 0;
-        };
-        let thread = &mut *thread;
-        let [outer, _] = &mut thread.captures;
-        if outer.active != 0 {
-            return nested(global, thread, state);
-        }
-        outer.active = state.sp;
-        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-        let memo = &mut outer.memo;
-        let generation = global.stacks_generation.load(Relaxed);
-        if memo.generation != generation {
-            memo.clear();
-            memo.generation = generation;
-        }
-        let mut node = None;
-        let known = state.sp >= thread.stack_low && state.sp < thread.stack_top;
-        let bounds = Bounds {
-            top: if known { thread.stack_top } else { 0 },
-        };
-        // The commonest case first: the same innermost frame, nothing changed.
-        if let Some(top) = memo.len.checked_sub(1) {
-            let frame = &*memo.frames.add(top);
-            if frame.is(state.sp, state.ra, state.bp)
-                && memo.hard_end
-                && verify(memo, top, bounds) == 0
-            {
-                node = Some(frame.node);
-            }
-        }
-        if node.is_none() && bounds.top != 0 && memo.hard_end && memo.trial.next() {
-            node = paths::follow(memo, &state, bounds);
-        }
-        let node = match node {
-            Some(node) => node,
-            None => {
-                let [outer, _] = &mut thread.captures;
-                walk(global, bounds, outer, state)
-            }
-        };
-        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-        let [outer, _] = &mut thread.captures;
-        outer.active = 0;
-        if thread.extras_left != 0 {
-            return super::extras(global, thread, state, node);
-        }
-        node
-    }
 }
 
 /// Whether memory still holds what the step to this frame read.
@@ -333,14 +253,19 @@ pub(super) unsafe fn verify(memo: &Memo, from: usize, bounds: Bounds) -> usize {
     index
 }
 
+/// Walks until a kept frame from where all outwards still holds, and keeps what it found; the
+/// node of the innermost frame.
+///
+/// # Safety
+/// `first` is the state of a live frame of this thread; the memo is this thread's.
 #[inline(never)]
-unsafe fn walk(
+pub(super) unsafe fn walk(
     global: &'static crate::global::Global,
     bounds: Bounds,
-    capture: &mut Capture,
+    memo: &mut Memo,
+    scratch: &mut cfi::Scratch,
     first: State,
 ) -> u32 {
-    let Capture { memo, scratch, .. } = capture;
     let (mut frames, mut fresh, known) = (memo.frames, memo.fresh, memo.known);
     let generation = memo.generation;
     let mut fresh_len = 0usize;
@@ -539,7 +464,7 @@ unsafe fn walk(
 }
 
 #[cold]
-fn truncated(global: &crate::global::Global, stacks: &StackTable, why: u64) -> u32 {
+pub(super) fn truncated(global: &crate::global::Global, stacks: &StackTable, why: u64) -> u32 {
     truncated_at(global, stacks.node(0, node_kind::TRUNCATED, why))
 }
 
@@ -550,32 +475,4 @@ fn truncated_at(global: &crate::global::Global, node: u32) -> u32 {
         header.unwinds_truncated.fetch_add(1, Relaxed);
     }
     node
-}
-
-/// A capture inside a capture: a signal handler allocates. The memo belongs to
-/// the interrupted one, so this one walks without, in arrays of its own.
-#[cold]
-#[inline(never)]
-unsafe fn nested(
-    global: &'static crate::global::Global,
-    thread: &mut ThreadState,
-    first: State,
-) -> u32 {
-    let bounds = thread.bounds(first.sp);
-    let [outer, inner] = &mut thread.captures;
-    if inner.active != 0 && !was_left(inner.active, first.sp) {
-        return truncated(global, &global.stacks, truncation::TOO_DEEP);
-    }
-    inner.active = first.sp;
-    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-    inner.memo.clear();
-    // SAFETY: as `capture`.
-    let node = unsafe { walk(global, bounds, inner, first) };
-    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-    inner.active = 0;
-    if bounds.top != 0 && was_left(outer.active, first.sp) {
-        outer.memo.clear();
-        outer.active = 0;
-    }
-    super::marked(global, node)
 }

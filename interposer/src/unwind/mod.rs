@@ -6,13 +6,15 @@
 //! sight of an address, which asks the loader's lock-free table for its module.
 
 pub mod cache;
+mod capture;
 pub mod cfi;
 mod memo;
 mod paths;
 pub mod registered;
 pub mod selfcheck;
 
-pub use memo::{Capture, FRAMES, Frame, KNOWN, Known, Memo, capture};
+pub use capture::{Capture, capture};
+pub use memo::{FRAMES, Frame, KNOWN, Known, Memo};
 pub use paths::Paths;
 
 use crate::arch::tls;

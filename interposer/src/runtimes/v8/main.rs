@@ -75,11 +75,7 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
 pub unsafe fn major(api: &Api) -> u32 {
     // SAFETY: returns a C string.
     let text = unsafe { crate::modules::c_bytes((api.version)()) };
-    text.iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .fold(0, |number: u32, byte| {
-            number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0'))
-        })
+    crate::digits::leading(text) as u32
 }
 
 /// Whether Node would refuse to start with other flags than a snapshot was made with. The

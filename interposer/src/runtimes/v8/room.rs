@@ -1,7 +1,8 @@
 //! How much memory can still be had: what the machine has, within the limits of the control
 //! group (version 2, or the memory controller of version 1).
 
-use crate::memory::{number, read_lines};
+use crate::digits::number;
+use crate::memory::read_lines;
 use log_format::varint::Out;
 
 /// Longest line and path that is looked at, bytes.

@@ -234,10 +234,7 @@ fn interval() -> u64 {
     if text.is_empty() {
         return INTERVAL;
     }
-    match text.iter().try_fold(0u64, |number, &byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    }) {
+    match crate::digits::number(text, 10) {
         Some(0) => 0,
         Some(bytes) => bytes.max(LEAST_INTERVAL),
         None => {

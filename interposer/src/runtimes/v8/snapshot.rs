@@ -380,7 +380,7 @@ unsafe fn take_beside_log(isolate: *mut Isolate, cause: u8, word: &[u8]) {
     let number = OWN.fetch_add(1, Relaxed);
     if number > 0 {
         out.byte(b'.');
-        start::decimal(&mut out, number);
+        crate::digits::decimal(&mut out, number);
     }
     out.bytes(b".heapsnapshot");
     let Some(path) = out.finish().and_then(|len| path.get(..len)) else {

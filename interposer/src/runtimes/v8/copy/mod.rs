@@ -357,7 +357,7 @@ fn sleeps(pid: u32) -> bool {
     let mut path = [0u8; 32];
     let mut out = Out::new(&mut path);
     out.bytes(b"/proc/");
-    crate::start::decimal(&mut out, pid);
+    crate::digits::decimal(&mut out, pid);
     out.bytes(b"/stat\0");
     let mut sleeps = false;
     read_lines(out.written(), &mut [0u8; 1024], &mut |line| {

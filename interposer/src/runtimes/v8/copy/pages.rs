@@ -2,6 +2,7 @@
 //! that is taken back, and done again afterwards.
 
 use crate::arch::syscall::syscall3;
+use crate::digits::number;
 use crate::reach::array::List;
 use crate::{memory, sys};
 
@@ -82,7 +83,7 @@ fn anonymous(line: &[u8]) -> Option<Range> {
     let (range, rights) = (words.next()?, words.next()?);
     let inode = words.nth(2)?;
     let dash = range.iter().position(|&byte| byte == b'-')?;
-    let start = memory::number(range.get(..dash)?, 16)? as usize;
-    let end = memory::number(range.get(dash + 1..)?, 16)? as usize;
+    let start = number(range.get(..dash)?, 16)? as usize;
+    let end = number(range.get(dash + 1..)?, 16)? as usize;
     (rights.last() == Some(&b'p') && inode == b"0").then_some(Range { start, end })
 }

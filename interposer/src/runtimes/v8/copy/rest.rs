@@ -4,7 +4,8 @@
 //! A thread at rest waits at a condition, which counts it: after a few signals that nobody takes,
 //! `pthread_cond_signal` of libc waits for the waiters ([`Waits::forget`]).
 
-use crate::memory::{number, read_lines};
+use crate::digits::number;
+use crate::memory::read_lines;
 use crate::sys;
 use core::sync::atomic::{AtomicU32, Ordering::*};
 use log_format::varint::Out;
@@ -118,7 +119,7 @@ fn wait_of(tid: u32) -> Option<usize> {
     let mut path = [0u8; 48];
     let mut out = Out::new(&mut path);
     out.bytes(b"/proc/self/task/");
-    crate::start::decimal(&mut out, tid);
+    crate::digits::decimal(&mut out, tid);
     out.bytes(b"/syscall\0");
     let mut wait = None;
     let read = read_lines(out.written(), &mut [0u8; 256], &mut |line| {
