@@ -27,6 +27,9 @@ const ADDING: [&str; 16] = [
     "setInterval",
 ];
 
+/// Methods that make something larger, of which a function that only adds need not be one.
+const EXTENDING: [&str; 5] = ["concat", "copy", "grow", "resize", "transfer"];
+
 /// One function of the source, however many closures of it there are.
 #[derive(Debug)]
 struct Function {
@@ -109,6 +112,7 @@ impl Functions {
         }
         let adding = ADDING
             .iter()
+            .chain(&EXTENDING)
             .filter_map(|word| Some((*word, snapshot.strings.find(word)?)))
             .collect();
         Functions { all, adding }
@@ -198,9 +202,13 @@ impl Functions {
 
     /// Whether a function's words are those of one that adds by some methods, or by any.
     fn adds(&self, words: &FxHashSet<u32>, by: &[&str]) -> bool {
-        self.adding
-            .iter()
-            .any(|(name, word)| (by.is_empty() || by.contains(name)) && words.contains(word))
+        self.adding.iter().any(|(name, word)| {
+            let wanted = match by {
+                [] => ADDING.contains(name),
+                _ => by.contains(name),
+            };
+            wanted && words.contains(word)
+        })
     }
 
     /// The innermost function around a place, by lines: the last that begins before it.

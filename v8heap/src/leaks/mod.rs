@@ -8,7 +8,7 @@
 //!   promises by who waits, closures by function, sockets and streams, detached trees, classes,
 //!   contexts of AsyncLocalStorage, copies of one string.
 //!
-//! * **strings** that get longer ([`texts`]), **linked lists**, and whatever else grows below one old
+//! * **strings and memory** that get longer ([`values`]), **linked lists**, and whatever else grows below one old
 //!   object ([`held`]).
 //!
 //! What is new and reached from what a leak is about is that leak, and not a second one ([`reach`]).
@@ -27,8 +27,8 @@ mod notes;
 mod reach;
 mod settling;
 mod sorted;
-mod texts;
 mod unnamed;
+mod values;
 mod views;
 mod words;
 
@@ -108,7 +108,7 @@ struct Measures {
     /// Of each candidate: entries and retained bytes, `None` if it is not there.
     containers: Vec<Option<(u64, u64)>>,
     held: Vec<Option<held::Figures>>,
-    texts: Vec<Option<u64>>,
+    values: Vec<Option<u64>>,
     groups: groups::Groups,
 }
 
@@ -151,7 +151,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     let mut newest = (0, last_file);
     let mut is_new = Vec::new();
     let mut held = Vec::new();
-    let mut texts = Vec::new();
+    let mut values = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
         let analysis = read(file)?;
@@ -161,13 +161,13 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
             of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
             held = held::candidates(&last, &is_new);
-            texts = texts::candidates(&last, &is_new);
+            values = values::candidates(&last, &is_new);
         }
         measures.push(Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &candidates, &wanted),
             held: held::measure(&analysis, &held),
-            texts: texts::measure(&analysis, &texts),
+            values: values::measure(&analysis, &values),
             groups: groups::groups(&analysis).sums,
         });
         if let Some(rules) = rules {
@@ -183,7 +183,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
             .map(|candidate| Some((candidate.entries, last.retained[candidate.node as usize])))
             .collect(),
         held: held::measure(&last, &held),
-        texts: Vec::new(),
+        values: Vec::new(),
         groups: groups::Groups::default(),
     });
     let grouped = groups::groups(&last);
@@ -201,8 +201,8 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     suspects.containers(&view, families::families(&view, &candidates, &measures));
     let figures: Vec<_> = measures.iter().map(|moment| &moment.held[..]).collect();
     suspects.held(&view, held::grown(&held, &figures));
-    let figures: Vec<_> = before.iter().map(|moment| &moment.texts[..]).collect();
-    suspects.texts(texts::leaks(&view, &texts, &figures));
+    let figures: Vec<_> = before.iter().map(|moment| &moment.values[..]).collect();
+    suspects.values(values::leaks(&view, &values, &figures));
     suspects.groups(&view, grown::grown(&view, &grouped, before));
     let (mut all, mut slowing) = suspects.told_once(&view);
     one_cache(&mut all);

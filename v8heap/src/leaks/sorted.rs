@@ -48,7 +48,7 @@ enum What<'a> {
     Container(Box<Leak>, u8),
     Group(Grown<'a>),
     Held(Held),
-    Text(Box<Leak>),
+    Value(Box<Leak>),
 }
 
 /// All that grows.
@@ -109,15 +109,15 @@ impl<'a> Suspects<'a> {
         }
     }
 
-    /// Adds strings.
-    pub(super) fn texts(&mut self, all: Vec<(Node, Leak)>) {
+    /// Adds strings and memory that get longer.
+    pub(super) fn values(&mut self, all: Vec<(Node, Leak)>) {
         for (node, leak) in all {
             self.all.push(Suspect {
                 rank: 12,
                 growth: leak.growth(),
                 new: vec![node],
                 holders: Vec::new(),
-                what: What::Text(Box::new(leak)),
+                what: What::Value(Box::new(leak)),
             });
         }
     }
@@ -228,7 +228,13 @@ impl<'a> Suspects<'a> {
         told.retain(|told| told.is_shown);
         told.sort_by_key(|told| std::cmp::Reverse(told.weight));
         told.into_iter().map(|told| told.leak).partition(|leak| {
-            !self.steady.contains(&leak.id) && !slows(&leak.counts, view.times.as_deref())
+            let counted = leak.counts.first() != leak.counts.last();
+            let grown = if counted {
+                &leak.counts
+            } else {
+                &leak.retained
+            };
+            !self.steady.contains(&leak.id) && !slows(grown, view.times.as_deref())
         })
     }
 }
@@ -268,7 +274,7 @@ impl Suspect<'_> {
     fn describe(&self, view: &View) -> Option<(Leak, u8)> {
         let (leak, place) = match &self.what {
             What::Container(leak, distance) => return Some((Leak::clone(leak), *distance)),
-            What::Text(leak) => return Some((Leak::clone(leak), 0)),
+            What::Value(leak) => return Some((Leak::clone(leak), 0)),
             What::Group(grown) => grown::describe(view, grown)?,
             What::Held(held) if self.new.is_empty() => {
                 held.describe(view, &held.new_nodes(view))?
