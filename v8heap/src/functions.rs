@@ -40,6 +40,8 @@ struct Function {
     words: FxHashSet<u32>,
     /// And in that of the functions inside of it, of which no closure may be left.
     inner: FxHashSet<u32>,
+    /// The function it stands in, as far as that one's code is still there.
+    outer: Option<usize>,
     /// Whether it has run often: V8 keeps feedback of such functions alone.
     hot: bool,
 }
@@ -81,6 +83,7 @@ impl Functions {
     pub(crate) fn new(snapshot: &Snapshot, scripts: &Scripts) -> Functions {
         let internal = snapshot.edge_kind.internal;
         let mut by_shared: FxHashMap<Node, usize> = FxHashMap::default();
+        let mut nested: Vec<(usize, Vec<Node>)> = Vec::new();
         let mut all: Vec<Function> = Vec::new();
         for &(node, location) in &snapshot.locations {
             if snapshot.kinds[node as usize] != snapshot.kind.closure
@@ -92,13 +95,15 @@ impl Functions {
                 continue;
             };
             let at = *by_shared.entry(shared).or_insert_with(|| {
-                let (words, inner) = words(snapshot, shared);
+                let (words, inner, functions) = words(snapshot, shared);
+                nested.push((all.len(), functions));
                 all.push(Function {
                     location,
                     name: snapshot.name(node).into_owned(),
                     contexts: FxHashSet::default(),
                     words,
                     inner,
+                    outer: None,
                     hot: false,
                 });
                 all.len() - 1
@@ -108,6 +113,21 @@ impl Functions {
             // A few closures tell; there may be a million.
             if all[at].contexts.len() < 64 {
                 all[at].contexts.extend(context);
+            }
+        }
+        for (outer, functions) in nested {
+            for shared in functions {
+                let Some(&inner) = by_shared.get(&shared).filter(|&&inner| inner != outer) else {
+                    continue;
+                };
+                // Of several around it, the one that begins last.
+                let begins = |at: usize| (all[at].location.line, all[at].location.column);
+                if all[inner]
+                    .outer
+                    .is_none_or(|known| begins(known) < begins(outer))
+                {
+                    all[inner].outer = Some(outer);
+                }
             }
         }
         let adding = ADDING
@@ -211,7 +231,8 @@ impl Functions {
         })
     }
 
-    /// The innermost function around a place, by lines: the last that begins before it.
+    /// The innermost function around a place: of a function's own place, the one whose code makes it; if that is
+    /// gone, and of other places, by lines, the last that begins before it.
     pub(crate) fn around(&self, place: Location) -> Option<(String, Location)> {
         let function = self.innermost(place)?;
         Some((function.name.clone(), function.location))
@@ -224,6 +245,14 @@ impl Functions {
     }
 
     fn innermost(&self, place: Location) -> Option<&Function> {
+        let outer = self
+            .all
+            .iter()
+            .filter(|function| function.location == place)
+            .find_map(|function| function.outer);
+        if let Some(outer) = outer {
+            return Some(&self.all[outer]);
+        }
         self.all
             .iter()
             .filter(|function| {
@@ -266,10 +295,12 @@ const CODE: [&str; 6] = [
     "(instruction stream for ",
 ];
 
-/// The strings that a function's code names, and those of the functions inside of it.
-fn words(snapshot: &Snapshot, shared: Node) -> (FxHashSet<u32>, FxHashSet<u32>) {
+/// The strings that a function's code names, those of the functions inside of it, and these functions: the
+/// nearest first.
+fn words(snapshot: &Snapshot, shared: Node) -> (FxHashSet<u32>, FxHashSet<u32>, Vec<Node>) {
     let mut own = FxHashSet::default();
     let mut inner = FxHashSet::default();
+    let mut functions = Vec::new();
     let mut list = vec![(shared, false)];
     let mut next = 0;
     while next < list.len() && next < 256 {
@@ -292,11 +323,12 @@ fn words(snapshot: &Snapshot, shared: Node) -> (FxHashSet<u32>, FxHashSet<u32>) 
                     list.push((to, inside));
                 } else if constants && is_function(snapshot, to) {
                     list.push((to, true));
+                    functions.push(to);
                 }
             }
         }
     }
-    (own, inner)
+    (own, inner, functions)
 }
 
 /// Whether a node is what V8 knows of a function, for all its closures.

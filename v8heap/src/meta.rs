@@ -86,6 +86,7 @@ pub struct NodeKinds {
     pub synthetic: u8,
     pub concatenated: u8,
     pub sliced: u8,
+    pub symbol: u8,
 }
 
 impl NodeKinds {
@@ -234,6 +235,7 @@ impl Meta {
                 synthetic: nodes("synthetic"),
                 concatenated: nodes("concatenated string"),
                 sliced: nodes("sliced string"),
+                symbol: nodes("symbol"),
             },
             edge_kinds: EdgeKinds {
                 context: edges("context"),

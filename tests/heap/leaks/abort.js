@@ -1,4 +1,4 @@
-// leak: listeners of EventTargets
+// leak: listeners emitter 'abort' of AbortSignal (variable stopping)
 const stopping = new AbortController();
 require('events').setMaxListeners?.(0, stopping.signal);
 function request(i) { // HERE

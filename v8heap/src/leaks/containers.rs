@@ -304,6 +304,7 @@ fn loader(view: &View) -> Option<(String, crate::Location)> {
     let strings = &view.analysis.snapshot.strings;
     let wanted = |name| Wanted {
         name: strings.find(name),
+        added: u64::MAX,
         ..Wanted::default()
     };
     let is_own = |location| view.distance(Some(location)) == 0;
@@ -419,6 +420,13 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             .and_then(|(_, location)| view.functions.around(*location));
         let place = match pattern {
             Pattern::Modules => loader(view),
+            Pattern::Performance => ["mark", "measure", "fetch"].iter().find_map(|word| {
+                view.functions.adder(Wanted {
+                    name: Some(snapshot.strings.find(word)?),
+                    added,
+                    ..Wanted::default()
+                })
+            }),
             _ => adder(view, &holder, node, added),
         };
         let place = place
@@ -432,6 +440,9 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
                     "{class} {} is not settled, and more and more wait for it",
                     holder.shown
                 )
+            }
+            (Pattern::Performance, _) => {
+                format!("{last} entries of performance ({})", holder.name)
             }
             _ if piped => format!("a stream is piped into {last} others ({})", holder.shown),
             (_, 1) if family.numbers => {

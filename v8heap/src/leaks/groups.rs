@@ -5,6 +5,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::async_contexts;
 use super::grown::is_detached;
+use super::registered::{self, Registered};
+use super::targets::{self, Targets};
 use crate::figures::Analysis;
 use crate::snapshot::{Location, Snapshot};
 
@@ -19,8 +21,12 @@ pub(super) enum Group {
     Promises(Option<Location>),
     /// Calls of an async function that wait.
     Suspended(Location),
-    /// Of an EventTarget, by the listener.
-    Listeners(Location),
+    /// Of an EventTarget: what that is called and the event, if they are known, and the listener.
+    Listeners {
+        target: String,
+        event: Option<String>,
+        location: Location,
+    },
     /// By class.
     Streams(String),
     /// By name.
@@ -31,6 +37,8 @@ pub(super) enum Group {
     Buffers,
     /// Copies of one string, by its text (V8 writes the first 1,024 characters) and bytes.
     Copies(String, u64),
+    /// By what was registered.
+    Registered(Registered),
     /// Of functions.
     Closures(Location),
     /// By constructor.
@@ -49,7 +57,8 @@ pub(super) struct Sum {
 pub(super) type Groups = FxHashMap<Group, Sum>;
 
 /// Things of Node that have to be closed.
-pub(super) const STREAMS: [&str; 29] = [
+pub(super) const STREAMS: [&str; 30] = [
+    "Agent",
     "Socket",
     "TLSSocket",
     "Server",
@@ -87,6 +96,8 @@ pub(super) struct Grouped {
     /// By node: 1 + the place in `all`, or 0.
     pub(super) of: Vec<u32>,
     pub(super) all: Vec<Group>,
+    /// Where listeners are.
+    pub(super) targets: Targets,
 }
 
 /// How many dominators above a node are looked at for one of the same group: the links of a list
@@ -148,6 +159,7 @@ pub(super) fn groups(analysis: &Analysis) -> Grouped {
         sums: all.iter().cloned().zip(sums).collect(),
         of,
         all,
+        targets: names.targets,
     }
 }
 
@@ -167,8 +179,12 @@ struct Names {
     dom_listener: Option<u32>,
     dom_timer: Option<u32>,
     data: Option<u32>,
+    request: Option<u32>,
+    worker: Option<u32>,
     streams: Vec<u32>,
     async_contexts: FxHashSet<Node>,
+    targets: Targets,
+    registered: registered::Names,
 }
 
 impl Names {
@@ -182,8 +198,27 @@ impl Names {
             dom_listener: find("V8EventListener"),
             dom_timer: find("DOMTimer"),
             data: find("system / JSArrayBufferData"),
+            request: find("system / AsyncGeneratorRequest"),
+            worker: find("Worker"),
             streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
             async_contexts: async_contexts::find(snapshot),
+            targets: targets::find(snapshot),
+            registered: registered::Names::new(snapshot),
+        }
+    }
+}
+
+impl Names {
+    /// The group of a listener.
+    fn listener(&self, snapshot: &Snapshot, node: Node, location: Location) -> Group {
+        let target = self.targets.get(&node);
+        let event = target.and_then(|target| target.event);
+        Group::Listeners {
+            target: target.map_or(String::new(), |target| {
+                targets::called(snapshot, target.node)
+            }),
+            event: event.map(|event| snapshot.strings.get(event).into_owned()),
+            location,
         }
     }
 }
@@ -194,12 +229,15 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     if kind == snapshot.kind.closure {
         return snapshot.location(node).map(Group::Closures);
     }
+    if let Some(registered) = names.registered.of(snapshot, node) {
+        return Some(Group::Registered(registered));
+    }
     if kind == snapshot.kind.native {
         if Some(name) == names.data {
             return Some(Group::Buffers);
         }
         if Some(name) == names.dom_listener {
-            return callback(snapshot, node).map(Group::Listeners);
+            return Some(names.listener(snapshot, node, callback(snapshot, node)?));
         }
         if Some(name) == names.dom_timer {
             return callback(snapshot, node).map(|location| Group::Timers(Some(location)));
@@ -235,15 +273,21 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         return (snapshot.name(reaction) == "system / PromiseReaction")
             .then(|| Group::Promises(waiter(snapshot, reaction)));
     }
-    if Some(name) == names.generator && awaits(snapshot, names, node) {
+    if Some(name) == names.generator && awaits(snapshot, names, node)
+        || is_waiting_generator(snapshot, names, node)
+    {
         return snapshot.location(node).map(Group::Suspended);
+    }
+    // Those that C++ makes for the objects of that name have no constructor.
+    if names.worker == Some(name) && snapshot.location(node).is_none() {
+        return None;
     }
     // What Node's EventTarget keeps of a listener.
     if Some(name) == names.listener
         && let Some(callback) = snapshot.follow(node, property, "callback")
         && let Some(location) = snapshot.location(callback)
     {
-        return Some(Group::Listeners(location));
+        return Some(names.listener(snapshot, node, location));
     }
     if names.streams.contains(&name) {
         return Some(Group::Streams(snapshot.name(node).into_owned()));
@@ -253,7 +297,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
 }
 
 /// The function behind a timer or a listener of Blink's, one or two of its own objects away.
-fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
+pub(super) fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
     let mut list = vec![node];
     let mut next = 0;
     while next < list.len() && next < 4 {
@@ -279,6 +323,15 @@ fn awaits(snapshot: &Snapshot, names: &Names, node: Node) -> bool {
         snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden
             && Some(snapshot.names[snapshot.graph.to(edge) as usize]) == names.promise
     })
+}
+
+/// Whether an object is that of an async generator that was asked for something it has not got.
+fn is_waiting_generator(snapshot: &Snapshot, names: &Names, node: Node) -> bool {
+    names.request.is_some()
+        && snapshot.graph.of(node).any(|edge| {
+            snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden
+                && Some(snapshot.names[snapshot.graph.to(edge) as usize]) == names.request
+        })
 }
 
 /// The function that goes on when a promise is settled: nearby, behind V8's own.

@@ -3,8 +3,9 @@
 use graph::Node;
 
 use super::groups::{Group, Grouped, MIN_COPIED, STREAMS, Sum};
+use super::registered::Registered;
 use super::words::Pattern;
-use super::{Leak, Measures, View, grows, reach, views};
+use super::{Leak, Measures, View, grows, holders, notes, reach, targets, views};
 use crate::functions::Wanted;
 use crate::snapshot::{Location, Snapshot, detachedness};
 
@@ -17,6 +18,8 @@ pub(super) struct Grown<'a> {
     pub(super) retained: Vec<u64>,
     /// Those that have come since the first snapshot.
     pub(super) new: Vec<Node>,
+    /// What listeners are added to, if all new ones are added to one.
+    target: Option<Node>,
 }
 
 impl Grown<'_> {
@@ -58,6 +61,7 @@ pub(super) fn grown<'a>(view: &View, last: &'a Grouped, earlier: &[Measures]) ->
                 counts,
                 retained,
                 new: Vec::new(),
+                target: None,
             });
         }
     }
@@ -69,11 +73,18 @@ pub(super) fn grown<'a>(view: &View, last: &'a Grouped, earlier: &[Measures]) ->
         }
     }
     found.retain(|grown| !grown.new.is_empty());
+    for grown in &mut found {
+        let target = |node: &Node| last.targets.get(node).map(|target| target.node);
+        let first = target(&grown.new[0]);
+        let is_one = first.is_some() && grown.new.iter().all(|node| target(node) == first);
+        grown.target = first.filter(|_| is_one);
+    }
     found
 }
 
 /// What says more than the sockets and ports that come with it.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 9] = [
+    "Agent",
     "Worker",
     "ChildProcess",
     "Server",
@@ -124,14 +135,28 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         Group::Timers(location) | Group::Intervals(location) if !own(location) => 65,
         // A package's timers come with what they watch.
         Group::Timers(location) | Group::Intervals(location) if view.distance(*location) > 0 => 43,
-        Group::Listeners(_) if is_of_something_new(view, grown.sum.newest) => 43,
-        Group::Timers(_) | Group::Intervals(_) | Group::Listeners(_) => 19,
+        // All on one that outlives them.
+        Group::Listeners { location, .. }
+            if grown.target.is_some_and(|target| !view.is_new(target)) =>
+        {
+            if own(&Some(*location)) {
+                18
+            } else {
+                19
+            }
+        }
+        Group::Listeners { .. } if is_of_something_new(view, grown.sum.newest) => 43,
+        Group::Timers(_) | Group::Intervals(_) | Group::Listeners { .. } => 19,
         Group::Streams(class) if WHOLE.contains(&&**class) => 40,
         Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
         Group::Streams(_) => 41,
         Group::Promises(location) if !own(location) => 66,
         Group::Promises(_) => 50,
         Group::AsyncContexts | Group::Suspended(_) => 60,
+        Group::Registered(Registered::Observers(..)) => 18,
+        Group::Registered(Registered::BlobUrls) => 45,
+        // What is registered may be what leaks.
+        Group::Registered(Registered::Finalizers(_) | Registered::Symbols) => 95,
         // Kept by functions that are new as well, which are told instead.
         Group::Objects(..) if is_of_closure(view, grown.sum.newest) => 92,
         Group::Objects(..) => 80,
@@ -206,22 +231,57 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
                 Some((function_name(snapshot, location), location)),
             )
         }
-        Group::Listeners(location) => {
-            let location = user(&Some(*location))?;
+        Group::Listeners {
+            target,
+            event,
+            location,
+        } => {
+            let own = user(&Some(*location));
+            // Node adds some for calls that were given a signal; those on its own objects are its business.
+            if own.is_none() && grown.target.is_none_or(|target| view.is_new(target)) {
+                return None;
+            }
             (
                 Pattern::Listeners,
-                format!(
-                    "{count} listeners of EventTargets, from {}",
-                    view.scripts.place(location)
-                ),
-                callback(&Some(location)),
+                listeners(view, grown, target, event.as_deref(), own),
+                callback(&own),
             )
         }
         Group::Streams(class) => {
-            let place = callback(&inside(view, node));
+            // The function that makes it names its class, if that is a property.
+            let maker = || {
+                view.functions.adder(Wanted {
+                    name: Some(snapshot.names[node as usize]),
+                    added: count,
+                    ..Wanted::default()
+                })
+            };
+            let place = callback(&inside(view, node)).or_else(maker);
             (Pattern::Streams, format!("{count} × {class}"), place)
         }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
+        Group::Registered(registered) => {
+            let (pattern, what, word) = registered.said(count);
+            let callback = registered.callback();
+            if callback.is_some_and(|at| view.scripts.is_internal(at)) {
+                return None;
+            }
+            let word = snapshot.strings.find(word);
+            let adder = || {
+                view.functions.adder(Wanted {
+                    name: word,
+                    added: count,
+                    ..Wanted::default()
+                })
+            };
+            let around = callback
+                .filter(|&at| view.functions.around_names(at, word))
+                .and_then(|at| view.functions.around(at));
+            let from = callback.map_or(String::new(), |at| {
+                format!(", callback {}", view.scripts.place(at))
+            });
+            (pattern, format!("{what}{from}"), around.or_else(adder))
+        }
         Group::AsyncContexts => (
             Pattern::AsyncContexts,
             format!("{count} contexts of AsyncLocalStorage"),
@@ -298,6 +358,15 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
     });
     let entries = match group {
         Group::Buffers => views::kept_by(snapshot, new),
+        Group::Closures(location) => {
+            let around = view.functions.around(*location);
+            let made = around.map(|place| format!("made in {}", view.place(place)));
+            let largest = notes::captured(view, node).map(|(name, bytes)| {
+                format!("the largest variable they keep is {name} ({bytes} bytes in the newest)")
+            });
+            let both: Vec<String> = made.into_iter().chain(largest).collect();
+            (!both.is_empty()).then(|| both.join("; "))
+        }
         Group::AsyncContexts => view
             .ways
             .raw(view.analysis, node)
@@ -324,6 +393,48 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         cure: cure.to_owned(),
     };
     Some((leak, place.map(|(_, location)| location)))
+}
+
+/// The listeners of a target: how many, of what, for which event, and where they are added.
+fn listeners(
+    view: &View,
+    grown: &Grown,
+    target: &str,
+    event: Option<&str>,
+    from: Option<Location>,
+) -> String {
+    let count = grown.sum.count;
+    let from = from.map_or(String::new(), |from| {
+        format!(", from {}", view.scripts.place(from))
+    });
+    // Where events are not in a snapshot, the code that adds the listener names some.
+    let event = event.map(|event| format!("'{event}'")).or_else(|| {
+        let around = grown.sum.newest;
+        let location = super::groups::callback(&view.analysis.snapshot, around)?;
+        let strings = &view.analysis.snapshot.strings;
+        let named: Vec<String> = targets::EVENTS
+            .iter()
+            .filter(|event| view.functions.around_names(location, strings.find(event)))
+            .map(|event| format!("'{event}'"))
+            .collect();
+        (!named.is_empty() && named.len() < 4).then(|| named.join(" or "))
+    });
+    let event = event.map_or(String::new(), |event| format!("{event} "));
+    match (grown.target, target) {
+        (Some(node), _) => {
+            let name = holders::variable(view, node)
+                .map_or(String::new(), |name| format!(" (variable {name})"));
+            let of = match target {
+                "document" | "window" => target.to_owned(),
+                _ => format!("{target}{name}"),
+            };
+            format!("emitter {event}of {of} has {count} listeners{from}")
+        }
+        (None, "") => format!("{count} listeners of EventTargets{from}"),
+        (None, _) => {
+            format!("{count} listeners {event}of as many or fewer {target} objects{from}")
+        }
+    }
 }
 
 /// Whether a closure is kept as what goes on when a promise is settled.

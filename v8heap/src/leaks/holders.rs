@@ -23,6 +23,13 @@ pub(super) struct Holder {
     pub(super) pattern: Option<Pattern>,
 }
 
+/// Node's variables for what performance.mark() and the like note.
+const PERFORMANCE: [&str; 3] = [
+    "markEntryBuffer",
+    "measureEntryBuffer",
+    "resourceTimingBuffer",
+];
+
 pub(super) fn holder(view: &View, node: Node) -> Holder {
     let snapshot = &view.analysis.snapshot;
     let way = view.ways.raw(view.analysis, node);
@@ -93,6 +100,8 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
         Some(Pattern::Console)
     } else if modules {
         Some(Pattern::Modules)
+    } else if PERFORMANCE.contains(&&*name) && snapshot.kind_of_edge(edge) == kind.context {
+        Some(Pattern::Performance)
     } else {
         pattern
     };
@@ -136,6 +145,14 @@ fn is_exports(view: &View, way: &[(Node, Edge)], object: Node) -> bool {
             && snapshot.edge_name(edge) == "exports"
             && (view.ways.is_file(from) || crate::scopes::common_js_file(snapshot, from).is_some())
     })
+}
+
+/// The variable of a file by which an object is reached.
+pub(super) fn variable(view: &View, node: Node) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, node);
+    let (name, _) = view.ways.variable(snapshot, &way)?;
+    Some(snapshot.strings.get(name).into_owned())
 }
 
 /// If a container is the list of an emitter's listeners: the event and the emitter.

@@ -25,8 +25,10 @@ mod holders;
 mod named;
 mod notes;
 mod reach;
+mod registered;
 mod settling;
 mod sorted;
+mod targets;
 mod unnamed;
 mod values;
 mod views;
@@ -205,7 +207,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     suspects.values(values::leaks(&view, &values, &figures));
     suspects.groups(&view, grown::grown(&view, &grouped, before));
     let (mut all, mut slowing) = suspects.told_once(&view);
-    one_cache(&mut all);
+    one_of_each(&mut all);
     if let Some(rules) = rules {
         let Findings { leaks, excused } = rules.ask(&last, &view.scripts);
         for found in [&mut all, &mut slowing] {
@@ -301,18 +303,19 @@ fn of_one_process(
     }
 }
 
-/// The caches of modules grow together: one leak, that of `require.cache` if it is among them.
-fn one_cache(all: &mut Vec<Leak>) {
-    let modules = |leak: &&Leak| leak.pattern == Pattern::Modules;
-    let Some(best) = all
-        .iter()
-        .filter(modules)
-        .max_by_key(|leak| (leak.what.contains("._cache "), leak.growth()))
-    else {
-        return;
-    };
-    let id = best.id;
-    all.retain(|leak| leak.pattern != Pattern::Modules || leak.id == id);
+/// The caches of modules grow together: one leak, that of `require.cache` if it is among them. So do the lists of
+/// marks and measures.
+fn one_of_each(all: &mut Vec<Leak>) {
+    for pattern in [Pattern::Modules, Pattern::Performance] {
+        let alike = |leak: &&Leak| leak.pattern == pattern;
+        let best = all
+            .iter()
+            .filter(alike)
+            .max_by_key(|leak| (leak.what.contains("._cache "), leak.growth()));
+        if let Some(best) = best.map(|leak| leak.id) {
+            all.retain(|leak| leak.pattern != pattern || leak.id == best);
+        }
+    }
 }
 
 /// What is looked at when leaks are described: the last snapshot.

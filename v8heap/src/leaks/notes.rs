@@ -67,7 +67,7 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
 }
 
 /// The largest variable that a function captures, and its bytes.
-fn captured(view: &View, closure: Node) -> Option<(String, u64)> {
+pub(super) fn captured(view: &View, closure: Node) -> Option<(String, u64)> {
     let snapshot = &view.analysis.snapshot;
     if snapshot.kinds[closure as usize] != snapshot.kind.closure {
         return None;

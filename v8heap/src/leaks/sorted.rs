@@ -199,6 +199,14 @@ impl<'a> Suspects<'a> {
             {
                 continue;
             }
+            // The sockets of an Agent, both ends of a connection.
+            if leak.pattern == Pattern::Streams
+                && let Some(first) = goes_with.and_then(|at| told.get_mut(at))
+                && first.leak.pattern == Pattern::Streams
+            {
+                first.also(leak.what);
+                continue;
+            }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
                 && steps(&leak.counts) == steps(&first.leak.counts)
             {

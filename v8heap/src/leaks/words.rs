@@ -29,6 +29,16 @@ pub enum Pattern {
     Promises,
     /// Sockets, streams, servers not closed.
     Streams,
+    /// Observers of a page never disconnected.
+    Observers,
+    /// Objects registered with a FinalizationRegistry.
+    Finalizers,
+    /// Symbols with ever new names.
+    Symbols,
+    /// Addresses of Blobs never revoked.
+    BlobUrls,
+    /// What performance.mark() and the like keep.
+    Performance,
     /// DOM nodes outside of the document.
     Detached,
     /// Memory of ArrayBuffers.
@@ -66,6 +76,11 @@ impl Pattern {
             Pattern::Intervals => "intervals",
             Pattern::Promises => "promises",
             Pattern::Streams => "streams",
+            Pattern::Observers => "observers",
+            Pattern::Finalizers => "finalizers",
+            Pattern::Symbols => "symbols",
+            Pattern::BlobUrls => "blob-urls",
+            Pattern::Performance => "performance",
             Pattern::Detached => "detached-dom",
             Pattern::Buffers => "buffers",
             Pattern::AsyncContexts => "async-contexts",
@@ -132,6 +147,26 @@ impl Pattern {
             Pattern::Streams => (
                 "Sockets or streams are opened and never closed.",
                 "Call destroy() or close() on every way out, errors included (pipeline() does), and set time-outs.",
+            ),
+            Pattern::Observers => (
+                "Observers observe what outlives them; each keeps its callback and all that it captures.",
+                "Call disconnect() when what wanted to know ends, or let one observer serve all.",
+            ),
+            Pattern::Finalizers => (
+                "Objects are registered with a FinalizationRegistry and do not go, so what is held for them stays.",
+                "Register an object once, unregister() it when it is done with, and hold nothing large for it.",
+            ),
+            Pattern::Symbols => (
+                "Symbols are made under ever new names; those of Symbol.for() stay as long as the process.",
+                "Use Symbol.for() for a fixed set of names only, and strings or Symbol() for what comes and goes.",
+            ),
+            Pattern::BlobUrls => (
+                "Each address that URL.createObjectURL() returns keeps its Blob until it is revoked.",
+                "Call URL.revokeObjectURL() when the address has been used.",
+            ),
+            Pattern::Performance => (
+                "What performance.mark(), measure() and fetch() note is kept until it is cleared.",
+                "Call performance.clearMarks(), clearMeasures() or clearResourceTimings() when it has been read.",
             ),
             Pattern::Detached => (
                 "DOM nodes were taken out of the document, but a script still points into their tree.",
