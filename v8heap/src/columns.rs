@@ -20,6 +20,7 @@ pub(crate) struct Nodes<'a> {
     pub(crate) sizes: &'a mut [u32],
     pub(crate) edge_counts: &'a mut [u32],
     pub(crate) detachedness: Option<&'a mut [u8]>,
+    pub(crate) stacks: Option<&'a mut [u32]>,
 }
 
 /// The columns of some edges.
@@ -52,6 +53,7 @@ impl<'a> Nodes<'a> {
             sizes: take(&mut self.sizes, rows),
             edge_counts: take(&mut self.edge_counts, rows),
             detachedness: self.detachedness.as_mut().map(|column| take(column, rows)),
+            stacks: self.stacks.as_mut().map(|column| take(column, rows)),
         }
     }
 }
@@ -142,8 +144,14 @@ pub(crate) fn parse_nodes(
             node += 1;
         }
         if let (Some(column), Some(field)) = (part.detachedness, fields.detachedness) {
-            for (row, state) in rows.zip(column) {
+            for (row, state) in rows.clone().zip(column) {
                 *state = row[field].min(255) as u8;
+            }
+        }
+        if let (Some(column), Some(field)) = (part.stacks, fields.stack) {
+            // V8's numbers are smaller; what is not is no stack.
+            for (row, stack) in rows.zip(column) {
+                *stack = u32::try_from(row[field]).unwrap_or_default();
             }
         }
         Ok(())

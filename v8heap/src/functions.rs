@@ -192,6 +192,13 @@ impl Functions {
         likely(best).map(|_| (best.name.clone(), best.location))
     }
 
+    /// Whether the code of the function that begins at a place names the function with some name.
+    pub(crate) fn names(&self, place: Location, name: u32) -> bool {
+        self.all
+            .iter()
+            .any(|function| function.location == place && function.words.contains(&name))
+    }
+
     /// Whether the code of any function has a word.
     pub(crate) fn knows(&self, word: u32) -> bool {
         self.all

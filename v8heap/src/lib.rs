@@ -31,6 +31,7 @@ mod shapes;
 mod snapshot;
 mod source;
 mod sources;
+pub mod stacks;
 pub mod string_use;
 mod strings;
 mod threads;

@@ -16,6 +16,7 @@ use crate::pairs::{PairNames, Pairs};
 use crate::sections::{Part, Parts, Widths, strings_near_end};
 use crate::snapshot::{Sizes, Snapshot};
 use crate::source::Source;
+use crate::stacks;
 use crate::strings::Strings;
 use crate::threads::on_threads;
 
@@ -68,7 +69,7 @@ impl Outline {
                 }
                 Part::Nodes(piece) => nodes = piece.rows.end,
                 Part::Edges(piece) => edges = piece.rows.end,
-                Part::Locations(_) | Part::Strings(_) => {}
+                Part::Locations(_) | Part::Stacks(..) | Part::Strings(_) => {}
             }
         }
         let meta = header.ok_or(Fault::Missing { part: "snapshot" })?;
@@ -106,6 +107,7 @@ struct Found {
     nodes: Option<usize>,
     edges: Option<usize>,
     strings: Option<Range<usize>>,
+    stacks: stacks::Parts,
 }
 
 impl<'a> Queue<'a> {
@@ -137,6 +139,7 @@ impl<'a> Queue<'a> {
                     }
                 }
                 Part::Locations(piece) => return Ok(Some(Work::Locations(piece))),
+                Part::Stacks(part, range) => self.found.stacks.add(part, range),
                 Part::Strings(range) => self.found.strings = Some(range),
                 Part::Header(_) => {}
             }
@@ -184,6 +187,8 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
     // One more: these become the first edges of the nodes.
     let mut first = vec![0u32; node_count + 1];
     let mut detachedness = meta.node.detachedness.map(|_| vec![0u8; node_count]);
+    // Most files have no stacks, and then need no room for them.
+    let mut stack_of = meta.stack.map(|_| vec![0u32; node_count]);
     let mut edge_kinds = vec![0u8; edge_count];
     let mut edge_names = vec![0u32; edge_count];
     let mut to = vec![0u32; edge_count];
@@ -206,6 +211,7 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
             sizes: &mut small,
             edge_counts: &mut first[..node_count],
             detachedness: detachedness.as_deref_mut(),
+            stacks: stack_of.as_deref_mut(),
         },
         edges: Edges {
             kinds: &mut edge_kinds,
@@ -266,6 +272,10 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
     }
     let strings = strings.into_inner().unwrap_or_else(PoisonError::into_inner);
     let strings = strings.ok_or(missing("strings"))??;
+    let stacks = meta.stack.zip(stack_of).map(|(fields, of_node)| {
+        let parsed = stacks::parse(bytes, &fields, &found.stacks)?;
+        parsed.attached(of_node, strings.len())
+    });
     source.release(0..strings_range.start);
     if meta.root >= node_count as u64 {
         return Err(Fault::Contradiction {
@@ -325,6 +335,7 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
         locations: locations
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner),
+        stacks: stacks.transpose()?,
         strings,
         pairs,
         node_types: meta.node_types,

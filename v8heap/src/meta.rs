@@ -16,6 +16,8 @@ struct Header {
     node_count: Option<u64>,
     edge_count: Option<u64>,
     #[serde(default)]
+    trace_function_count: u64,
+    #[serde(default)]
     root_index: u64,
     #[serde(default)]
     extra_native_bytes: u64,
@@ -29,6 +31,12 @@ struct RawMeta {
     edge_types: Vec<Types>,
     #[serde(default)]
     location_fields: Vec<String>,
+    #[serde(default)]
+    trace_function_info_fields: Vec<String>,
+    #[serde(default)]
+    trace_node_fields: Vec<String>,
+    #[serde(default)]
+    sample_fields: Vec<String>,
 }
 
 /// The types of a field: the names of an enumeration, or one name such as `number`.
@@ -49,6 +57,7 @@ pub(crate) struct NodeFields {
     pub(crate) self_size: usize,
     pub(crate) edge_count: usize,
     pub(crate) detachedness: Option<usize>,
+    pub(crate) stack: Option<usize>,
 }
 
 /// Where the fields are in a row of an edge.
@@ -68,6 +77,28 @@ pub(crate) struct LocationFields {
     pub(crate) script: usize,
     pub(crate) line: usize,
     pub(crate) column: usize,
+}
+
+/// Where the fields are in what a snapshot has of allocation stacks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StackFields {
+    /// In a row of a function.
+    pub(crate) functions: usize,
+    pub(crate) name: usize,
+    pub(crate) file: usize,
+    pub(crate) script: usize,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    /// In a row of the tree.
+    pub(crate) count: usize,
+    pub(crate) id: usize,
+    pub(crate) function: usize,
+    pub(crate) objects: usize,
+    pub(crate) bytes: usize,
+    pub(crate) children: usize,
+    /// In a row of a moment: when, and the last id.
+    pub(crate) moments: usize,
+    pub(crate) moment: Option<[usize; 2]>,
 }
 
 /// The types of nodes that have a meaning here; [`NodeKinds::NONE`] if this V8 has none such.
@@ -113,6 +144,8 @@ pub(crate) struct Meta {
     pub(crate) node: NodeFields,
     pub(crate) edge: EdgeFields,
     pub(crate) location: Option<LocationFields>,
+    /// If there are stacks.
+    pub(crate) stack: Option<StackFields>,
     pub(crate) node_types: Vec<String>,
     pub(crate) edge_types: Vec<String>,
     pub(crate) node_kinds: NodeKinds,
@@ -178,6 +211,12 @@ impl Meta {
             ("node_fields", &raw.node_fields),
             ("edge_fields", &raw.edge_fields),
             ("location_fields", &raw.location_fields),
+            (
+                "trace_function_info_fields",
+                &raw.trace_function_info_fields,
+            ),
+            ("trace_node_fields", &raw.trace_node_fields),
+            ("sample_fields", &raw.sample_fields),
         ] {
             if fields.len() > MAX_FIELDS {
                 return Err(Fault::Meta {
@@ -194,6 +233,7 @@ impl Meta {
             self_size: needed(fields, "node_fields", "self_size")?,
             edge_count: needed(fields, "node_fields", "edge_count")?,
             detachedness: place(fields, "detachedness"),
+            stack: place(fields, "trace_node_id"),
         };
         let fields = &raw.edge_fields;
         let edge = EdgeFields {
@@ -210,6 +250,33 @@ impl Meta {
                 script: place(fields, "script_id")?,
                 line: place(fields, "line")?,
                 column: place(fields, "column")?,
+            })
+        })();
+        let stack = (|| {
+            let (functions, tree) = (&raw.trace_function_info_fields, &raw.trace_node_fields);
+            let moment = &raw.sample_fields;
+            (header.trace_function_count > 0).then_some(())?;
+            node.stack?;
+            Some(StackFields {
+                functions: functions.len(),
+                name: place(functions, "name")?,
+                file: place(functions, "script_name")?,
+                script: place(functions, "script_id")?,
+                line: place(functions, "line")?,
+                column: place(functions, "column")?,
+                count: tree.len(),
+                id: place(tree, "id")?,
+                function: place(tree, "function_info_index")?,
+                objects: place(tree, "count")?,
+                bytes: place(tree, "size")?,
+                children: place(tree, "children")?,
+                moments: moment.len(),
+                moment: (|| {
+                    Some([
+                        place(moment, "timestamp_us")?,
+                        place(moment, "last_assigned_id")?,
+                    ])
+                })(),
             })
         })();
         let node_types = names(raw.node_types, node.kind, "node_types")?;
@@ -248,6 +315,7 @@ impl Meta {
             },
             node,
             edge,
+            stack,
             location,
             node_types,
             edge_types,

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::error::Fault;
 use crate::numbers::{Cutter, Piece};
+use crate::stacks;
 
 /// Bytes of a piece of a table: so much stays in a core's own cache.
 const PIECE: usize = 512 << 10;
@@ -21,6 +22,8 @@ pub(crate) enum Part {
     Edges(Piece),
     /// All of them.
     Locations(Piece),
+    /// What there is of allocation stacks, with its brackets.
+    Stacks(stacks::Part, Range<usize>),
     /// Without the bracket; to the end of the file: where the strings end only their parser knows.
     Strings(Range<usize>),
 }
@@ -194,6 +197,13 @@ impl<'a> Parts<'a> {
     /// The next part that means something here. Behind the strings nothing is looked at: V8 writes
     /// them last.
     pub(crate) fn next(&mut self) -> Result<Option<Part>, Fault> {
+        let next = self.advance();
+        // Another thread that asks must not find something else wrong behind it.
+        self.is_done |= next.is_err();
+        next
+    }
+
+    fn advance(&mut self) -> Result<Option<Part>, Fault> {
         while !self.is_done {
             if let Some((part, cutter)) = &mut self.table {
                 let part = *part;
@@ -252,9 +262,10 @@ impl<'a> Parts<'a> {
                 Ok(Some(Part::Strings(scanner.at..scanner.bytes.len())))
             }
             _ => {
-                scanner.part = "a part unknown to leak";
-                scanner.value()?;
-                Ok(None)
+                let part = stacks::Part::of(key);
+                scanner.part = part.map_or("a part unknown to leak", stacks::Part::name);
+                let range = scanner.value()?;
+                Ok(part.map(|part| Part::Stacks(part, range)))
             }
         }
     }

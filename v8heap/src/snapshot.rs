@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use crate::meta::{EdgeKinds, NodeKinds};
 use crate::pairs::Pairs;
+use crate::stacks::Stacks;
 use crate::strings::Strings;
 
 /// Where a function, or the constructor of an object, stands.
@@ -83,6 +84,8 @@ pub struct Snapshot {
     pub edge_names: Vec<u32>,
     /// Where functions and constructors stand, by node; sorted.
     pub locations: Vec<(Node, Location)>,
+    /// Where objects were allocated, if V8 was told to track that.
+    pub stacks: Option<Stacks>,
     /// All strings.
     pub strings: Strings,
     /// Which of them are names of WeakMaps' entries.

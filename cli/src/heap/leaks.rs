@@ -12,7 +12,7 @@ use v8heap::rules::Rules;
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::{page, read, shown};
+use crate::heap::{page, read, shown, stacks};
 
 pub fn leaks(
     files: &[PathBuf],
@@ -96,6 +96,9 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "growth_bytes_per_minute": rate(leak.growth(), found.span),
         "place": leak.place,
         "program": leak.program,
+        "allocated": leak.allocated.as_ref().map(|allocated| json!({
+            "stack": stacks::json(&allocated.stack), "objects": allocated.objects, "of": allocated.of,
+        })),
         "entries": leak.entries,
         "also": leak.also,
         "way": way_json(&leak.way),
@@ -232,6 +235,15 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
     }
     if let Some(entries) = &leak.entries {
         writeln!(out, "   {entries}")?;
+    }
+    if let Some(allocated) = &leak.allocated {
+        writeln!(
+            out,
+            "   {} of {} allocated by: {}",
+            count(allocated.objects),
+            count(allocated.of),
+            stacks::line(&allocated.stack)
+        )?;
     }
     for also in &leak.also {
         writeln!(out, "   also in: {also}")?;

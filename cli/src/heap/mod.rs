@@ -8,6 +8,7 @@ mod leaks;
 mod looks;
 mod nodes;
 mod page;
+mod stacks;
 mod table;
 mod why;
 

@@ -9,7 +9,7 @@ use v8heap::{Analysis, Class, Classes, Scripts, Sums};
 
 use crate::figures::{bytes, count, counted, percent};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::{class_name, page, shown};
+use crate::heap::{class_name, page, shown, stacks};
 
 pub fn write(
     file: &Path,
@@ -39,7 +39,10 @@ pub fn write(
             let files = [file.to_owned()];
             page::snapshot(&files, analysis, &classes, &HashMap::new(), out)
         }
-        HeapFormat::Text => text(file, analysis, &rows, all, &scripts, out),
+        HeapFormat::Text => {
+            text(file, analysis, &rows, all, &scripts, out)?;
+            stacks::sums(&analysis.snapshot, shown(flags, 10), out)
+        }
     }
 }
 
@@ -71,6 +74,7 @@ fn json(
         "edges": analysis.snapshot.graph.edges(),
         "total_bytes": analysis.total(),
         "classes": classes,
+        "allocation": stacks::sums_json(&analysis.snapshot),
     });
     writeln!(out, "{whole:#}")
 }

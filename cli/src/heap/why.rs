@@ -5,13 +5,14 @@ use std::path::Path;
 
 use graph::Retainers;
 use serde_json::{Value, json};
+use v8heap::stacks::Frame;
 use v8heap::{Analysis, Reference, Scripts, Step, Ways, references, what};
 
 use crate::error::Error;
 use crate::figures::{bytes, counted};
 use crate::heap::flags::{HeapFormat, OutputFlags};
 use crate::heap::leaks::{way_json, way_text};
-use crate::heap::{page, read, shown};
+use crate::heap::{page, read, shown, stacks};
 
 /// Distances from here on are those of what only V8's own roots reach.
 const SYSTEM: i32 = v8heap::SYSTEM_DISTANCE;
@@ -25,6 +26,10 @@ struct Why<'a> {
     node: u32,
     /// The best first.
     ways: Vec<Vec<Step>>,
+    /// Where it was allocated, if that is known.
+    stack: Vec<Frame>,
+    /// When, in microseconds since V8 began to track that.
+    made: Option<(u64, u64)>,
     /// What the node has: properties, elements, variables.
     references: Vec<Reference>,
     /// From the inside outwards.
@@ -58,6 +63,8 @@ pub fn why(
     let why = Why {
         node,
         ways: all.several(&analysis, &scripts, node, ways.max(1)),
+        stack: stacks::of(snapshot, node),
+        made: snapshot.stacks.as_ref().and_then(|all| all.made(id)),
         references: references(&analysis, &scripts, node),
         dominators: above.skip(1).collect(),
         retainers: Retainers::new(&snapshot.graph)
@@ -104,6 +111,10 @@ impl Why<'_> {
             "distance": self.analysis.distances[self.node as usize],
             "way": self.ways.first().map(|way| way_json(way)),
             "other_ways": self.ways.iter().skip(1).map(|way| way_json(way)).collect::<Vec<_>>(),
+            "allocated": (!self.stack.is_empty()).then(|| json!({
+                "stack": stacks::json(&self.stack),
+                "seconds": self.made.map(|(after, before)| [seconds(after), seconds(before)]),
+            })),
             "references": self.references.iter().take(top).map(|reference| json!({
                 "by": reference.by, "what": reference.what, "id": reference.id,
             })).collect::<Vec<_>>(),
@@ -131,6 +142,16 @@ impl Why<'_> {
         for (number, way) in self.ways.iter().enumerate() {
             let word = if number == 0 { "kept by:" } else { "and by: " };
             writeln!(out, "{word} {}", way_text(way))?;
+        }
+        if !self.stack.is_empty() {
+            let made = self.made.map_or(String::new(), |(after, before)| {
+                let (after, before) = (seconds(after), seconds(before));
+                format!(", {after:.1} to {before:.1} s after V8 began to track allocations")
+            });
+            writeln!(out, "\nallocated by{made}:")?;
+            for frame in &self.stack {
+                writeln!(out, "  {}", frame.text())?;
+            }
         }
         if !self.references.is_empty() {
             writeln!(out, "\nhas:")?;
@@ -170,6 +191,10 @@ impl Why<'_> {
         }
         more(self.retainers.len(), top, out)
     }
+}
+
+fn seconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e6
 }
 
 fn distance(distance: i32) -> String {

@@ -471,6 +471,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
         entries: usual.map(|(text, _)| text),
         also: Vec::new(),
         program: None,
+        allocated: None,
         way: view.ways.to(view.analysis, &view.scripts, node),
         is,
         cure,

@@ -388,6 +388,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         entries,
         also: Vec::new(),
         program: None,
+        allocated: None,
         way,
         is: is.to_owned(),
         cure: cure.to_owned(),

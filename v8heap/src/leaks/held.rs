@@ -382,6 +382,7 @@ impl Held {
             entries: made.map(|made| format!("{} new objects: {made}", new.len())),
             also: Vec::new(),
             program: None,
+            allocated: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),
             is: is.to_owned(),
             cure: cure.to_owned(),

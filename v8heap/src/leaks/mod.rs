@@ -28,6 +28,7 @@ mod reach;
 mod registered;
 mod settling;
 mod sorted;
+mod stacks;
 mod targets;
 mod unnamed;
 mod values;
@@ -47,6 +48,7 @@ use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::ways::{Step, Ways};
 
+pub use stacks::Allocated;
 pub use unnamed::Unnamed;
 pub use words::Pattern;
 
@@ -67,6 +69,8 @@ pub struct Leak {
     pub place: Option<String>,
     /// The program's own function that leads to it, if the place is in a package.
     pub program: Option<String>,
+    /// Where most of what is new was allocated, if the last snapshot has stacks.
+    pub allocated: Option<Allocated>,
     /// What most of the entries are.
     pub entries: Option<String>,
     /// Other containers that have the same objects: it ends only if these let go of them too.

@@ -10,7 +10,7 @@ use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
 use super::words::Pattern;
-use super::{Leak, View, containers};
+use super::{Leak, View, containers, stacks};
 use crate::functions::Wanted;
 
 /// What is to be said of containers that are emptied more slowly than they are filled.
@@ -222,6 +222,7 @@ impl<'a> Suspects<'a> {
             if distance == 1 {
                 leak.program = program(view, leak.id, &suspect.new);
             }
+            stacks::tell(view, &mut leak, &suspect.new, &suspect.holders);
             let mut starts = suspect.holders;
             starts.extend(suspect.new);
             let bytes = claims.claim(view, told.len() as u32, &starts);

@@ -242,6 +242,7 @@ pub(super) fn leaks(
                 entries: None,
                 also: Vec::new(),
                 program: None,
+                allocated: None,
                 way: view.ways.to(view.analysis, &view.scripts, candidate.value),
                 is: is.to_owned(),
                 cure: cure.to_owned(),

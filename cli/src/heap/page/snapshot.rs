@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use v8heap::{Analysis, Change, Children, Class, Classes, Scripts, Ways, what};
 
+use crate::heap::stacks;
+
 const PAGE: &str = include_str!("snapshot.html");
 
 /// Boxes of less than this part of everything are not in the treemap.
@@ -128,6 +130,7 @@ pub fn write(
         "tree": tree.of(snapshot.root, 0),
         "classes": rows,
         "objects": objects,
+        "allocation": stacks::sums_json(snapshot),
     });
     super::render(PAGE, &data, out)
 }

@@ -14,6 +14,14 @@ function bytes(n) {
 const count = n => n.toLocaleString('en-US');
 // One step of a way.
 const step = (s, parent) => { const e = make('li', s.by ? s.by + ' ' : '', parent); make('b', s.what, e); if (s.times > 1) make('small', ` ${count(s.times)} links`, e); return e; };
+// A stack, innermost frame first.
+function stack(frames, title, parent) {
+  const details = make('details', '', parent, 'tree');
+  const inner = frames.find(frame => frame.near === 'own') ?? frames[0];
+  make('summary', `${title}${title && ': '}${inner.function || 'function'}() ${inner.file}${inner.line ? ':' + inner.line : ''}`, details);
+  const list = make('ol', '', details, 'way');
+  for (const frame of frames) { const item = make('li', '', list); make('b', `${frame.function || 'function'}() `, item); make('small', `${frame.file}${frame.line ? `:${frame.line}:${frame.column}` : ''}`, item); }
+}
 // A tree of retainers: [edge, what, id, distance, retained, [retainers…], more]. What is inside is made when it is opened.
 function retainers(tree, title, parent) {
   const details = make('details', '', parent, 'tree');
