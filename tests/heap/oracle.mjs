@@ -4,6 +4,7 @@
 //   node oracle.js nodes   FILE        id, self size, retained size, distance, dominator's ordinal: a line a node
 //   node oracle.js classes FILE        the summary view, as JSON: key -> count, distance, self, retained
 //   node oracle.js diff    FILE FILE   the comparison view, as JSON
+//   node oracle.js allocations FILE    what each function has allocated, as JSON, if allocations were tracked
 //   node oracle.js time    FILE...     parses and computes, prints the seconds of each file
 //
 // As in DevTools, dominators are computed by a second worker, on a second thread.
@@ -84,6 +85,10 @@ async function main([job, ...paths]) {
       table[key] = {name, addedCount, removedCount, addedSize, removedSize, countDelta, sizeDelta};
     }
     write(JSON.stringify(table));
+  } else if (job === 'allocations') {
+    const all = (await load(paths[0])).allocationTracesTops();
+    write(JSON.stringify(all.map(({name, scriptName: file, line, column, count, size, liveCount, liveSize}) =>
+      ({name, file, line, column, count, size, liveCount, liveSize}))));
   } else {
     for (const path of paths) {
       const start = process.hrtime.bigint();

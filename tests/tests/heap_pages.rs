@@ -76,3 +76,31 @@ fn pages_of_leaks_show_ways_and_trees_and_hostile_names_stay_text() {
         assert!(!text.contains('\u{202e}'), "{job}: text is turned around");
     }
 }
+
+#[test]
+fn pages_show_where_objects_were_allocated() {
+    let Some(chromium) = leak_tests::command_or_skip("chromium") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let outs: Vec<PathBuf> = (0..3)
+        .map(|number| folder.path().join(format!("{number}.heapsnapshot")))
+        .collect();
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/stacks");
+    let programs = ["run.js", "helper.js"].map(|name| programs.join(name));
+    let arguments = programs.iter().chain(&outs);
+    if !node::run("26", &arguments.map(PathBuf::as_path).collect::<Vec<_>>()) {
+        return;
+    }
+    let body = |page: &str| {
+        let dom = shown(&chromium, page, folder.path());
+        let (_, text) = dom.split_once("<body").expect("a body");
+        let (text, _) = text.split_once("<script id=").expect("the data");
+        text.to_owned()
+    };
+    let leaks = body(&heap(&["leaks", "--format", "html"], &outs));
+    assert!(leaks.contains("allocated by: step() "), "{leaks}");
+    let snapshot = body(&heap(&["--format=html"], &outs[2..]));
+    assert!(snapshot.contains("Allocated, by stack"), "{snapshot}");
+    assert!(snapshot.contains("append()"), "{snapshot}");
+}

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 ///
 /// Snapshots (.heapsnapshot) come from Node (v8.writeHeapSnapshot(), --heapsnapshot-signal), Chrome
 /// and Electron. Self size, retained size, distance and dominator of every object are those of
-/// Chrome DevTools.
+/// Chrome DevTools. If V8 was tracking allocations (DevTools: "Allocation instrumentation on timeline"),
+/// it says what allocated them, too.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct HeapFlags {

@@ -24,4 +24,11 @@ fuzz_target!(|data: &[u8]| {
     let _ = hidden_classes::shapes(&analysis);
     let _ = fanout::fanout(&analysis, 0, usize::MAX);
     let _ = StringUse::new(&analysis);
+    if let Some(stacks) = &analysis.snapshot.stacks {
+        for (stack, _) in stacks.sums(&analysis.snapshot) {
+            let _ = stacks.frames(&analysis.snapshot, stack).count();
+        }
+        let _ = stacks.functions(&analysis.snapshot);
+        let _ = stacks.made(5);
+    }
 });

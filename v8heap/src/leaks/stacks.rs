@@ -61,10 +61,10 @@ pub(super) fn tell(view: &View, leak: &mut Leak, new: &[Node], holders: &[Node])
         }
         _ => None,
     };
+    let mut all = grown.iter().chain(&made_at).flatten();
+    let is_seen = all.any(is_guess);
     leak.place = match found {
-        Some(frame) if !is_guess(frame) && !is_inlined(view, frame, guess.as_deref()) => {
-            Some(frame.text())
-        }
+        Some(frame) if is_seen || !is_inlined(view, frame, guess.as_deref()) => Some(frame.text()),
         _ => guess,
     };
     if found.is_some_and(|frame| frame.nearness() == Nearness::Own) {
