@@ -11,6 +11,10 @@
 //!   tree below the root, but for those in other such trees, which give the root and come first.
 //!   What everything points to (shapes, prototypes, code) has most of the edges, and one or two
 //!   are looked at.
+//! * A node with one retainer is dominated by that, and no vertex unless it is on the way to one. Its
+//!   edges to what has been found before (the shape of a string, the prototype of an object) are
+//!   taken for edges of the vertex above: a way to there that does without the node had been found
+//!   before, so the node dominates none of that, and for all others both mean the same.
 //!
 //! What is unreachable hangs on the root, in two ways: nodes that no edge keeps are walked from
 //! like children of the root; what then remains (rings that keep only themselves) becomes a child of
@@ -18,7 +22,7 @@
 
 use crate::link_eval::{Forest, Vertex};
 use crate::prefetch::prefetch;
-use crate::{Edge, Graph, Node};
+use crate::{Edge, Graph, Incoming, Node};
 
 /// What an edge means for dominance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,34 +106,61 @@ struct Upwards {
 struct Walk<'a, R> {
     graph: &'a Graph,
     rules: &'a R,
+    incoming: &'a Incoming,
     root: Node,
     /// The number of each node (0: not seen), and the bit [`DOMAIN`].
     seen: Vec<u32>,
     forest: Forest,
-    /// The node of each number; 0 is unused.
+    /// The node of each number; 0 is unused. At the end, from `leaves` on, the nodes that are no vertices,
+    /// each before all that it dominates; these have 1 + their dominator for a number.
     nodes: Vec<Node>,
+    /// The number given last.
+    numbers: u32,
+    leaves: usize,
     chain: Vec<Upwards>,
     /// Where edges that only reach have led to.
     reached: Vec<Node>,
-    stack: Vec<(Node, Edge)>,
+    /// The way from where the walk began.
+    path: Vec<Frame>,
+    /// What nodes of the path point to and had not been seen then; the next one is the last.
+    waiting: Vec<Node>,
 }
 
-/// The dominator tree of a graph of fewer than 2^31 nodes.
-pub fn dominators(graph: &Graph, root: Node, rules: &impl Rules) -> Dominators {
+/// A node that is being walked from.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    node: Node,
+    /// Its number, or that of the nearest vertex above; and the bit [`DOMAIN`].
+    own: u32,
+    /// How many waited before it.
+    waiting: usize,
+}
+
+/// The dominator tree of a graph of fewer than 2^31 nodes; `incoming` has counted all edges that are not
+/// [`Use::Nothing`].
+pub fn dominators(
+    graph: &Graph,
+    root: Node,
+    rules: &impl Rules,
+    incoming: &Incoming,
+) -> Dominators {
     assert!(graph.nodes() < DOMAIN as usize, "more than 2^31 nodes");
     let mut walk = Walk {
         graph,
         rules,
+        incoming,
         root,
         seen: vec![0; graph.nodes()],
         forest: Forest::default(),
-        nodes: Vec::with_capacity(graph.nodes() + 1),
+        nodes: vec![0; graph.nodes() + 1],
+        numbers: 0,
+        leaves: graph.nodes() + 1,
         chain: Vec::with_capacity(graph.edges()),
         reached: Vec::new(),
-        stack: Vec::new(),
+        path: Vec::new(),
+        waiting: Vec::new(),
     };
     walk.forest.vertices.reserve(graph.nodes() + 1);
-    walk.nodes.push(root);
     walk.forest.vertices.push(Vertex::default());
     walk.number(root, 0);
     walk.walk_root(true);
@@ -141,8 +172,9 @@ pub fn dominators(graph: &Graph, root: Node, rules: &impl Rules) -> Dominators {
 
 impl<R: Rules> Walk<'_, R> {
     fn number(&mut self, node: Node, parent: u32) -> u32 {
-        let number = self.nodes.len() as u32;
-        self.nodes.push(node);
+        self.numbers += 1;
+        let number = self.numbers;
+        self.nodes[number as usize] = node;
         self.forest.vertices.push(Vertex::reached(parent));
         self.seen[node as usize] |= number;
         number
@@ -178,58 +210,108 @@ impl<R: Rules> Walk<'_, R> {
     /// Walks depth first from a node not seen yet.
     fn walk(&mut self, start: Node, parent: u32) {
         self.number(start, parent);
-        self.stack.push((start, self.graph.of(start).start));
-        while let Some((node, mut edge)) = self.stack.pop() {
-            let own = self.seen[node as usize];
-            let number = own & !DOMAIN;
-            let edges = self.graph.of(node);
-            let end = edges.end;
-            if edge == edges.start {
-                for &to in self.graph.targets(edge..end.min(edge + TARGETS_AHEAD)) {
-                    prefetch(&self.seen, to as usize);
-                }
-            }
-            while edge < end {
-                let this = edge;
-                edge += 1;
-                let to = self.graph.to(this);
-                match self.rules.edge(node, this) {
-                    Use::Nothing => continue,
-                    Use::Reaches => {
-                        if own & DOMAIN != 0 {
-                            self.reached.push(to);
-                        }
-                        continue;
-                    }
-                    Use::Keeps => {}
-                }
-                let seen = &mut self.seen[to as usize];
-                if own & DOMAIN == 0 {
-                    // From outside into the domain.
-                    if *seen & DOMAIN != 0 {
-                        continue;
-                    }
+        self.enter(start, self.seen[start as usize]);
+        // So many of the path are vertices; those behind are none yet.
+        let mut vertices = 1;
+        while let Some(&Frame { node, own, waiting }) = self.path.last() {
+            if self.waiting.len() == waiting {
+                self.path.pop();
+                if self.path.len() < vertices {
+                    vertices = self.path.len();
                 } else {
-                    *seen |= DOMAIN;
+                    self.leaves -= 1;
+                    self.nodes[self.leaves] = node;
                 }
-                let other = *seen & !DOMAIN;
-                if other == 0 {
-                    self.stack.push((node, edge));
-                    self.number(to, number);
-                    self.stack.push((to, self.graph.of(to).start));
-                    break;
-                } else if other > number {
-                    let semi = &mut self.forest.vertices[other as usize].least;
-                    *semi = number.min(*semi);
-                } else if other < number && other > 1 {
-                    let last = &mut self.forest.vertices[other as usize].label;
-                    self.chain.push(Upwards {
-                        from: number,
-                        before: *last,
-                    });
-                    *last = self.chain.len() as u32;
-                }
+                continue;
             }
+            let Some(to) = self.waiting.pop() else { break };
+            self.graph.look_ahead_back(&self.waiting);
+            let other = self.seen[to as usize] & !DOMAIN;
+            if other != 0 {
+                self.meet(own & !DOMAIN, other);
+            } else if self.incoming.are_several(to) {
+                let parent = self.number_path(vertices);
+                self.number(to, parent);
+                self.enter(to, self.seen[to as usize]);
+                vertices = self.path.len();
+            } else {
+                self.seen[to as usize] |= node + 1;
+                self.enter(to, own);
+            }
+        }
+    }
+
+    /// Looks at the edges of a node: what has been seen is met, what has not is walked to later.
+    #[inline(always)]
+    fn enter(&mut self, node: Node, own: u32) {
+        self.path.push(Frame {
+            node,
+            own,
+            waiting: self.waiting.len(),
+        });
+        let edges = self.graph.of(node);
+        let ahead = edges.start..edges.end.min(edges.start + TARGETS_AHEAD);
+        for &to in self.graph.targets(ahead) {
+            prefetch(&self.seen, to as usize);
+        }
+        for edge in edges {
+            let to = self.graph.to(edge);
+            match self.rules.edge(node, edge) {
+                Use::Nothing => continue,
+                Use::Reaches => {
+                    if own & DOMAIN != 0 {
+                        self.reached.push(to);
+                    }
+                    continue;
+                }
+                Use::Keeps => {}
+            }
+            let seen = &mut self.seen[to as usize];
+            if own & DOMAIN == 0 {
+                // From outside into the domain.
+                if *seen & DOMAIN != 0 {
+                    continue;
+                }
+            } else {
+                *seen |= DOMAIN;
+            }
+            match *seen & !DOMAIN {
+                0 => self.waiting.push(to),
+                other => self.meet(own & !DOMAIN, other),
+            }
+        }
+    }
+
+    /// Those of the path from this one on become vertices; the number of the last.
+    fn number_path(&mut self, from: usize) -> u32 {
+        for place in from..self.path.len() {
+            let Frame { node, own, .. } = self.path[place];
+            let parent = self.path[place - 1].own & !DOMAIN;
+            self.seen[node as usize] = own & DOMAIN;
+            self.number(node, parent);
+            self.path[place].own = self.seen[node as usize];
+        }
+        self.path[self.path.len() - 1].own & !DOMAIN
+    }
+
+    /// An edge between two numbers.
+    #[inline(always)]
+    fn meet(&mut self, number: u32, other: u32) {
+        if other > number {
+            let semi = &mut self.forest.vertices[other as usize].least;
+            *semi = number.min(*semi);
+        } else if other < number && other > 1 {
+            let last = &mut self.forest.vertices[other as usize].label;
+            // Strings of one object point to one shape.
+            let before = self.chain.get((*last as usize).wrapping_sub(1));
+            if before.is_some_and(|before| before.from == number) {
+                return;
+            }
+            self.chain.push(Upwards {
+                from: number,
+                before: *last,
+            });
+            *last = self.chain.len() as u32;
         }
     }
 
@@ -258,7 +340,7 @@ impl<R: Rules> Walk<'_, R> {
 
     /// Walks from the nodes that no edge keeps.
     fn orphans(&mut self) {
-        if self.nodes.len() > self.graph.nodes() {
+        if self.leaves == self.numbers as usize + 1 {
             return;
         }
         let unseen: Vec<Node> = (0..self.graph.nodes() as Node)
@@ -302,7 +384,7 @@ impl<R: Rules> Walk<'_, R> {
     }
 
     fn solve(mut self) -> Dominators {
-        let count = self.nodes.len() as u32 - 1;
+        let count = self.numbers;
         // Of the tree below the root that is worked on: the first number behind it, and the least
         // semidominator in it but for its own root's.
         let mut end = count + 1;
@@ -355,13 +437,19 @@ impl<R: Rules> Walk<'_, R> {
         let mut order = self.nodes;
         // Of no use any more: the memory of one becomes the other.
         let mut parent = self.seen;
-        if (count as usize) < parent.len() {
+        let mut unseen = order[..self.leaves].iter_mut().skip(count as usize + 1);
+        if unseen.len() > 0 {
             for (node, place) in (0..).zip(&mut parent) {
-                if *place & !DOMAIN == 0 {
+                if *place & !DOMAIN == 0
+                    && let Some(next) = unseen.next()
+                {
                     *place = self.root;
-                    order.push(node);
+                    *next = node;
                 }
             }
+        }
+        for &leaf in &order[self.leaves..] {
+            parent[leaf as usize] = (parent[leaf as usize] & !DOMAIN) - 1;
         }
         parent[self.root as usize] = self.root;
         for number in 2..=count {

@@ -16,6 +16,7 @@
 
 mod distances;
 mod dominators;
+mod incoming;
 mod link_eval;
 mod paths;
 mod prefetch;
@@ -24,6 +25,7 @@ mod rows;
 
 pub use distances::{UNREACHED, breadth_first};
 pub use dominators::{Dominators, Rules, Use, dominators};
+pub use incoming::Incoming;
 pub use paths::{MAX_COST, Paths};
 pub use retainers::Retainers;
 pub use rows::Graph;

@@ -68,6 +68,17 @@ impl Graph {
         &self.to[edges.start as usize..edges.end as usize]
     }
 
+    /// Begins to load the edges of nodes that are looked at next, the last one first.
+    #[inline(always)]
+    pub(crate) fn look_ahead_back(&self, stack: &[Node]) {
+        if let Some(&node) = stack.get(stack.len().wrapping_sub(4)) {
+            prefetch(&self.first, node as usize);
+        }
+        if let Some(&node) = stack.get(stack.len().wrapping_sub(2)) {
+            prefetch(&self.to, self.first[node as usize] as usize);
+        }
+    }
+
     /// Begins to load the edges of nodes that are looked at next.
     #[inline(always)]
     pub(crate) fn look_ahead(&self, queue: &[Node]) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use graph::Node;
+use graph::{Incoming, Node};
 
 use crate::error::Fault;
 use crate::meta::{Meta, NodeFields, NodeKinds};
@@ -74,12 +74,15 @@ impl<'a> Edges<'a> {
     }
 }
 
-/// The highest numbers that a thread has seen, which are checked when everything has been read.
+/// What a thread has seen in all its rows.
 #[derive(Debug, Default)]
-pub(crate) struct Highest {
+pub(crate) struct Seen {
+    /// The highest numbers, which are checked when everything has been read.
     pub(crate) kind: u8,
     pub(crate) node_name: u32,
     pub(crate) edge_name: u32,
+    /// Edges that are not weak.
+    pub(crate) incoming: Option<Incoming>,
 }
 
 #[cold]
@@ -99,7 +102,7 @@ pub(crate) fn parse_nodes(
     piece: &Piece,
     mut out: Nodes<'_>,
     large: &Mutex<HashMap<Node, u64>>,
-    highest: &mut Highest,
+    seen: &mut Seen,
 ) -> Result<(), Fault> {
     let fields = *fields;
     let mut node = piece.rows.start as Node;
@@ -133,8 +136,8 @@ pub(crate) fn parse_nodes(
             *name = row[fields.name] as u32;
             *id = row[fields.id] as u32;
             *edge_count = row[fields.edge_count] as u32;
-            highest.kind = highest.kind.max(*kind);
-            highest.node_name = highest.node_name.max(*name);
+            seen.kind = seen.kind.max(*kind);
+            seen.node_name = seen.node_name.max(*name);
             let size = row[fields.self_size];
             *small = size.min(u64::from(Sizes::LARGE)) as u32;
             if *small == Sizes::LARGE {
@@ -166,12 +169,16 @@ pub(crate) fn parse_edges(
     mut out: Edges<'_>,
     node_count: usize,
     pairs: Option<&Pairs>,
-    highest: &mut Highest,
+    seen: &mut Seen,
 ) -> Result<(), Fault> {
     let fields = meta.edge;
     let types = meta.edge_types.len() as u64;
     // These have numbers, not names.
     let (element, hidden) = (meta.edge_kinds.element, meta.edge_kinds.hidden);
+    let weak = meta.edge_kinds.weak;
+    let incoming = seen
+        .incoming
+        .get_or_insert_with(|| Incoming::new(node_count));
     let bad = |what, value| wrong("edges", piece, what, value);
     // `to_node` counts values, not nodes. Where the quotient is whole and below 2^32, this is it.
     let fields_of_node = meta.node.count as u64;
@@ -200,7 +207,10 @@ pub(crate) fn parse_edges(
             *name = row[fields.name] as u32;
             *to = node as u32;
             if *kind != element && *kind != hidden {
-                highest.edge_name = highest.edge_name.max(*name);
+                seen.edge_name = seen.edge_name.max(*name);
+            }
+            if *kind != weak {
+                incoming.see(*to);
             }
         }
         if let Some(pairs) = pairs {

@@ -101,7 +101,10 @@ impl Analysis {
             pairs: &pairs,
             documents,
         };
-        let tree = || dominators(&snapshot.graph, snapshot.root, &meaning);
+        let tree = || {
+            let incoming = &snapshot.incoming;
+            dominators(&snapshot.graph, snapshot.root, &meaning, incoming)
+        };
         let mut rest = || {
             let mut owners = shallow::owners(&snapshot);
             shallow::apply(&snapshot, &mut sizes, &owners);

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use graph::{Graph, Node};
+use graph::{Graph, Incoming, Node};
 
-use crate::columns::{Edges, Highest, Nodes, parse_edges, parse_locations, parse_nodes};
+use crate::columns::{Edges, Nodes, Seen, parse_edges, parse_locations, parse_nodes};
 use crate::error::{Error, Fault};
 use crate::meta::Meta;
 use crate::numbers::Piece;
@@ -221,7 +221,7 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
         found: &mut found,
     };
     let internal = meta.edge_kinds.internal;
-    let seen = on_threads(threads, queue, |highest: &mut Highest, work| {
+    let mut seen = on_threads(threads, queue, |seen: &mut Seen, work| {
         match work? {
             Work::Strings(range) => {
                 let mut names = PairNames::default();
@@ -236,13 +236,13 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
                 *lock(&locations) = parse_locations(bytes, meta, &piece, node_count)?;
             }
             Work::Nodes(piece, columns) => {
-                parse_nodes(bytes, &meta.node, &piece, columns, &large, highest)?;
+                parse_nodes(bytes, &meta.node, &piece, columns, &large, seen)?;
                 source.release_behind(&piece.bytes);
             }
             Work::Edges(piece, columns) => {
                 let rows = piece.rows.clone();
                 let pairs = pairs.get();
-                parse_edges(bytes, meta, &piece, columns, node_count, pairs, highest)?;
+                parse_edges(bytes, meta, &piece, columns, node_count, pairs, seen)?;
                 if pairs.is_none() {
                     lock(&unmarked).push(rows);
                 }
@@ -302,12 +302,12 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
             what: format!("the nodes have {sum} edges together, but there are {edge_count}"),
         });
     }
-    let most = |of: fn(&Highest) -> u32| seen.iter().map(of).max().unwrap_or_default();
-    let last = most(|highest| highest.node_name);
+    let most = |of: fn(&Seen) -> u32| seen.iter().map(of).max().unwrap_or_default();
+    let last = most(|seen| seen.node_name);
     if last as usize >= strings.len() {
         return Err(no_string("node", last, &strings));
     }
-    let last = most(|highest| highest.edge_name);
+    let last = most(|seen| seen.edge_name);
     if edge_count > 0 && last as usize >= strings.len() {
         return Err(no_string("edge", last, &strings));
     }
@@ -317,10 +317,15 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
             what: format!("a node is of type {kind} of {}", meta.node_types.len()),
         });
     }
+    let mut incoming = Incoming::new(node_count);
+    for other in seen.iter_mut().filter_map(|seen| seen.incoming.take()) {
+        incoming.add(&other);
+    }
     let graph = Graph::of_checked(first, to).ok_or(missing("edges"))?;
     let meta = outline.meta;
     Ok(Parsed::Snapshot(Box::new(Snapshot {
         graph,
+        incoming,
         root: meta.root as Node,
         kinds,
         names,

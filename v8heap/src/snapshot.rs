@@ -1,6 +1,6 @@
 //! A snapshot in memory, as the file has it.
 
-use graph::{Edge, Graph, Node};
+use graph::{Edge, Graph, Incoming, Node};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -66,6 +66,8 @@ impl Sizes {
 pub struct Snapshot {
     /// Nodes and edges.
     pub graph: Graph,
+    /// Which nodes have several edges that are not weak.
+    pub(crate) incoming: Incoming,
     /// The root.
     pub root: Node,
     /// V8's number of the type of each node.
