@@ -14,7 +14,8 @@
 //! * [`run`] runs it in a directory of its own, with a time limit.
 //! * [`refuse`] has the kernel refuse system calls to it.
 //! * [`classes`] runs the cases of programs that tell what can be reached.
-//! * [`ready`] starts one that waits when it is ready.
+//! * [`ready`] starts one that waits when it is ready; [`waiting`] one of Node's.
+//! * [`group`] gives processes less memory than the machine has.
 //! * [`report`] reads what `leak report --format json` says.
 //!
 //! What relies on this: every file in `tests/tests/`. If the harness compares too
@@ -26,6 +27,7 @@
 pub mod bytes;
 pub mod classes;
 pub mod compile;
+pub mod group;
 pub mod node;
 pub mod plenty;
 pub mod ready;
@@ -33,6 +35,7 @@ pub mod refuse;
 pub mod report;
 pub mod run;
 pub mod tools;
+pub mod waiting;
 
 pub use compile::{Program, sources};
 pub use report::{Report, Sums, Totals};

@@ -9,8 +9,10 @@
 //!
 //! The file gets its name when it is whole. An inspector that was opened for this is closed again.
 
+mod new_file;
 mod problem;
 mod process;
+mod room;
 mod session;
 mod targets;
 
@@ -26,6 +28,8 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::figures::{bytes, duration};
+use crate::live::interrupt;
+use new_file::NewFile;
 use session::{Session, Written};
 use targets::Address;
 
@@ -76,11 +80,15 @@ struct Found {
     shown: String,
     /// The beginning of the file's name.
     name: String,
+    /// The process, if it was given so.
+    pid: Option<i32>,
     /// The inspector, if it was opened for this.
     opened: Option<(i32, SocketAddr)>,
 }
 
 fn perform(given: &str, flags: &InspectFlags, output: Option<&Path>) -> Result<String, Problem> {
+    // An inspector that was opened is closed also if the user interrupts.
+    interrupt::catch();
     let found = find(given, flags.target.as_deref())?;
     let mut session = Session::connect(&found.url)?;
     let taken = take(&mut session, &found, flags.force, output);
@@ -95,18 +103,19 @@ fn perform(given: &str, flags: &InspectFlags, output: Option<&Path>) -> Result<S
 }
 
 fn find(given: &str, wanted: Option<&str>) -> Result<Found, Problem> {
-    let (host, name, opened) = match Address::parse(given)? {
+    let (host, name, pid, opened) = match Address::parse(given)? {
         Address::Socket(url) => {
             return Ok(Found {
                 name: file_name(&url),
                 shown: url.clone(),
                 url,
+                pid: None,
                 opened: None,
             });
         }
         Address::Http(host) => {
             let name = file_name(&host);
-            (host, name, None)
+            (host, name, None, None)
         }
         Address::Process(pid) => {
             let inspector = process::inspector(pid)?;
@@ -115,6 +124,7 @@ fn find(given: &str, wanted: Option<&str>) -> Result<Found, Problem> {
             (
                 address.to_string(),
                 name,
+                Some(pid),
                 inspector.opened.then_some((pid, address)),
             )
         }
@@ -128,6 +138,7 @@ fn find(given: &str, wanted: Option<&str>) -> Result<Found, Problem> {
         url,
         shown,
         name,
+        pid,
         opened,
     })
 }
@@ -161,7 +172,7 @@ fn take(
         duration(used.saturating_mul(PAUSE)),
         bytes(needs)
     );
-    if let Some(has) = available().filter(|&has| is_near && !force && has < needs) {
+    if let Some(has) = room::available(found.pid).filter(|&has| is_near && !force && has < needs) {
         return Err(Problem::Memory { needs, has });
     }
     let output = match output {
@@ -169,21 +180,13 @@ fn take(
         None => unused(&found.name),
     };
     let failed = |error| Problem::Write(output.clone(), error);
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let file = tempfile::Builder::new()
-        .prefix(".leak-")
-        .suffix(".partial")
-        .tempfile_in(folder)
-        .map_err(failed)?;
+    let file = NewFile::begin(&output).map_err(failed)?;
     session.ask("HeapProfiler.enable", json!({}), |_, _| Ok(()))?;
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % of the heap") {
         bar.set_style(style);
     }
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = BufWriter::with_capacity(1 << 20, &file.file);
     let written = session.heap_snapshot(&mut writer, |done, total| {
         bar.set_length(total);
         bar.set_position(done);
@@ -194,14 +197,13 @@ fn take(
         Err(Written::File(error)) => return Err(failed(error)),
         Ok(pause) => pause,
     };
-    let mut file = writer
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    let size = file.as_file().metadata().map_err(failed)?.len();
-    if !is_whole(file.as_file_mut()).map_err(failed)? {
+    let flushed = writer.into_inner();
+    flushed.map_err(|error| failed(error.into_error()))?;
+    let size = file.file.metadata().map_err(failed)?.len();
+    if !is_whole(&file.file).map_err(failed)? {
         return Err(Problem::NotWhole);
     }
-    file.persist(&output).map_err(|error| failed(error.error))?;
+    file.appear(&output).map_err(failed)?;
     let file = output.display();
     Ok(format!(
         "heap of {}: {} in {}, during which it stood still; written to {file}\n\
@@ -213,7 +215,7 @@ fn take(
 }
 
 /// Whether a file begins and ends as a snapshot does.
-fn is_whole(file: &mut fs::File) -> io::Result<bool> {
+fn is_whole(mut file: &fs::File) -> io::Result<bool> {
     const HEAD: &[u8] = b"{\"snapshot\"";
     let mut head = [0; HEAD.len()];
     let mut tail = [0; 16];
@@ -235,16 +237,6 @@ fn unused(name: &str) -> PathBuf {
         .chain((1u32..).map(|number| PathBuf::from(format!("{name}.{number}.heapsnapshot"))))
         .find(|path| path.symlink_metadata().is_err())
         .unwrap_or_default()
-}
-
-/// Memory that the system could still give, in bytes.
-fn available() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// Has Node close the inspector that was opened for us, and says whether it did.

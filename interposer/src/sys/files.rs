@@ -104,6 +104,39 @@ pub fn rename_new(from: &[u8], to: &[u8]) -> Result<(), Errno> {
     .map(|_| ())
 }
 
+/// Gives the file that a link in /proc leads to a name that is not taken (paths NUL-terminated).
+pub fn link(from: &[u8], to: &[u8]) -> Result<(), Errno> {
+    if from.last() != Some(&0) || to.last() != Some(&0) {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: NUL-terminated paths.
+    check(unsafe {
+        syscall6(
+            libc::SYS_linkat,
+            libc::AT_FDCWD as usize,
+            from.as_ptr() as usize,
+            libc::AT_FDCWD as usize,
+            to.as_ptr() as usize,
+            libc::AT_SYMLINK_FOLLOW as usize,
+            0,
+        )
+    })
+    .map(|_| ())
+}
+
+/// Locks a file for this description of it and its copies; false if another one has it.
+pub fn lock_file(fd: Fd) -> bool {
+    let how = libc::LOCK_EX | libc::LOCK_NB;
+    // SAFETY: no memory involved.
+    check(unsafe { syscall2(libc::SYS_flock, fd.0 as usize, how as usize) }).is_ok()
+}
+
+/// The next byte read or written is the first; whether that could be done.
+pub fn rewind(fd: Fd) -> bool {
+    // SAFETY: no memory involved.
+    check(unsafe { syscall3(libc::SYS_lseek, fd.0 as usize, 0, libc::SEEK_SET as usize) }).is_ok()
+}
+
 /// Removes a file (`path` NUL-terminated).
 pub fn unlink(path: &[u8]) {
     if path.last() == Some(&0) {

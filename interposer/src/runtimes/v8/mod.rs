@@ -25,6 +25,7 @@ mod end;
 mod handles;
 pub mod isolate;
 pub mod main;
+mod new_file;
 mod optional;
 mod pulse;
 mod room;

@@ -2,12 +2,13 @@
 //! limit. Always on the isolate's own thread, where V8 lets JavaScript call it.
 //!
 //! V8 makes the whole snapshot in memory and then writes it in pieces into our stream, which is a
-//! file under a temporary name. It gets its name when all of it is on the disk, so there is never
-//! half a snapshot. Before, memory is looked at: a process that is killed for want of it helps
+//! file that gets its name when all of it is there ([`super::new_file`]), so there is never half a
+//! snapshot. Before, memory is looked at: a process that is killed for want of it helps
 //! nobody.
 
 use super::api::Isolate;
 use super::isolate::State as IsolateState;
+use super::new_file::NewFile;
 use super::optional::Optional;
 use super::stream::Stream;
 use super::{command, handles, note, room};
@@ -15,7 +16,7 @@ use crate::arch::clock;
 use crate::global::{self, Global};
 use crate::start;
 use crate::symbols::Name;
-use crate::sys::{self, Errno, Fd};
+use crate::sys::Errno;
 use crate::thread;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
@@ -185,65 +186,6 @@ pub unsafe fn look_at_memory(
     Ok(used)
 }
 
-/// A file that gets its name when all of it is there.
-pub struct NewFile {
-    whole: [u8; MAX_NAME + 1],
-    whole_len: usize,
-    partial: [u8; MAX_NAME + 16],
-    partial_len: usize,
-}
-
-impl NewFile {
-    /// For a path without a NUL at its end. It must not be there yet.
-    pub fn new(path: &[u8]) -> Result<NewFile, Trouble> {
-        let too_long = || Trouble::File(Errno(libc::ENAMETOOLONG));
-        let mut new = NewFile {
-            whole: [0; MAX_NAME + 1],
-            whole_len: 0,
-            partial: [0; MAX_NAME + 16],
-            partial_len: 0,
-        };
-        let mut out = Out::new(&mut new.partial);
-        out.bytes(path);
-        out.bytes(b".partial\0");
-        new.partial_len = out.finish().ok_or_else(too_long)?;
-        let mut out = Out::new(&mut new.whole);
-        out.bytes(path);
-        out.byte(0);
-        new.whole_len = out.finish().ok_or_else(too_long)?;
-        Ok(new)
-    }
-
-    fn whole(&self) -> &[u8] {
-        self.whole.get(..self.whole_len).unwrap_or(&[])
-    }
-
-    fn partial(&self) -> &[u8] {
-        self.partial.get(..self.partial_len).unwrap_or(&[])
-    }
-
-    /// Begins it.
-    pub fn open(&self) -> Result<Fd, Trouble> {
-        if sys::file_type(self.whole()).is_some() {
-            return Err(Trouble::File(Errno(libc::EEXIST)));
-        }
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        sys::open(self.partial(), flags, 0o600).map_err(Trouble::File)
-    }
-
-    /// Gives it its name, or removes it.
-    pub fn end<T>(&self, result: Result<T, Trouble>) -> Result<T, Trouble> {
-        let result = result.and_then(|taken| {
-            sys::rename_new(self.partial(), self.whole()).map_err(Trouble::File)?;
-            Ok(taken)
-        });
-        if result.is_err() {
-            sys::unlink(self.partial());
-        }
-        result
-    }
-}
-
 /// Takes a snapshot into a new file.
 ///
 /// # Safety
@@ -252,13 +194,11 @@ unsafe fn take(isolate: *mut Isolate, path: &[u8], force: bool) -> Result<Taken,
     let api = API.get().ok_or(Trouble::NoFunction)?;
     // SAFETY: the caller's.
     let used = unsafe { look_at_memory(isolate, false, force) }?;
-    let file = NewFile::new(path)?;
-    let fd = file.open()?;
+    let file = NewFile::begin(path)?;
     let begin = clock::clock_ns(libc::CLOCK_MONOTONIC);
     // SAFETY: the caller's.
-    let result = unsafe { write_to(api, isolate, Stream::new(fd, b"")) };
+    let result = unsafe { write_to(api, isolate, Stream::new(file.fd, b"")) };
     let pause_ns = clock::clock_ns(libc::CLOCK_MONOTONIC) - begin;
-    sys::close(fd);
     file.end(result.map(|written| Taken {
         pause_ns,
         written,

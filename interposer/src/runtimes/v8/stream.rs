@@ -1,5 +1,6 @@
 //! The `v8::OutputStream` into which V8 writes a snapshot: a file.
 
+use super::new_file::BEGIN;
 use crate::sys::{self, Errno, Fd};
 use core::ffi::c_void;
 
@@ -79,9 +80,6 @@ const GO_ON: i32 = 0;
 const ABORT: i32 = 1;
 /// Bytes that V8 collects before it writes.
 const CHUNK: i32 = 64 << 10;
-
-/// How V8's text begins.
-const BEGIN: &[u8] = b"{\"snapshot\":{";
 
 unsafe extern "C" fn nothing(_: *mut Stream) {}
 

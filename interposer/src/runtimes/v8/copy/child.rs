@@ -5,6 +5,7 @@
 //! exit; and no core is dumped if it fails.
 
 use super::super::api::Isolate;
+use super::super::new_file::NewFile;
 use super::super::snapshot::{self, Trouble};
 use super::super::stream::Stream;
 use super::rest::Waits;
@@ -23,7 +24,7 @@ const MARK: &[u8] = b"\"leak_ids\":\"own\",";
 pub struct Job<'a> {
     pub shared: &'a Shared,
     pub isolate: *mut Isolate,
-    pub file: Fd,
+    pub file: &'a NewFile,
     /// Whether this is the thread whose end is the program's.
     pub is_main: bool,
     /// It ends by itself after so many seconds.
@@ -64,11 +65,14 @@ pub unsafe fn live(job: &Job<'_>, waits: &Waits) -> ! {
     sys::exit_group(0)
 }
 
+/// Takes it and gives the file its name; bytes written.
 unsafe fn take(job: &Job<'_>) -> Result<u64, Trouble> {
     let api = snapshot::API.get().ok_or(Trouble::NoFunction)?;
     snapshot::ignore_limit(job.isolate);
     // SAFETY: the caller's.
-    unsafe { snapshot::write_to(api, job.isolate, Stream::new(job.file, MARK)) }
+    let written = unsafe { snapshot::write_to(api, job.isolate, Stream::new(job.file.fd, MARK)) }?;
+    job.file.appear().map_err(Trouble::File)?;
+    Ok(written)
 }
 
 /// `struct sigaction` of the kernel: handler, flags, restorer, mask. Zeros: the default.
@@ -104,7 +108,7 @@ unsafe fn leave_program(job: &Job<'_>) {
         // No core.
         syscall2(libc::SYS_prctl, libc::PR_SET_DUMPABLE as usize, 0);
     }
-    leave_descriptors(job.file);
+    leave_descriptors(job.file.fd);
 }
 
 /// All descriptors but the file's lead to nothing; what libuv writes to wake its loops by must

@@ -4,10 +4,10 @@
 //! ```text
 //! thread "leak"                   isolate's thread, at rest              copy
 //! asks for an interrupt ────────> V8's threads at work? AGAIN
-//! a moment later, again ────────> file.partial, DOFORK, clone ─────────> [`child`]: own allocator,
+//! a moment later, again ────────> file, DOFORK, clone ─────────────────> [`child`]: own allocator,
 //!                                 DONTFORK; BEGUN; runs on               no descriptors;
-//! watches the copy <──────────────────────────────────────────────────── snapshot, done
-//! renames the file, answers; or kills it and asks for another one
+//! watches the copy <──────────────────────────────────────────────────── snapshot, named, done
+//! answers; or kills it and asks for another one
 //! ```
 //!
 //! In the copy only the isolate's thread exists. What other threads were at is never finished
@@ -21,7 +21,8 @@ mod pages;
 mod rest;
 
 use super::api::Isolate;
-use super::snapshot::{self, NewFile, Taken, Trouble};
+use super::new_file::{self, NewFile};
+use super::snapshot::{self, Taken, Trouble};
 use crate::arch::clock::clock_ns;
 use crate::arch::process;
 use crate::arch::syscall::{syscall2, syscall4};
@@ -70,6 +71,8 @@ struct Shared {
     /// [`Failure`]; 0: none.
     failure: AtomicU32,
     errno: AtomicU32,
+    /// 1: the file has a name of its own while it is written.
+    is_named: AtomicU32,
     /// Bytes of the file.
     written: AtomicU64,
 }
@@ -146,46 +149,47 @@ unsafe fn make(
     let used = unsafe { snapshot::look_at_memory(isolate, true, force) };
     let used = used.map_err(|trouble| trouble.answer(control))?;
     let mut name = [0u8; MAX_NAME];
-    let file = new_file(control, &mut name).map_err(|trouble| trouble.answer(control))?;
-    let shared = sys::map_shared(PAGE).ok_or_else(|| refused(libc::ENOMEM))?;
-    let opened = file.open();
-    let made = match &opened {
+    let opened = NewFile::begin(path_of(control, &mut name));
+    let file = opened.map_err(|trouble| trouble.answer(control))?;
+    let shared = sys::map_shared(PAGE);
+    let made = match shared {
         // SAFETY: shared memory of that size; the caller's.
-        Ok(fd) => unsafe {
+        Some(shared) => unsafe {
+            let shared = &*shared.cast::<Shared>();
+            shared.is_named.store(u32::from(file.is_named), Relaxed);
             let job = Job {
-                shared: &*shared.cast::<Shared>(),
+                shared,
                 isolate,
-                file: *fd,
+                file: &file,
                 is_main: sys::gettid() == sys::getpid(),
                 seconds: bound(used, control.engine.load(Relaxed)) + SECONDS,
             };
             copy(&copying.workers, &job)
         },
-        Err(_) => Ok(None),
+        None => Err(Errno(libc::ENOMEM)),
     };
-    if let Ok(fd) = opened {
-        sys::close(fd);
-        if !matches!(made, Ok(Some(_))) {
+    match made {
+        // The copy ends it.
+        Ok(Some(_)) => file.leave(),
+        _ => {
             let _ = file.end::<()>(Err(Trouble::Refused));
+            if let Some(shared) = shared {
+                // SAFETY: nobody uses it.
+                unsafe { sys::unmap(shared, PAGE) };
+            }
         }
     }
-    if !matches!(made, Ok(Some(_))) {
-        // SAFETY: nobody uses it.
-        unsafe { sys::unmap(shared, PAGE) };
-    }
-    opened.map_err(|trouble| trouble.answer(control))?;
     let made = made.map_err(|Errno(errno)| refused(errno))?;
-    if made.is_some() {
+    if let (Some(_), Some(shared)) = (made, shared) {
         copying.shared.store(shared.cast(), Relaxed);
         copying.used.store(used, Relaxed);
     }
     Ok(made)
 }
 
-fn new_file<'a>(control: &Control, name: &'a mut [u8; MAX_NAME]) -> Result<NewFile, Trouble> {
+fn path_of<'a>(control: &Control, name: &'a mut [u8; MAX_NAME]) -> &'a [u8] {
     let len = control.name(name);
-    let path: &'a [u8] = name.get(..len).unwrap_or(&[]);
-    NewFile::new(path)
+    name.get(..len).unwrap_or(&[])
 }
 
 unsafe fn copy(workers: &rest::Workers, job: &Job<'_>) -> Result<Option<u32>, Errno> {
@@ -265,7 +269,7 @@ pub fn attend(
     }
 }
 
-/// Waits for the copy, and gives the file its name.
+/// Waits for the copy, which gives the file its name.
 fn finish(copying: &Copying, control: &Control) -> Result<(), Failure> {
     let shared = copying.shared.swap(core::ptr::null_mut(), AcqRel);
     // SAFETY: mapped until the end of this function.
@@ -294,24 +298,25 @@ fn finish(copying: &Copying, control: &Control) -> Result<(), Failure> {
         Failure::NoFunction => Err(Some(Trouble::NoFunction)),
         _ => Err(Some(Trouble::Refused)),
     };
+    let is_named = copy.is_named.load(Relaxed) != 0;
     // SAFETY: the copy has ended.
     unsafe { sys::unmap(shared.cast(), PAGE) };
     let mut name = [0u8; MAX_NAME];
-    let file = new_file(control, &mut name).map_err(|trouble| trouble.answer(control))?;
+    let path = path_of(control, &mut name);
     let result = match result {
-        Err(None) => {
-            let _ = file.end::<()>(Err(Trouble::Refused));
-            return Err(Failure::CopyFailed);
+        Err(trouble) => {
+            if is_named {
+                new_file::remove_partial(path);
+            }
+            Err(trouble.map_or(Failure::CopyFailed, |trouble| trouble.answer(control)))
         }
-        Err(Some(trouble)) => file.end(Err(trouble)),
-        Ok(taken) => file.end(Ok(taken)),
+        Ok(taken) => Ok(taken),
     };
-    let taken = result.map_err(|trouble| trouble.answer(control))?;
+    let taken = result?;
     control.pause_ns.store(taken.pause_ns, Relaxed);
     control.written.store(taken.written, Relaxed);
     let isolate = control.isolate.load(Relaxed);
-    let path = name.get(..control.name_len.load(Relaxed) as usize);
-    snapshot::say(blob::cause::REQUEST, isolate, path.unwrap_or(&[]), &taken);
+    snapshot::say(blob::cause::REQUEST, isolate, path, &taken);
     Ok(())
 }
 
