@@ -32,6 +32,11 @@ impl Waiting {
     /// Starts it by a command, which becomes it.
     pub fn start_by(command: &mut Command, preload: bool) -> Waiting {
         let folder = tempfile::tempdir().expect("a directory");
+        Waiting::start_in(folder, command, preload)
+    }
+
+    /// The same in a directory that is there already.
+    pub fn start_in(folder: tempfile::TempDir, command: &mut Command, preload: bool) -> Waiting {
         let (child, out) = ready::start(command.current_dir(folder.path()), preload);
         Waiting { child, out, folder }
     }

@@ -43,6 +43,8 @@ pub enum Problem {
     Refused(String),
     /// It ended, or closed the connection.
     Lost,
+    /// The user waits no longer.
+    Interrupted,
     /// No word for this many seconds.
     Silent(u64),
     /// It said no.
@@ -63,11 +65,19 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Problem::Address(text) if text.starts_with("wss:") || text.starts_with("https:") => {
+                write!(
+                    f,
+                    "{text:?} speaks TLS, which leak does not; give ws:// or HOST:PORT of the inspector behind it, through a \
+                 tunnel if need be (ssh -L)"
+                )
+            }
             Problem::Address(text) => write!(
                 f,
                 "{text:?} is neither a process id nor an address; give PID, HOST:PORT, http://HOST:PORT or ws://…"
             ),
             Problem::Gone => write!(f, "there is no such process"),
+            Problem::Interrupted => write!(f, "interrupted; nothing was written"),
             Problem::NotOurs(error) => write!(
                 f,
                 "it may not be looked at ({}): it belongs to someone else; try as its user or as root",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 use super::problem::Problem;
+use crate::live::interrupt;
 
 /// Longest silence: a collection of a large heap comes before the first word.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -137,6 +138,10 @@ impl Session {
     ) -> Result<Duration, Written> {
         let mut failed = None;
         let mut event = |method: &str, params: Value| {
+            // Also where the signal came between two reads.
+            if interrupt::came() {
+                return Err(Problem::Interrupted);
+            }
             match method {
                 "HeapProfiler.addHeapSnapshotChunk" => {
                     if let Some(chunk) = params["chunk"].as_str()
@@ -205,6 +210,7 @@ impl Session {
 
     fn lost(&self, error: tungstenite::Error) -> Problem {
         match error {
+            _ if interrupt::came() => Problem::Interrupted,
             tungstenite::Error::Io(error)
                 if matches!(
                     error.kind(),

@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log_format::layout::{HEADER_SIZE, MAGIC};
 
@@ -103,7 +103,7 @@ impl fmt::Display for Problem {
             Problem::Patience => write!(
                 f,
                 "it did not come to the request in time: its thread is in a long call outside of JavaScript \
-                 (execSync, Atomics.wait), or stopped; try again, or wait longer with --timeout"
+                 (execSync), or stopped; try again, or wait longer with --timeout"
             ),
             Problem::GivenUp(false) => write!(f, "the request was taken back"),
             Problem::GivenUp(true) => write!(
@@ -239,6 +239,18 @@ fn is_log_of(file: &File, pid: i32) -> Option<bool> {
         == fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let id = i32::from_le_bytes([head[48], head[49], head[50], head[51]]);
     Some(head.starts_with(&MAGIC) && (!same_space || id == pid))
+}
+
+/// A file that a process has written, by a name under which we see it: in a mount name space of its
+/// own it may be elsewhere.
+pub fn seen_from_here(pid: i32, path: &Path) -> PathBuf {
+    let space = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let theirs = PathBuf::from(format!("/proc/{pid}/root"));
+    let own = path.strip_prefix("/").unwrap_or(path);
+    match space(&pid.to_string()) != space("self") && !path.exists() {
+        true => theirs.join(own),
+        false => path.to_owned(),
+    }
 }
 
 /// Whether a process is there.

@@ -64,6 +64,7 @@ pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Err
         let taken = channel
             .snapshot(isolate, &path, wanted.way, wanted.patience)
             .map_err(failed)?;
+        let path = live::seen_from_here(pid, &path);
         say(&format!("{thread}{}", after(&taken, &path)))?;
         files.push(path);
     }

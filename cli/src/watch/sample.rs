@@ -81,7 +81,7 @@ impl Sampler {
     }
 }
 
-/// Asks the worker threads. One that waits outside of JavaScript (`Atomics.wait`) does not grow:
+/// Asks the worker threads. One that waits in a call outside of JavaScript (`execSync`) does not grow:
 /// it is asked again ever more seldom.
 fn workers(channel: &Channel, silent: &mut HashMap<u32, (u32, u32)>) -> Vec<(u32, Figures)> {
     let there = channel.isolates();

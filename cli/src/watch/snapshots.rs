@@ -277,6 +277,7 @@ pub fn take(
     let who = who(&Process::look(pid), isolate);
     tell!("leak watch: {who}: {words}{before}");
     let taken = channel.snapshot(isolate, &path, flags.way(), PATIENCE)?;
+    let path = live::seen_from_here(pid, &path);
     let line = format!("heap snapshot: {}", javascript::after(&taken, &path));
     Ok((path, line))
 }

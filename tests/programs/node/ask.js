@@ -49,6 +49,34 @@ switch (way) {
     line();
     setTimeout(() => { end(); }, 10);
     break;
+  case 'atomics': {
+    // In a call that is no JavaScript, until a worker wakes it.
+    const { Worker } = require('worker_threads');
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    new Worker("require('fs').readSync(0, Buffer.alloc(16)); const word = require('worker_threads').workerData; " +
+      'word[0] = 1; Atomics.notify(word, 0);', { eval: true, workerData: word });
+    ready();
+    Atomics.wait(word, 0, 0);
+    setTimeout(() => { end(); }, 10);
+    break;
+  }
+  case 'parent': {
+    // Of a child that waits as well; only its own end may be heard of.
+    const child = require('child_process').spawn('cat', { stdio: ['pipe', 'ignore', 'inherit'] });
+    child.on('exit', () => seen.push('exit'));
+    process.on('SIGCHLD', () => seen.push('SIGCHLD'));
+    child.once('spawn', ready);
+    process.stdin.once('data', end);
+    break;
+  }
+  case 'busy workers': {
+    const { Worker } = require('worker_threads');
+    const source = "require('worker_threads').parentPort.postMessage('up'); for (;;) {}";
+    let up = 0;
+    for (let i = 0; i < 2; i++) new Worker(source, { eval: true }).once('message', () => ++up === 2 && ready());
+    process.stdin.once('data', end);
+    break;
+  }
   case 'worker': {
     const { Worker } = require('worker_threads');
     const source = `

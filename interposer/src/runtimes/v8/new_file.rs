@@ -9,6 +9,7 @@
 //! which nobody holds a lock on any more, is written anew.
 
 use super::snapshot::Trouble;
+use crate::digits::decimal;
 use crate::global;
 use crate::sys::{self, Errno, Fd};
 use core::sync::atomic::Ordering::Relaxed;
@@ -127,7 +128,7 @@ pub fn remove_partial(path: &[u8]) {
 fn own_path(fd: Fd, buffer: &mut [u8; 32]) -> &[u8] {
     let mut out = Out::new(buffer);
     out.bytes(b"/proc/self/fd/");
-    crate::start::decimal(&mut out, fd.0.cast_unsigned());
+    decimal(&mut out, fd.0.cast_unsigned());
     out.byte(0);
     let len = out.finish().unwrap_or(0);
     buffer.get(..len).unwrap_or(&[])
