@@ -227,6 +227,19 @@ impl Functions {
         Some((found.name.clone(), found.location))
     }
 
+    /// Whether a method of a class, given by what has its methods, names a word.
+    pub(crate) fn class_names(&self, snapshot: &Snapshot, methods: Node, word: u32) -> bool {
+        let of_class: FxHashSet<Location> = snapshot
+            .graph
+            .of(methods)
+            .filter_map(|edge| snapshot.location(snapshot.graph.to(edge)))
+            .collect();
+        self.all.iter().any(|function| {
+            of_class.contains(&function.location)
+                && (function.words.contains(&word) || function.inner.contains(&word))
+        })
+    }
+
     /// Whether a function's words are those of one that adds by some methods, or by any.
     fn adds(&self, words: &FxHashSet<u32>, by: &[&str]) -> bool {
         self.adding.iter().any(|(name, word)| {

@@ -1,4 +1,5 @@
-//! The text of scripts, for the line where a variable is declared: a snapshot does not say it.
+//! The text of scripts, for what a snapshot does not say: the line where a variable is declared, limits of
+//! containers.
 //!
 //! V8 writes the first 1,024 characters of a string. What is longer is read from the script's file,
 //! if that is still there and begins with the same text.
@@ -41,18 +42,27 @@ impl Sources {
         let name = Path::new(scripts.name(script)?);
         let whole = name.extension().and_then(OsStr::to_str);
         whole.filter(|extension| EXTENSIONS.contains(extension))?;
-        let text = self
-            .texts
-            .borrow_mut()
-            .entry(script)
-            .or_insert_with(|| text(snapshot, scripts, script).map(Rc::from))
-            .clone()?;
+        let text = self.text(snapshot, scripts, script)?;
         let mut lines = text
             .lines()
             .enumerate()
             .filter(|(_, line)| declares(line, variable));
         let (line, _) = lines.next()?;
         lines.next().is_none().then_some(line + 1)
+    }
+
+    /// The whole text of a script, if it is at hand.
+    pub(crate) fn text(
+        &self,
+        snapshot: &Snapshot,
+        scripts: &Scripts,
+        script: u32,
+    ) -> Option<Rc<str>> {
+        self.texts
+            .borrow_mut()
+            .entry(script)
+            .or_insert_with(|| text(snapshot, scripts, script).map(Rc::from))
+            .clone()
     }
 }
 

@@ -104,6 +104,7 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "way": way_json(&leak.way),
         "is": leak.is,
         "cure": leak.cure,
+        "doubt": leak.doubt,
     })
 }
 
@@ -169,14 +170,18 @@ fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nGrows ever more slowly, as what fills up to a bound, or has nothing old left; a snapshot taken later tells:"
+        "\nMay be no leak, but what fills up to a bound or is emptied in turn; a snapshot taken later tells:"
     )?;
     for leak in found.slowing.iter().take(top) {
         let place = leak
             .place
             .as_ref()
             .map_or(String::new(), |place| format!(", by {place}"));
-        writeln!(out, "   {}{}{place}", counts(leak), leak.what)?;
+        let doubt = leak
+            .doubt
+            .as_ref()
+            .map_or(String::new(), |doubt| format!(" ({doubt})"));
+        writeln!(out, "   {}{}{place}{doubt}", counts(leak), leak.what)?;
     }
     Ok(())
 }

@@ -475,6 +475,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
         way: view.ways.to(view.analysis, &view.scripts, node),
         is,
         cure,
+        doubt: None,
     };
     (leak, place.map(|(_, location)| location))
 }

@@ -392,6 +392,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         way,
         is: is.to_owned(),
         cure: cure.to_owned(),
+        doubt: None,
     };
     Some((leak, place.map(|(_, location)| location)))
 }

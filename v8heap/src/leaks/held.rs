@@ -386,6 +386,7 @@ impl Held {
             way: view.ways.to(view.analysis, &view.scripts, newest),
             is: is.to_owned(),
             cure: cure.to_owned(),
+            doubt: None,
         };
         Some((leak, place.map(|(_, location)| location)))
     }

@@ -15,6 +15,7 @@
 //! Only the last snapshot and one other are in memory at a time.
 
 mod async_contexts;
+mod bounds;
 mod containers;
 mod entries;
 mod families;
@@ -46,6 +47,7 @@ use crate::functions::Functions;
 use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
+use crate::sources::Sources;
 use crate::ways::{Step, Ways};
 
 pub use stacks::Allocated;
@@ -81,6 +83,8 @@ pub struct Leak {
     pub is: String,
     /// What ends it, in a sentence.
     pub cure: String,
+    /// Why it may be no leak: it has an end, or entries are taken out.
+    pub doubt: Option<String>,
 }
 
 impl Leak {
@@ -98,7 +102,7 @@ impl Leak {
 pub struct Leaks {
     /// The greatest growth first.
     pub all: Vec<Leak>,
-    /// What grows ever more slowly, as what fills up to a bound does, or has nothing old left.
+    /// What may be no leak: see [`Leak::doubt`].
     pub slowing: Vec<Leak>,
     /// If there is none: classes that grow all the same.
     pub unnamed: Vec<Unnamed>,
@@ -198,6 +202,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         functions: Functions::new(&last.snapshot, &scripts),
         ways: Ways::new(&last, &scripts),
         scripts,
+        sources: Sources::default(),
         analysis: &last,
         new: is_new,
         times: settling::times(files),
@@ -326,6 +331,7 @@ fn one_of_each(all: &mut Vec<Leak>) {
 struct View<'a> {
     analysis: &'a Analysis,
     scripts: Scripts,
+    sources: Sources,
     functions: Functions,
     ways: Ways,
     /// Of each node, whether it has come since the first snapshot.

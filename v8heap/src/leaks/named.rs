@@ -47,6 +47,7 @@ pub(super) fn leaks(view: &View, rules: &Rules, found: &[Vec<Found>]) -> Vec<Lea
             way: view.ways.to(view.analysis, &view.scripts, newest),
             is: is.to_owned(),
             cure: cure.to_owned(),
+            doubt: None,
         });
     }
     leaks

@@ -2,7 +2,6 @@
 //! explained by it.
 
 use graph::Node;
-use rustc_hash::FxHashSet;
 
 use super::families::Family;
 use super::grown::{self, Grown};
@@ -10,7 +9,7 @@ use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
 use super::words::Pattern;
-use super::{Leak, View, containers, stacks};
+use super::{Leak, View, bounds, containers, stacks};
 use crate::functions::Wanted;
 
 /// What is to be said of containers that are emptied more slowly than they are filled.
@@ -18,6 +17,9 @@ const BACKLOG: (&str, &str) = (
     "More entries come than go: of those of the first snapshot hardly one is left.",
     "Find what takes them out and why it falls behind, and bound how many may wait.",
 );
+/// Why something may be no leak.
+const STEADY: &str = "of the entries of the first snapshot hardly one is left";
+const SLOW: &str = "it grows ever more slowly";
 /// More families of containers are not described.
 const MAX_FAMILIES: usize = 200;
 /// As many other containers with the same objects are named.
@@ -55,8 +57,6 @@ enum What<'a> {
 #[derive(Default)]
 pub(super) struct Suspects<'a> {
     all: Vec<Suspect<'a>>,
-    /// Containers, by their id, in which there is nothing old.
-    steady: FxHashSet<u32>,
 }
 
 impl<'a> Suspects<'a> {
@@ -67,11 +67,11 @@ impl<'a> Suspects<'a> {
         for family in all {
             let (mut leak, place) = containers::describe(view, &family);
             match turnover(view, &family) {
-                Some(Turnover::Steady) => _ = self.steady.insert(leak.id),
+                Some(Turnover::Steady) => leak.doubt = Some(STEADY.to_owned()),
                 Some(Turnover::Backlog) => {
                     (leak.is, leak.cure) = (BACKLOG.0.to_owned(), BACKLOG.1.to_owned());
                 }
-                None => {}
+                None => leak.doubt = bounds::of(view, &family, place),
             }
             let distance = view.distance(place);
             let rank = match (leak.pattern, distance) {
@@ -159,7 +159,7 @@ impl<'a> Suspects<'a> {
         }
     }
 
-    /// The leaks among them, what weighs most first, and what grows ever more slowly.
+    /// The leaks among them, what weighs most first, and what may be none.
     pub(super) fn told_once(mut self, view: &View) -> (Vec<Leak>, Vec<Leak>) {
         self.lists_give_way();
         self.all
@@ -236,15 +236,22 @@ impl<'a> Suspects<'a> {
         }
         told.retain(|told| told.is_shown);
         told.sort_by_key(|told| std::cmp::Reverse(told.weight));
-        told.into_iter().map(|told| told.leak).partition(|leak| {
+        let doubted = |mut told: Told| {
+            let leak = &told.leak;
             let counted = leak.counts.first() != leak.counts.last();
             let grown = if counted {
                 &leak.counts
             } else {
                 &leak.retained
             };
-            !self.steady.contains(&leak.id) && !slows(grown, view.times.as_deref())
-        })
+            if leak.doubt.is_none() && slows(grown, view.times.as_deref()) {
+                told.leak.doubt = Some(SLOW.to_owned());
+            }
+            told.leak
+        };
+        told.into_iter()
+            .map(doubted)
+            .partition(|leak| leak.doubt.is_none())
     }
 }
 

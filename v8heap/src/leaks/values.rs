@@ -246,6 +246,7 @@ pub(super) fn leaks(
                 way: view.ways.to(view.analysis, &view.scripts, candidate.value),
                 is: is.to_owned(),
                 cure: cure.to_owned(),
+                doubt: None,
             },
         ));
     }

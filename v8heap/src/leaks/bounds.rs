@@ -1,0 +1,273 @@
+//! Bounds of containers, as far as the program's text tells: a cache or a pool that still fills up grows like a
+//! leak, but somewhere its size is compared with a limit.
+//!
+//! Read are the scripts' texts, not run: `cache.size > MAX` next to `cache.delete(`, `all.length < this.max`. A limit
+//! whose value is known has to be above what the container has by now: else nobody keeps to it.
+
+use graph::Node;
+
+use super::View;
+use super::families::Family;
+use super::holders::holder;
+use crate::Location;
+
+/// What takes entries out of a container.
+const TAKING: [&str; 6] = ["delete", "shift", "pop", "splice", "clear", "slice"];
+
+/// Why a container that grows may have an end, in a few words.
+pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let &last = family.counts.last()?;
+    let holder = holder(view, family.nodes[0]);
+    // Many alike have a bound each.
+    let [node] = family.nodes[..] else {
+        return None;
+    };
+    let name = holder.name.trim_start_matches('#');
+    if name.is_empty() || holder.within {
+        return None;
+    }
+    let class = holder
+        .from
+        .and_then(|from| snapshot.location(from))
+        .map(|location| location.script);
+    let scripts = [class, place.map(|place| place.script)];
+    for script in scripts.into_iter().flatten() {
+        let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
+            continue;
+        };
+        let text = Text(&text);
+        if let Some(limit) = text.limit(name, last) {
+            return Some(format!("its size is compared with a limit: {limit}"));
+        }
+        if is_pool(name) && (text.calls(name, "pop") || text.calls(name, "shift")) {
+            return Some("a pool, it seems: what is in it is taken out again".to_owned());
+        }
+    }
+    let limit = owners_limit(view, holder.from?, node)?;
+    Some(format!(
+        "its owner has a limit ({limit}) and takes entries out"
+    ))
+}
+
+/// Whether a name is one of a place for what is not in use at the moment.
+fn is_pool(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pool", "free", "idle", "spare", "available", "recycle"]
+        .iter()
+        .any(|word| name.starts_with(word) || name.ends_with(word))
+}
+
+/// Whether a name is one of a limit.
+fn is_limit(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["max", "limit", "capacity", "bound", "most", "budget"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+/// Where the text is not at hand: a property that is called a limit, of an object with the name of a cache or a
+/// pool, whose methods take entries out. Small numbers leave no edge, but their names are in the hidden class.
+fn owners_limit(view: &View, owner: Node, container: Node) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let internal = snapshot.edge_kind.internal;
+    let class = snapshot.name(owner).to_ascii_lowercase();
+    let is_cache = ["cache", "lru", "memo", "pool", "ring"]
+        .iter()
+        .any(|word| class.contains(word));
+    if !is_cache || snapshot.kinds[owner as usize] != snapshot.kind.object {
+        return None;
+    }
+    let methods = snapshot.follow(owner, snapshot.edge_kind.property, "__proto__")?;
+    let takes = TAKING.iter().any(|word| {
+        let word = snapshot.strings.find(word);
+        word.is_some_and(|word| view.functions.class_names(snapshot, methods, word))
+    });
+    if !takes || snapshot.kinds[container as usize] != snapshot.kind.object {
+        return None;
+    }
+    let shape = snapshot.follow(owner, internal, "map")?;
+    let names = snapshot.follow(shape, internal, "descriptors")?;
+    let mut edges = snapshot.graph.of(names);
+    edges.find_map(|edge| {
+        let to = snapshot.graph.to(edge);
+        let is_text = snapshot.kinds[to as usize] == snapshot.kind.string;
+        let name = snapshot.name(to);
+        (is_text && is_limit(&name)).then(|| name.into_owned())
+    })
+}
+
+/// The text of a script.
+struct Text<'a>(&'a str);
+
+/// A letter of a name.
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+/// The first whole name of a text.
+fn first_name(text: &str) -> &str {
+    let end = text.bytes().position(|byte| !is_letter(byte));
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// The number that a text begins with: `5_000`, `1e3`.
+fn number(text: &str) -> Option<u64> {
+    let end = text
+        .bytes()
+        .position(|byte| !byte.is_ascii_alphanumeric() && byte != b'_' && byte != b'.');
+    let digits = text[..end.unwrap_or(text.len())].replace('_', "");
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let value = digits.parse::<f64>().ok()?;
+    // Not `1 << 10` and `2 * 1024`, of which this is only a part.
+    let rest = text[end.unwrap_or(text.len())..].trim_start();
+    let is_all = !rest.starts_with(['*', '<', '+', '-', '/']);
+    is_all.then_some(value as u64)
+}
+
+impl<'a> Text<'a> {
+    /// What follows each whole occurrence of a name.
+    fn after(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let text = self.0;
+        text.match_indices(name).filter_map(move |(at, _)| {
+            let end = at + name.len();
+            let whole = !text[..at].bytes().next_back().is_some_and(is_letter)
+                && !text[end..].bytes().next().is_some_and(is_letter);
+            whole.then(|| &text[end..])
+        })
+    }
+
+    /// Whether a method of what has a name is called.
+    fn calls(&self, name: &'a str, method: &str) -> bool {
+        self.after(name).any(|rest| {
+            let rest = rest.trim_start().trim_start_matches('?');
+            rest.strip_prefix('.')
+                .and_then(|rest| rest.strip_prefix(method))
+                .is_some_and(|rest| rest.starts_with('('))
+        })
+    }
+
+    /// Whether entries are taken out of what has a name.
+    fn takes_out(&self, name: &'a str) -> bool {
+        TAKING.iter().any(|method| self.calls(name, method))
+            || self.after(name).any(|rest| {
+                let shortened = rest.strip_prefix(".length").map(str::trim_start);
+                shortened.is_some_and(|rest| {
+                    rest.starts_with('=') && !rest.starts_with("==") || rest.starts_with("--")
+                })
+            })
+            || self.0.match_indices("delete ").any(|(at, word)| {
+                let path = &self.0[at + word.len()..];
+                let end = path.find('[').unwrap_or_default();
+                path[..end].rsplit('.').next() == Some(name)
+            })
+    }
+
+    /// The limit that the size of what has a name is compared with, in the text's own words, if it may be kept:
+    /// entries are taken out, or come only below it.
+    fn limit(&self, name: &'a str, count: u64) -> Option<String> {
+        let takes_out = self.takes_out(name);
+        self.after(name).find_map(|rest| {
+            // Of an object: Object.keys(name).length
+            let rest = rest.strip_prefix(')').unwrap_or(rest);
+            let rest = rest
+                .strip_prefix(".size")
+                .or_else(|| rest.strip_prefix(".length"))?
+                .trim_start();
+            let below = rest.starts_with('<');
+            let rest = rest.strip_prefix(['<', '>'])?;
+            let operand = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+            let value = number(operand);
+            let path = operand
+                .bytes()
+                .position(|byte| !is_letter(byte) && !matches!(byte, b'.' | b'#' | b'?'));
+            let path = operand[..path.unwrap_or(operand.len())].trim_end_matches(['.', '?']);
+            let last = path
+                .rsplit(['.', '#'])
+                .next()
+                .map(first_name)
+                .unwrap_or_default();
+            let value = value.or_else(|| self.value(last));
+            match value {
+                Some(value) if value < 2 || value < count => return None,
+                None if !is_limit(last) => return None,
+                _ => {}
+            }
+            if !below && !takes_out {
+                return None;
+            }
+            let is_number = path.starts_with(|first: char| first.is_ascii_digit());
+            Some(match value.filter(|_| !is_number) {
+                Some(value) => format!("{path} = {value}"),
+                None => path.to_owned(),
+            })
+        })
+    }
+
+    /// The number that a name is given, if it is but one.
+    fn value(&self, name: &'a str) -> Option<u64> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut given = self.after(name).filter_map(|rest| {
+            let rest = rest.trim_start();
+            let rest = rest.strip_prefix([':', '='])?;
+            number(rest.trim_start())
+        });
+        let first = given.next()?;
+        given.all(|other| other == first).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn a_limit_that_is_kept_to_is_found() {
+        for (text, said) in [
+            (
+                "if (cache.size > 500) cache.delete(cache.keys().next().value);",
+                "500",
+            ),
+            (
+                "const MAX = 5_000;\nif (cache.size >= MAX) cache.delete(first);",
+                "MAX = 5000",
+            ),
+            (
+                "if(this.cache.size>=this.max)this.cache.delete(k)} new LRU({max:5000})",
+                "this.max = 5000",
+            ),
+            (
+                "if (this.cache.length < this.limit) this.cache.push(x);",
+                "this.limit",
+            ),
+            (
+                "while (cache.length > maxEntries) cache.shift();",
+                "maxEntries",
+            ),
+            (
+                "if (Object.keys(cache).length > 400) delete cache[oldest];",
+                "400",
+            ),
+        ] {
+            assert_eq!(Text(text).limit("cache", 300).as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn what_is_no_limit_or_not_kept_to_is_none() {
+        for text in [
+            "while (cache.length > 0) work(cache.shift());",
+            "if (cache.size > 1000) console.warn('large');",
+            "if (cache.size > 200) cache.delete(key);",
+            "if (other.size > 500) other.delete(key);",
+            "for (let i = 0; i < cache.length; i++) cache.pop();",
+            "if (mycache.size > 500) mycache.delete(key);",
+        ] {
+            assert_eq!(Text(text).limit("cache", 300), None, "{text}");
+        }
+    }
+}
