@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use crate::figures::parse_duration;
+
 /// Say what is in a JavaScript heap snapshot, what grew between several, and why it is kept.
 ///
 /// Snapshots (.heapsnapshot) come from Node (v8.writeHeapSnapshot(), --heapsnapshot-signal), Chrome
@@ -66,6 +68,10 @@ pub enum HeapCommand {
         /// Rules of your own for what is a leak and what is none, one a line.
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         rules: Option<PathBuf>,
+        /// The time between two snapshots, for growth per minute. Default: as the files' names tell
+        /// (Heap.20261122.223344…), or their times if these lie far enough apart.
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        every: Option<u64>,
         #[command(flatten)]
         output: OutputFlags,
     },

@@ -17,12 +17,13 @@ use crate::heap::{page, read, shown, stacks};
 pub fn leaks(
     files: &[PathBuf],
     rules: Option<&Path>,
+    every: Option<Duration>,
     flags: &OutputFlags,
     out: &mut impl Write,
 ) -> Result<(), Error> {
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let rules = rules.map(read_rules).transpose()?;
-    let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref())
+    let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref(), every)
         .map_err(Error::Snapshot)?;
     let top = shown(flags, 10);
     match (flags.format, files.last()) {
@@ -226,7 +227,13 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
         .as_ref()
         .map_or(String::new(), |place| format!(", by {place}"));
     let rate = rate(leak.growth(), span)
-        .map_or(String::new(), |rate| format!(", {} a minute", bytes(rate)));
+        .map(|rate| format!(", {} a minute", bytes(rate)))
+        .or_else(|| {
+            let steps = leak.retained.len().checked_sub(1).filter(|&of| of > 1)?;
+            let each = bytes(leak.growth() / steps as u64);
+            Some(format!(", {each} between snapshots"))
+        })
+        .unwrap_or_default();
     writeln!(out, "\n{number}. {}{place}", leak.what)?;
     writeln!(
         out,

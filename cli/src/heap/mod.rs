@@ -14,6 +14,7 @@ mod why;
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use v8heap::{Analysis, Scripts};
 
@@ -36,8 +37,14 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
         Some(HeapCommand::Leaks {
             files,
             rules,
+            every,
             output,
-        }) => leaks::leaks(files, rules.as_deref(), output, out_of)?,
+        }) => {
+            let every = every
+                .map(Duration::from_nanos)
+                .filter(|every| !every.is_zero());
+            leaks::leaks(files, rules.as_deref(), every, output, out_of)?;
+        }
         Some(HeapCommand::Why {
             file,
             id,
@@ -81,14 +88,14 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// What grows in snapshots of one process, as `leak heap leaks` says it.
-pub fn what_grew(files: &[PathBuf], out: &mut impl Write) -> Result<(), Error> {
+/// What grows in snapshots of one process, taken some time apart, as `leak heap leaks` says it.
+pub fn what_grew(files: &[PathBuf], every: Duration, out: &mut impl Write) -> Result<(), Error> {
     let output = OutputFlags {
         format: HeapFormat::Text,
         top: None,
         threads: 2,
     };
-    leaks::leaks(files, None, &output, out)
+    leaks::leaks(files, None, Some(every), &output, out)
 }
 
 /// Not all jobs have a page.

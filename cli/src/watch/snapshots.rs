@@ -189,7 +189,7 @@ impl<'a> Snapshots<'a> {
             return;
         }
         let mut text = format!("leak watch: {who}: what grew:\n").into_bytes();
-        if let Err(error) = heap::what_grew(&self.taken, &mut text) {
+        if let Err(error) = heap::what_grew(&self.taken, self.every, &mut text) {
             text = format!("leak watch: {who}: {error}\n").into_bytes();
         }
         for line in self.workers_that_grew() {

@@ -31,13 +31,14 @@ mod settling;
 mod sorted;
 mod stacks;
 mod targets;
+mod times;
 mod unnamed;
 mod values;
 mod views;
 mod words;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use graph::Node;
 
@@ -108,7 +109,7 @@ pub struct Leaks {
     pub unnamed: Vec<Unnamed>,
     /// All bytes of each snapshot.
     pub totals: Vec<u64>,
-    /// From the first to the last snapshot, if the files' times tell.
+    /// From the first to the last snapshot, if that was said, or the files' names or times tell.
     pub span: Option<Duration>,
 }
 
@@ -132,9 +133,14 @@ pub(crate) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
     entries::first_key(snapshot, map)
 }
 
-/// Looks for leaks in two snapshots or more, given in the order they were taken, and for what rules
-/// call so.
-pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<Leaks, Error> {
+/// Looks for leaks in two snapshots or more, given in the order they were taken (and how far apart, if that is
+/// known), and for what rules call so.
+pub fn find(
+    files: &[PathBuf],
+    threads: usize,
+    rules: Option<&Rules>,
+    every: Option<Duration>,
+) -> Result<Leaks, Error> {
     let Some((last_file, earlier)) = files.split_last() else {
         return Ok(Leaks {
             all: Vec::new(),
@@ -198,6 +204,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
     });
     let grouped = groups::groups(&last);
     let scripts = Scripts::new(&last.snapshot);
+    let times = times::between(files, every);
     let view = View {
         functions: Functions::new(&last.snapshot, &scripts),
         ways: Ways::new(&last, &scripts),
@@ -205,7 +212,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         sources: Sources::default(),
         analysis: &last,
         new: is_new,
-        times: settling::times(files),
+        times: times.steps,
     };
     let before = &measures[..measures.len() - 1];
     let mut suspects = sorted::Suspects::default();
@@ -239,7 +246,7 @@ pub fn find(files: &[PathBuf], threads: usize, rules: Option<&Rules>) -> Result<
         slowing,
         unnamed,
         totals: measures.iter().map(|measures| measures.total).collect(),
-        span: span(&files[0], last_file),
+        span: times.span,
     })
 }
 
@@ -374,17 +381,4 @@ fn grows(counts: &[u64]) -> bool {
     // Two snapshots cannot tell a leak from something that is still filling up.
     let least = if counts.len() > 2 { 10 } else { 20 };
     steps && last - first >= least && (last - first) * 50 >= first
-}
-
-/// The time between two snapshots, by the files' times.
-fn span(first: &Path, last: &Path) -> Option<Duration> {
-    let changed = |path: &Path| {
-        path.metadata()
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
-    let (first, last): (SystemTime, SystemTime) = (changed(first)?, changed(last)?);
-    last.duration_since(first)
-        .ok()
-        .filter(|span| span.as_secs() >= 1)
 }

@@ -1,14 +1,13 @@
 //! Growth that is perhaps no leak: ever more slowly, as what fills up to a bound; or with nothing old left,
 //! since something takes the entries out again.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use graph::Node;
 
+use super::View;
 use super::entries::{count, entries, first_key, is_map, is_oddball, rows};
 use super::families::Family;
-use super::{View, span};
 
 /// With fewer entries in the first snapshot nothing is to be said of how many of them are left.
 const MIN_FIRST: u64 = 8;
@@ -64,14 +63,6 @@ fn old(view: &View, node: Node) -> Option<u64> {
     all.dedup_by_key(|(entry, _)| *entry);
     (all.len() as u64 >= count(snapshot, node))
         .then(|| all.iter().filter(|(_, is_new)| !is_new).count() as u64)
-}
-
-/// The times between the snapshots, if the files tell all of them.
-pub(super) fn times(files: &[PathBuf]) -> Option<Vec<Duration>> {
-    files
-        .windows(2)
-        .map(|pair| span(&pair[0], &pair[1]))
-        .collect()
 }
 
 /// Whether the last step is so much smaller than another, by itself and for its time, that there may be an
