@@ -65,6 +65,10 @@ pub enum Error {
     NoJsHeap(PathBuf),
     /// A heap snapshot cannot be read.
     Snapshot(v8heap::Error),
+    /// The log that stacks were to come from cannot be read.
+    Log(heap::Error),
+    /// That log has none.
+    NoStacks(PathBuf),
     /// A folder in which snapshots cannot be made.
     Folder(PathBuf, io::Error),
     /// There is no snapshot of a running process.
@@ -176,6 +180,13 @@ impl fmt::Display for Error {
                 "{}: cannot be written ({}); choose another place",
                 path.display(),
                 reason(error)
+            ),
+            Error::Log(error) => write!(f, "{error}"),
+            Error::NoStacks(path) => write!(
+                f,
+                "{}: the log has no sampled stacks of JavaScript (record a program that runs in Node for a second or more, \
+                 without LEAK_JS=0, LEAK_JS_SAMPLE=0 and an inspector)",
+                path.display()
             ),
             Error::NoJsHeap(path) => write!(
                 f,

@@ -153,6 +153,23 @@ impl JsHeap {
         })
         .take(MAX_DEPTH)
     }
+
+    /// The marks that stand for two moments: of each the first one from then on, or else the last one; and not the
+    /// same one twice if there is an earlier one. `None` if there are none.
+    pub fn marks_at(&self, from: Nanos, to: Nanos) -> Option<(usize, usize)> {
+        let at = |time| self.marks.partition_point(|mark| mark.time < time);
+        let last = self.marks.len().checked_sub(1)?;
+        let to = at(to).min(last);
+        let from = at(from).min(to);
+        Some((
+            if from == to {
+                from.saturating_sub(1)
+            } else {
+                from
+            },
+            to,
+        ))
+    }
 }
 
 /// The isolates of a log, in the order of their threads.

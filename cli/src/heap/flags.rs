@@ -72,6 +72,13 @@ pub enum HeapCommand {
         /// (Heap.20261122.223344…), or their times if these lie far enough apart.
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
         every: Option<u64>,
+        /// The log of the process (APP.leak): the stacks of JavaScript that hold more and more go with the leaks
+        /// whose function is on them.
+        ///
+        /// A log has one allocation sampled in 1 MiB (LEAK_JS_SAMPLE), with its stack, and which bytes of it
+        /// still live; not of which object. Functions have the line where they begin.
+        #[arg(long, value_name = "LOG", value_hint = ValueHint::FilePath)]
+        stacks: Option<PathBuf>,
         #[command(flatten)]
         output: OutputFlags,
     },

@@ -12,12 +12,14 @@ use v8heap::rules::Rules;
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
+use crate::heap::sampled::{Sites, Stacks};
 use crate::heap::{page, read, shown, stacks};
 
 pub fn leaks(
     files: &[PathBuf],
     rules: Option<&Path>,
     every: Option<Duration>,
+    sites: Option<Sites>,
     flags: &OutputFlags,
     out: &mut impl Write,
 ) -> Result<(), Error> {
@@ -25,14 +27,16 @@ pub fn leaks(
     let rules = rules.map(read_rules).transpose()?;
     let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref(), every)
         .map_err(Error::Snapshot)?;
+    let stacks = sites.map(|sites| sites.of(&found.all));
     let top = shown(flags, 10);
+    let json = || json(files, &found, stacks.as_ref(), top);
     match (flags.format, files.last()) {
-        (HeapFormat::Json, _) => writeln!(out, "{:#}", json(files, &found, top)),
+        (HeapFormat::Json, _) => writeln!(out, "{:#}", json()),
         (HeapFormat::Html, Some(last)) => {
             let last = read(last, flags)?;
-            page::leaks(json(files, &found, top), found.all.len(), &last, out)
+            page::leaks(json(), found.all.len(), &last, out)
         }
-        _ => text(files, &found, top, out),
+        _ => text(files, &found, stacks.as_ref(), top, out),
     }
     .map_err(Error::Output)
 }
@@ -109,21 +113,21 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
     })
 }
 
-fn json(files: &[PathBuf], found: &Leaks, top: usize) -> Value {
-    let all = |leaks: &[Leak]| -> Vec<_> {
-        leaks
-            .iter()
-            .take(top)
-            .map(|leak| entry(leak, found))
-            .collect()
-    };
+fn json(files: &[PathBuf], found: &Leaks, stacks: Option<&Stacks>, top: usize) -> Value {
     json!({
         "version": 1,
         "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "total_bytes": found.totals,
         "seconds": found.span.map(|span| span.as_secs_f64()),
-        "leaks": all(&found.all),
-        "slowing": all(&found.slowing),
+        "leaks": found.all.iter().take(top).enumerate().map(|(number, leak)| {
+            let mut entry = entry(leak, found);
+            if let Some(stacks) = stacks {
+                entry["sampled"] = stacks.of_json(number);
+            }
+            entry
+        }).collect::<Vec<_>>(),
+        "sampled": stacks.map(Stacks::json),
+        "slowing": found.slowing.iter().take(top).map(|leak| entry(leak, found)).collect::<Vec<_>>(),
         "growing_classes": found.unnamed.iter().take(top).map(|class| json!({
             "class": class.class, "counts": class.counts, "self_bytes": class.own,
         })).collect::<Vec<_>>(),
@@ -138,7 +142,13 @@ fn series(values: &[u64], show: impl Fn(u64) -> String) -> String {
         .join(" → ")
 }
 
-fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
+fn text(
+    files: &[PathBuf],
+    found: &Leaks,
+    stacks: Option<&Stacks>,
+    top: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(
         out,
         "{} snapshots: {}",
@@ -146,10 +156,14 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
         series(&found.totals, bytes)
     )?;
     if found.all.is_empty() && found.slowing.is_empty() {
-        return unnamed(found, top, out);
+        unnamed(found, top, out)?;
+        return stacks.map_or(Ok(()), |stacks| stacks.others(out));
     }
     for (number, leak) in found.all.iter().take(top).enumerate() {
         one(number + 1, leak, found.span, out)?;
+        if let Some(stacks) = stacks {
+            stacks.of(number, out)?;
+        }
     }
     if found.all.len() > top {
         writeln!(
@@ -158,7 +172,8 @@ fn text(files: &[PathBuf], found: &Leaks, top: usize, out: &mut impl Write) -> i
             count((found.all.len() - top) as u64)
         )?;
     }
-    slowing(found, top, out)
+    slowing(found, top, out)?;
+    stacks.map_or(Ok(()), |stacks| stacks.others(out))
 }
 
 /// What may fill up to a bound.

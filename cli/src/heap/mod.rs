@@ -8,6 +8,7 @@ mod leaks;
 mod looks;
 mod nodes;
 mod page;
+mod sampled;
 mod stacks;
 mod table;
 mod why;
@@ -38,12 +39,15 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
             files,
             rules,
             every,
+            stacks,
             output,
         }) => {
             let every = every
                 .map(Duration::from_nanos)
                 .filter(|every| !every.is_zero());
-            leaks::leaks(files, rules.as_deref(), every, output, out_of)?;
+            let sites = stacks.as_ref().map(|log| sampled::read(log, files));
+            let sites = sites.transpose()?;
+            leaks::leaks(files, rules.as_deref(), every, sites, output, out_of)?;
         }
         Some(HeapCommand::Why {
             file,
@@ -88,14 +92,22 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// What grows in snapshots of one process, taken some time apart, as `leak heap leaks` says it.
-pub fn what_grew(files: &[PathBuf], every: Duration, out: &mut impl Write) -> Result<(), Error> {
+/// What grows in snapshots of one process, taken some time apart, as `leak heap leaks` says it; with the stacks of
+/// its log if that has any.
+pub fn what_grew(
+    files: &[PathBuf],
+    every: Duration,
+    log: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     let output = OutputFlags {
         format: HeapFormat::Text,
         top: None,
         threads: 2,
     };
-    leaks::leaks(files, None, Some(every), &output, out)
+    // A log may have no stacks: of a program that samples by itself, or has just begun.
+    let sites = log.and_then(|log| sampled::read(log, files).ok());
+    leaks::leaks(files, None, Some(every), sites, &output, out)
 }
 
 /// Not all jobs have a page.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub struct Channel {
     pid: i32,
     /// The end of its program's path.
     pub name: String,
+    /// Its log.
+    pub log: PathBuf,
     page: MmapRaw,
 }
 
@@ -76,8 +78,13 @@ impl Channel {
         let page = MmapOptions::new()
             .len(HEADER_SIZE as usize)
             .map_raw(&file)
-            .map_err(|error| Problem::Unreachable(log, error))?;
-        Ok(Channel { pid, name, page })
+            .map_err(|error| Problem::Unreachable(log.clone(), error))?;
+        Ok(Channel {
+            pid,
+            name,
+            log,
+            page,
+        })
     }
 
     /// Whether it takes requests.

@@ -43,6 +43,8 @@ pub struct Snapshots<'a> {
     ended: bool,
     due: Instant,
     taken: Vec<PathBuf>,
+    /// The log of the process.
+    log: Option<PathBuf>,
     /// The heaps of workers each time.
     workers: Vec<HashMap<u32, u64>>,
     told: bool,
@@ -72,6 +74,7 @@ impl<'a> Snapshots<'a> {
             ended: false,
             due: begin,
             taken: Vec::new(),
+            log: None,
             workers: Vec::new(),
             told: false,
         }
@@ -135,6 +138,7 @@ impl<'a> Snapshots<'a> {
         match take(self.pid, self.isolate, self.flags, self.places, &number) {
             Ok((path, line)) => {
                 self.taken.push(path);
+                self.log = Channel::open(self.pid).ok().map(|channel| channel.log);
                 self.places.count();
                 self.note_workers();
                 tell!("leak watch: {who}: {number}{line}");
@@ -189,7 +193,9 @@ impl<'a> Snapshots<'a> {
             return;
         }
         let mut text = format!("leak watch: {who}: what grew:\n").into_bytes();
-        if let Err(error) = heap::what_grew(&self.taken, self.every, &mut text) {
+        if let Err(error) =
+            heap::what_grew(&self.taken, self.every, self.log.as_deref(), &mut text)
+        {
             text = format!("leak watch: {who}: {error}\n").into_bytes();
         }
         for line in self.workers_that_grew() {

@@ -27,6 +27,7 @@ mod named;
 mod notes;
 mod reach;
 mod registered;
+pub mod sampled;
 mod settling;
 mod sorted;
 mod stacks;

@@ -12,7 +12,7 @@
 use super::api::Isolate;
 use super::isolate::State as IsolateState;
 use super::optional::Optional;
-use super::{copy, note, room, snapshot};
+use super::{copy, note, room, sampling, snapshot};
 use crate::arch::clock;
 use crate::global::{self, Global};
 use crate::symbols::Name;
@@ -289,7 +289,13 @@ unsafe extern "C" fn on_thread(request: *mut c_void) {
                 // Else the thread that waits for requests will answer.
                 copy::begin(global, control, isolate).map(Err)
             }
-            Kind::Snapshot => Some(snapshot::on_request(control, isolate, number)),
+            Kind::Snapshot => {
+                let result = snapshot::on_request(control, isolate, number);
+                if result.is_ok() {
+                    mark_heap(global, isolate);
+                }
+                Some(result)
+            }
             _ => Some(Ok(())),
         }
     };
@@ -298,6 +304,23 @@ unsafe extern "C" fn on_thread(request: *mut c_void) {
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
+}
+
+/// Has the heap by stack of the moment in the log.
+///
+/// # Safety
+/// As [`sampling::at_snapshot`].
+unsafe fn mark_heap(global: &'static Global, isolate: *mut Isolate) {
+    let thread = thread::ready();
+    if thread.is_null() {
+        return;
+    }
+    // SAFETY: this thread's state.
+    let serial = unsafe { (*thread).serial };
+    if let Some(state) = global.isolates.of(isolate, serial) {
+        // SAFETY: the caller's promise.
+        unsafe { sampling::at_snapshot(state) };
+    }
 }
 
 /// Stores the figures of the moment.

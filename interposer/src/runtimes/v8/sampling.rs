@@ -271,6 +271,22 @@ pub fn at_end(_: &'static Global, state: &'static IsolateState) {
     }
 }
 
+/// Makes a mark for a heap snapshot that was just taken: what could be collected has been, and what grew between
+/// two snapshots is what grew between their marks.
+///
+/// # Safety
+/// On the isolate's thread, at rest.
+pub unsafe fn at_snapshot(state: &'static IsolateState) {
+    if API.get().is_none() || own(state).interval == 0 {
+        return;
+    }
+    let place = state.handles.load(Relaxed);
+    let now = clock::clock_ns(libc::CLOCK_MONOTONIC);
+    // Where no scope can be opened, the next mark comes in its time.
+    // SAFETY: the caller's promise; a handle scope is opened.
+    let _ = unsafe { handles::within(state.isolate(), place, || mark(state, now)) };
+}
+
 /// Makes a mark.
 ///
 /// # Safety

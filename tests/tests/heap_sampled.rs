@@ -1,0 +1,88 @@
+//! `leak heap leaks --stacks LOG`: what the log of the process has sampled, beside what its snapshots tell.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::Command;
+
+use leak_tests::node::{program, versions};
+use leak_tests::{ready, run, tools};
+use serde_json::Value;
+
+#[test]
+fn the_sampled_stack_of_a_leak_is_said_beside_it() {
+    for node in versions() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut command = Command::new(&node.path);
+        command
+            .arg(program("sampled"))
+            .env("LEAK_JS_SAMPLE", "16384")
+            .current_dir(folder.path());
+        let (mut child, mut out) = ready::start(&mut command, true);
+        let mut input = child.stdin.take().expect("a pipe");
+        let mut files: Vec<PathBuf> = Vec::new();
+        for number in 0..3 {
+            input.write_all(b"more\n").expect("it reads");
+            let mut line = String::new();
+            out.read_line(&mut line).expect("it answers");
+            assert_eq!(line, "ready\n", "Node {}", node.version);
+            let file = folder.path().join(format!("{number}.heapsnapshot"));
+            let taken = Command::new(tools::leak())
+                .arg("snapshot")
+                .arg(child.id().to_string())
+                .arg("-o")
+                .arg(&file)
+                .output()
+                .expect("leak runs");
+            let words = String::from_utf8_lossy(&taken.stderr).into_owned();
+            assert!(taken.status.success(), "{words}");
+            files.push(file);
+        }
+        // The log is read while the process runs, as leak watch does.
+        let log = run::logs_in(folder.path()).remove(0);
+        let leaks = |format: &str| {
+            let told = Command::new(tools::leak())
+                .args(["heap", "leaks", "--format", format, "--stacks"])
+                .arg(&log)
+                .args(&files)
+                .output()
+                .expect("leak runs");
+            let words = String::from_utf8_lossy(&told.stderr).into_owned();
+            assert!(told.status.success(), "{words}");
+            String::from_utf8_lossy(&told.stdout).into_owned()
+        };
+        let found: Value = serde_json::from_str(&leaks("json")).expect("JSON");
+        let first = &found["leaks"][0];
+        let what = first["what"].as_str().unwrap_or_default();
+        assert!(what.contains("sessions"), "{found:#}");
+        let sampled = first["sampled"].as_array().expect("stacks");
+        let others = found["sampled"]["others"].as_array().expect("stacks");
+        let functions = |site: &Value| -> Vec<String> {
+            let frames = site["stack"].as_array().expect("frames");
+            let name = |frame: &Value| frame["function"].as_str().unwrap_or_default().to_owned();
+            frames.iter().map(name).collect()
+        };
+        let all: Vec<_> = sampled.iter().chain(others).map(functions).collect();
+        let growth: u64 = sampled
+            .iter()
+            .filter(|site| functions(site).contains(&"open".to_owned()))
+            .filter_map(|site| site["growth_bytes"].as_u64())
+            .sum();
+        // 800 sessions have come since the first snapshot.
+        let retained = first["growth_bytes"].as_u64().unwrap_or(0);
+        let whole = found["sampled"]["growth_bytes"].as_u64().unwrap_or(0);
+        assert!(
+            growth > retained * 3 / 5 && growth < retained * 3 / 2 && growth * 10 > whole * 7,
+            "Node {}: {growth} of {whole}, {retained} retained: {all:?}",
+            node.version
+        );
+        if node.version == 22 {
+            let text = leaks("text");
+            assert!(
+                text.contains("   sampled: ") && text.contains(" by open() "),
+                "{text}"
+            );
+        }
+        drop(input);
+        assert!(child.wait().expect("it ends").success());
+    }
+}
