@@ -2,10 +2,10 @@
 //!
 //! V8 takes the stack of one allocation in so many bytes and forgets it when the object is
 //! collected, so what it holds is what is live. It is read at *marks*: the first after a second,
-//! the next after a sixteenth of the run each time, a second at least, so that their number grows with the logarithm of
-//! the run; right after a full collection if there is one, else at the latest when twice that time
-//! is over; and at the end. A frame is written once, with its caller; a mark is a list of
-//! frames with what is live.
+//! the next after a sixteenth of the run each time, a second at least, so that their number grows
+//! with the logarithm of the run; right after a full collection if there is one, else at the latest
+//! when twice that time is over; right behind a heap snapshot that was asked for; and at the end. A
+//! frame is written once, with its caller; a mark is a list of frames with what is live.
 //!
 //! There is one sampler in an isolate. If the program has begun it, ours is not; where the
 //! program is started to be inspected, ours is off as well.
