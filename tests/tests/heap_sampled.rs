@@ -10,7 +10,11 @@ use serde_json::Value;
 
 #[test]
 fn the_sampled_stack_of_a_leak_is_said_beside_it() {
-    for node in versions() {
+    // That the mark is made on all versions the tests of snapshots show.
+    for node in versions()
+        .into_iter()
+        .filter(|node| [18, 22, 26].contains(&node.version))
+    {
         let folder = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(&node.path);
         command
