@@ -193,8 +193,7 @@ impl<'a> Snapshots<'a> {
             return;
         }
         let mut text = format!("leak watch: {who}: what grew:\n").into_bytes();
-        if let Err(error) =
-            heap::what_grew(&self.taken, self.every, self.log.as_deref(), &mut text)
+        if let Err(error) = heap::what_grew(&self.taken, self.every, self.log.as_deref(), &mut text)
         {
             text = format!("leak watch: {who}: {error}\n").into_bytes();
         }
