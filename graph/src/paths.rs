@@ -10,7 +10,6 @@ const NONE: u32 = u32::MAX;
 /// The last step of the cheapest way to each node.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    from: Vec<Node>,
     edge: Vec<Edge>,
     costs: Vec<u32>,
 }
@@ -25,7 +24,6 @@ impl Paths {
         cost: impl Fn(Node, Edge) -> Option<u16>,
     ) -> Paths {
         let mut paths = Paths {
-            from: vec![NONE; graph.nodes()],
             edge: vec![NONE; graph.nodes()],
             costs: vec![u32::MAX; graph.nodes()],
         };
@@ -58,7 +56,6 @@ impl Paths {
                 let sum = now + u32::from(cost).clamp(1, MAX_COST as u32 - 1);
                 if sum < costs[to as usize] {
                     costs[to as usize] = sum;
-                    paths.from[to as usize] = node;
                     paths.edge[to as usize] = edge;
                     buckets[sum as usize % MAX_COST].push(to);
                 }
@@ -73,13 +70,14 @@ impl Paths {
         (cost != u32::MAX).then_some(cost)
     }
 
-    /// The way to a node, from the start: (node, edge to the next); ends before the node itself.
-    pub fn to(&self, node: Node) -> Vec<(Node, Edge)> {
+    /// The way to a node of the same graph, from the start: (node, edge to the next); ends before the node itself.
+    pub fn to(&self, graph: &Graph, node: Node) -> Vec<(Node, Edge)> {
         let mut way = Vec::new();
-        let mut at = node;
-        while self.from[at as usize] != NONE {
-            way.push((self.from[at as usize], self.edge[at as usize]));
-            at = self.from[at as usize];
+        let mut edge = self.edge[node as usize];
+        while edge != NONE {
+            let from = graph.from(edge);
+            way.push((from, edge));
+            edge = self.edge[from as usize];
         }
         way.reverse();
         way

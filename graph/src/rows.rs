@@ -62,6 +62,11 @@ impl Graph {
         self.to[edge as usize]
     }
 
+    /// Where an edge comes from: a search.
+    pub fn from(&self, edge: Edge) -> Node {
+        self.first.partition_point(|&first| first <= edge) as Node - 1
+    }
+
     /// The targets of a range of edges.
     #[inline]
     pub fn targets(&self, edges: Range<Edge>) -> &[Node] {

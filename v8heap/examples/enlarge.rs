@@ -93,7 +93,7 @@ fn write(snapshot: &Snapshot, copies: u64, out: &mut impl Write) -> std::io::Res
     out.write_all(b"],\n\"locations\":[")?;
     let mut comma = "";
     for copy in 0..copies {
-        for (node, place) in &snapshot.locations {
+        for (node, place) in snapshot.locations.iter() {
             let value = (u64::from(*node) + copy * (nodes - 1)) * 6;
             writeln!(
                 out,

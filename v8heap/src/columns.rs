@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use graph::{Incoming, Node};
 
 use crate::error::Fault;
+use crate::locations::Locations;
 use crate::meta::{Meta, NodeFields, NodeKinds};
 use crate::numbers::{Piece, parse};
 use crate::pairs::Pairs;
@@ -220,15 +221,15 @@ pub(crate) fn parse_edges(
     })
 }
 
-/// Parses rows of locations: those of each node, sorted.
+/// Parses rows of locations.
 pub(crate) fn parse_locations(
     bytes: &[u8],
     meta: &Meta,
     piece: &Piece,
     node_count: usize,
-) -> Result<Vec<(Node, Location)>, Fault> {
+) -> Result<Locations, Fault> {
     let Some(fields) = meta.location else {
-        return Ok(Vec::new());
+        return Ok(Locations::default());
     };
     let mut locations = Vec::with_capacity(piece.rows.len());
     parse(bytes, ("locations", fields.count), piece, |values| {
@@ -248,9 +249,5 @@ pub(crate) fn parse_locations(
         }
         Ok(())
     })?;
-    // Of two locations of a node the later one counts.
-    locations.reverse();
-    locations.sort_by_key(|&(node, _)| node);
-    locations.dedup_by_key(|&mut (node, _)| node);
-    Ok(locations)
+    Ok(Locations::of(locations))
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::meta::NodeKinds;
 use crate::pairs::{PAIR, Pairs};
 use crate::snapshot::{KIND_BITS, Snapshot};
+use crate::threads::join;
 use crate::{detached, shallow};
 
 /// The distance of the root, where there is anything nearer to the user.
@@ -76,21 +77,30 @@ impl Analysis {
         Ok(Analysis::new(crate::load(path, threads)?, threads))
     }
 
-    /// Reads a file and computes everything but distances, which stay empty.
-    pub(crate) fn without_distances(path: &Path, threads: usize) -> Result<Analysis, Error> {
-        Ok(Analysis::compute(
-            crate::load(path, threads)?,
-            threads,
-            false,
-        ))
+    /// Reads a file and computes everything; distances only if they are wanted, else there are none.
+    /// `meanwhile` is done by the thread that is the first to have nothing more to do: it sees the
+    /// snapshot before its nodes have sizes.
+    pub(crate) fn of_file_and<T: Send>(
+        path: &Path,
+        threads: usize,
+        distances: bool,
+        meanwhile: impl FnOnce(&Snapshot) -> T + Send,
+    ) -> Result<(Analysis, T), Error> {
+        let snapshot = crate::load(path, threads)?;
+        Ok(Analysis::compute(snapshot, threads, distances, meanwhile))
     }
 
     /// Computes the figures of a snapshot.
     pub fn new(snapshot: Snapshot, threads: usize) -> Analysis {
-        Analysis::compute(snapshot, threads, true)
+        Analysis::compute(snapshot, threads, true, |_| ()).0
     }
 
-    fn compute(mut snapshot: Snapshot, threads: usize, all: bool) -> Analysis {
+    fn compute<T: Send>(
+        mut snapshot: Snapshot,
+        threads: usize,
+        all: bool,
+        meanwhile: impl FnOnce(&Snapshot) -> T + Send,
+    ) -> (Analysis, T) {
         let pairs = std::mem::take(&mut snapshot.pairs);
         detached::spread(&mut snapshot);
         let mut sizes = std::mem::take(&mut snapshot.sizes);
@@ -105,7 +115,7 @@ impl Analysis {
             let incoming = &snapshot.incoming;
             dominators(&snapshot.graph, snapshot.root, &meaning, incoming)
         };
-        let mut rest = || {
+        let rest = || {
             let mut owners = shallow::owners(&snapshot);
             shallow::apply(&snapshot, &mut sizes, &owners);
             let own = (0..owners.len() as Node).map(|node| sizes.get(node));
@@ -117,28 +127,18 @@ impl Analysis {
             } else {
                 Vec::new()
             };
-            (own, distances)
+            (own, distances, meanwhile(&snapshot))
         };
-        let (tree, (own, distances)) = if threads > 1 {
-            std::thread::scope(|scope| {
-                let rest = scope.spawn(rest);
-                let tree = tree();
-                match rest.join() {
-                    Ok(rest) => (tree, rest),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            })
-        } else {
-            (tree(), rest())
-        };
+        let (tree, (own, distances, other)) = join(threads, tree, rest);
         let retained = tree.retained(own);
         snapshot.sizes = sizes;
-        Analysis {
+        let analysis = Analysis {
             snapshot,
             dominators: tree,
             retained,
             distances,
-        }
+        };
+        (analysis, other)
     }
 
     /// Everything in the snapshot, and native memory that no node stands for.

@@ -85,7 +85,7 @@ impl Functions {
         let mut by_shared: FxHashMap<Node, usize> = FxHashMap::default();
         let mut nested: Vec<(usize, Vec<Node>)> = Vec::new();
         let mut all: Vec<Function> = Vec::new();
-        for &(node, location) in &snapshot.locations {
+        for &(node, location) in snapshot.locations.iter() {
             if snapshot.kinds[node as usize] != snapshot.kind.closure
                 || scripts.is_internal(location)
             {

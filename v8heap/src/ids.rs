@@ -8,7 +8,47 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use graph::Node;
+
 use crate::error::Error;
+use crate::snapshot::Snapshot;
+
+/// Some ids: a bit for each up to the highest.
+#[derive(Debug)]
+pub(crate) struct Ids(Vec<u64>);
+
+impl Ids {
+    /// These.
+    pub(crate) fn of(ids: impl Iterator<Item = u32> + Clone) -> Ids {
+        let words = ids
+            .clone()
+            .max()
+            .map_or(0, |highest| highest as usize / 64 + 1);
+        let mut bits = vec![0u64; words];
+        for id in ids {
+            bits[id as usize / 64] |= 1 << (id % 64);
+        }
+        Ids(bits)
+    }
+
+    /// Whether it is one of them.
+    #[inline]
+    pub(crate) fn contain(&self, id: u32) -> bool {
+        self.0
+            .get(id as usize / 64)
+            .is_some_and(|bits| bits >> (id % 64) & 1 == 1)
+    }
+
+    /// The nodes that have them, with their ids.
+    pub(crate) fn nodes<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+    ) -> impl Iterator<Item = (Node, u32)> + 'a {
+        let all = (0..).zip(&snapshot.ids);
+        all.map(|(node, &id)| (node, id))
+            .filter(|&(_, id)| self.contain(id))
+    }
+}
 
 /// How such a file begins.
 const HEAD: &[u8] = b"{\"snapshot\":{\"leak_ids\":\"own\",";

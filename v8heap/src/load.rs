@@ -10,6 +10,7 @@ use graph::{Graph, Incoming, Node};
 
 use crate::columns::{Edges, Nodes, Seen, parse_edges, parse_locations, parse_nodes};
 use crate::error::{Error, Fault};
+use crate::locations::Locations;
 use crate::meta::Meta;
 use crate::numbers::Piece;
 use crate::pairs::{PairNames, Pairs};
@@ -198,7 +199,7 @@ fn parse_tables(source: &Arc<Source>, threads: usize, outline: Outline) -> Resul
     let pairs = OnceLock::<Pairs>::new();
     // Edges that were parsed before these were known.
     let unmarked = Mutex::new(Vec::new());
-    let locations = Mutex::new(Vec::new());
+    let locations = Mutex::new(Locations::default());
     let mut found = Found::default();
     let queue = Queue {
         outline: &outline,

@@ -209,7 +209,7 @@ fn outermost(snapshot: &Snapshot, scripts: &Scripts) -> FxHashMap<Node, File> {
     let of_scripts = script_scopes(snapshot);
     let mut found = FxHashMap::default();
     let mut seen: FxHashSet<Node> = FxHashSet::default();
-    for &(node, location) in &snapshot.locations {
+    for &(node, location) in snapshot.locations.iter() {
         if snapshot.kinds[node as usize] != snapshot.kind.closure {
             continue;
         }

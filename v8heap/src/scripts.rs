@@ -18,7 +18,7 @@ impl Scripts {
     pub fn new(snapshot: &Snapshot) -> Scripts {
         let mut names = FxHashMap::default();
         let mut nodes = FxHashMap::default();
-        for &(node, location) in &snapshot.locations {
+        for &(node, location) in snapshot.locations.iter() {
             if names.contains_key(&location.script) {
                 continue;
             }

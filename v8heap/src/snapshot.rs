@@ -4,6 +4,7 @@ use graph::{Edge, Graph, Incoming, Node};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use crate::locations::Locations;
 use crate::meta::{EdgeKinds, NodeKinds};
 use crate::pairs::Pairs;
 use crate::stacks::Stacks;
@@ -84,8 +85,8 @@ pub struct Snapshot {
     pub(crate) edge_kinds: Vec<u8>,
     /// The name of each edge: a string's number, or an index.
     pub edge_names: Vec<u32>,
-    /// Where functions and constructors stand, by node; sorted.
-    pub locations: Vec<(Node, Location)>,
+    /// Where functions and constructors stand.
+    pub locations: Locations,
     /// Where objects were allocated, if V8 was told to track that.
     pub stacks: Option<Stacks>,
     /// All strings.
@@ -177,12 +178,9 @@ impl Snapshot {
     }
 
     /// The location of a node.
+    #[inline]
     pub fn location(&self, node: Node) -> Option<Location> {
-        let at = self
-            .locations
-            .binary_search_by_key(&node, |&(node, _)| node)
-            .ok()?;
-        Some(self.locations[at].1)
+        self.locations.get(node)
     }
 
     /// The node of an id.

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -26,7 +26,7 @@ const EXTENSIONS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "t
 /// The text of scripts that were asked for, by V8's number.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    texts: RefCell<FxHashMap<u32, Option<Rc<str>>>>,
+    texts: RefCell<FxHashMap<u32, Option<Arc<str>>>>,
 }
 
 impl Sources {
@@ -57,11 +57,11 @@ impl Sources {
         snapshot: &Snapshot,
         scripts: &Scripts,
         script: u32,
-    ) -> Option<Rc<str>> {
+    ) -> Option<Arc<str>> {
         self.texts
             .borrow_mut()
             .entry(script)
-            .or_insert_with(|| text(snapshot, scripts, script).map(Rc::from))
+            .or_insert_with(|| text(snapshot, scripts, script).map(Arc::from))
             .clone()
     }
 }

@@ -2,20 +2,26 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::Fault;
 use crate::source::Source;
+
+/// What V8 writes from the end of a string to the beginning of the next one.
+const BETWEEN: &[u8] = b"\",\n\"";
 
 /// All strings of a snapshot, by number.
 #[derive(Debug, Default)]
 pub struct Strings {
     source: Arc<Source>,
-    /// Where each begins in the file, behind its quotation mark; and where one more would begin if
-    /// nothing were between its mark and that of the last one's end.
+    /// Where each begins in the file, behind its quotation mark; and where one more would begin, written by V8.
     starts: Vec<u64>,
+    /// Whether there is nothing between two strings but what V8 writes, [`BETWEEN`].
+    is_plain: bool,
     /// Strings that are not in the file.
     added: Vec<Vec<u8>>,
+    /// Bits by [`mark`]; made when a string is looked for: most such are not in a file.
+    marks: OnceLock<Vec<u64>>,
 }
 
 impl Strings {
@@ -39,6 +45,7 @@ impl Strings {
         };
         let mut strings = Strings {
             source: source.clone(),
+            is_plain: true,
             ..Strings::default()
         };
         let space = |mut at: usize| {
@@ -69,11 +76,12 @@ impl Strings {
             each(strings.starts.len() as u32, &bytes[start..at]);
             strings.starts.push(start as u64);
             let end = at + 1;
+            strings.is_plain &= bytes[at..].starts_with(BETWEEN) || bytes[at..].starts_with(b"\"]");
             at = space(end);
             match bytes.get(at) {
                 Some(b',') => at = space(at + 1),
                 Some(b']') => {
-                    strings.starts.push(end as u64 + 1);
+                    strings.starts.push((end - 1 + BETWEEN.len()) as u64);
                     break;
                 }
                 Some(_) => return Err(wrong(at, "a comma")),
@@ -118,8 +126,12 @@ impl Strings {
                 .and_then(|added| self.added.get(added))
                 .map_or(b"", Vec::as_slice);
         };
+        let bytes = self.source.bytes();
+        if self.is_plain {
+            return &bytes[start as usize..next as usize - BETWEEN.len()];
+        }
         // Before the next one's quotation mark there are only a comma and spaces, then this one's.
-        let until_next = &self.source.bytes()[start as usize..next as usize - 1];
+        let until_next = &bytes[start as usize..bytes.len().min(next as usize - 1)];
         match until_next.iter().rposition(|&byte| byte == b'"') {
             Some(end) => &until_next[..end],
             None => b"",
@@ -135,20 +147,56 @@ impl Strings {
         Cow::Owned(unescape(raw))
     }
 
+    /// Whether a string may be in the file, if that is plain.
+    fn may_have(&self, text: &[u8]) -> bool {
+        let marks = self.marks.get_or_init(|| {
+            let mut marks = vec![0u64; self.in_file() / 4 + 1];
+            let bits = marks.len() * 64;
+            for number in 0..self.in_file() as u32 {
+                let bit = mark(self.raw(number)) as usize % bits;
+                marks[bit / 64] |= 1 << (bit % 64);
+            }
+            marks
+        });
+        let bit = mark(text) as usize % (marks.len() * 64);
+        marks[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
     /// The number of a string that is written without escapes.
     pub fn find(&self, text: &str) -> Option<u32> {
         let written = [text.as_bytes(), b"\""].concat();
         let bytes = self.source.bytes();
-        let starts = &self.starts[..self.in_file()];
-        let found = starts
-            .iter()
-            .position(|&start| bytes[start as usize..].starts_with(&written));
+        let is_it = |start: u64| bytes[start as usize..].starts_with(&written);
+        let found = if self.is_plain && !self.may_have(text.as_bytes()) {
+            None
+        } else if self.is_plain {
+            // Few are as long, and the others need not be looked at.
+            let length = (text.len() + BETWEEN.len()) as u64;
+            let mut pairs = self.starts.windows(2);
+            pairs.position(|pair| pair[1] - pair[0] == length && is_it(pair[0]))
+        } else {
+            let mut starts = self.starts[..self.in_file()].iter();
+            starts.position(|&start| is_it(start))
+        };
         let found = found.or_else(|| {
             let added = self.added.iter().position(|raw| raw == text.as_bytes())?;
             Some(self.in_file() + added)
         });
         found.map(|number| number as u32)
     }
+}
+
+/// A number that strings of other lengths, beginnings or ends hardly share.
+fn mark(text: &[u8]) -> u32 {
+    let eight = |part: &[u8]| {
+        let mut word = [0; 8];
+        word[..part.len()].copy_from_slice(part);
+        u64::from_le_bytes(word)
+    };
+    let first = eight(&text[..text.len().min(8)]);
+    let last = eight(&text[text.len().saturating_sub(8)..]);
+    let mixed = first ^ last.rotate_left(23) ^ (text.len() as u64) << 57;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// Decodes the escapes of JSON; halves of surrogate pairs become U+FFFD.

@@ -11,6 +11,7 @@ use super::words::Pattern;
 use super::{Leak, View, notes, reach};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
+use crate::ids::Ids;
 use crate::snapshot::Snapshot;
 
 /// Fewer entries of a single container in the last snapshot are nothing to look at.
@@ -91,8 +92,8 @@ pub(super) fn measure(
 ) -> Vec<Option<(u64, u64)>> {
     let snapshot = &analysis.snapshot;
     let mut found = vec![None; wanted.len()];
-    for (node, id) in (0..).zip(&snapshot.ids) {
-        if let Some(&at) = wanted.get(id) {
+    for (node, id) in Ids::of(wanted.keys().copied()).nodes(snapshot) {
+        if let Some(&at) = wanted.get(&id) {
             let entries = match candidates[at].numbers {
                 true => room(snapshot, node),
                 false => count(snapshot, node),

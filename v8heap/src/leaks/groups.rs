@@ -36,13 +36,44 @@ pub(super) enum Group {
     /// Of ArrayBuffers.
     Buffers,
     /// Copies of one string, by its text (V8 writes the first 1,024 characters) and bytes.
-    Copies(String, u64),
+    Copies(Name, u64),
     /// By what was registered.
     Registered(Registered),
     /// Of functions.
     Closures(Location),
     /// By constructor.
-    Objects(String, Location),
+    Objects(Name, Location),
+}
+
+/// The name of a group of which there are so many objects that they are told apart by numbers first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Name {
+    /// The number of a string.
+    Number(u32),
+    Text(String),
+}
+
+impl Group {
+    /// The same in all snapshots.
+    fn spelled(mut self, snapshot: &Snapshot) -> Group {
+        if let Group::Copies(name, _) | Group::Objects(name, _) = &mut self
+            && let Name::Number(number) = name
+        {
+            *name = Name::Text(snapshot.strings.get(*number).into_owned());
+        }
+        self
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Name::Number(_) => "",
+            Name::Text(text) => text,
+        }
+    }
 }
 
 /// The sums of a group.
@@ -127,15 +158,17 @@ pub(super) fn groups(analysis: &Analysis) -> Grouped {
             let found = group(snapshot, &names, node).or_else(|| {
                 let (text, size) = copied(snapshot, node)?;
                 (copies[text as usize] >= MIN_COPIES)
-                    .then(|| Group::Copies(snapshot.name(node).into_owned(), size))
+                    .then_some(Group::Copies(Name::Number(text), size))
             });
             let Some(group) = found else {
                 return 0;
             };
-            *numbers.entry(group.clone()).or_insert_with(|| {
-                all.push(group);
-                all.len() as u32
-            })
+            if let Some(&number) = numbers.get(&group) {
+                return number;
+            }
+            all.push(group.clone().spelled(snapshot));
+            numbers.insert(group, all.len() as u32);
+            all.len() as u32
         })
         .collect();
     let mut sums = vec![Sum::default(); all.len()];
@@ -293,7 +326,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         return Some(Group::Streams(snapshot.name(node).into_owned()));
     }
     let location = snapshot.location(node)?;
-    Some(Group::Objects(snapshot.name(node).into_owned(), location))
+    Some(Group::Objects(Name::Number(name), location))
 }
 
 /// The function behind a timer or a listener of Blink's, one or two of its own objects away.

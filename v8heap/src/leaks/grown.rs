@@ -324,6 +324,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             )
         }
         Group::Objects(class, location) => {
+            let class: &str = class;
             let location = user(&Some(*location))?;
             (
                 Pattern::Objects,

@@ -11,6 +11,7 @@ use super::words::Pattern;
 use super::{Leak, View, grows};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
+use crate::ids::Ids;
 use crate::snapshot::Snapshot;
 
 /// Fewer new objects below an old one are nothing to look at.
@@ -237,8 +238,8 @@ pub(super) fn measure(analysis: &Analysis, candidates: &[Candidate]) -> Vec<Opti
             below[above as usize] += below[node as usize];
         }
     }
-    for (node, id) in (0..).zip(&snapshot.ids) {
-        if let Some(&at) = wanted.get(id) {
+    for (node, id) in Ids::of(wanted.keys().copied()).nodes(snapshot) {
+        if let Some(&at) = wanted.get(&id) {
             let links = candidates[at]
                 .list
                 .as_ref()

@@ -46,10 +46,12 @@ use graph::Node;
 use crate::error::Error;
 use crate::figures::Analysis;
 use crate::functions::Functions;
+use crate::ids::Ids;
 use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::sources::Sources;
+use crate::threads::join;
 use crate::ways::{Step, Ways};
 
 pub use stacks::Allocated;
@@ -151,13 +153,19 @@ pub fn find(
             span: None,
         });
     };
-    let read = |file: &Path| match rules {
-        // They may ask for them.
-        Some(_) => Analysis::of_file(file, threads),
-        None => Analysis::without_distances(file, threads),
+    // They may ask for distances.
+    let distances = rules.is_some();
+    let (last, (scripts, ways)) =
+        Analysis::of_file_and(last_file, threads, distances, |snapshot| {
+            let scripts = Scripts::new(snapshot);
+            let ways = Ways::of(snapshot, &scripts);
+            (scripts, ways)
+        })?;
+    let looked = || {
+        let functions = Functions::new(&last.snapshot, &scripts);
+        (containers::candidates(&last), functions)
     };
-    let last = read(last_file)?;
-    let candidates = containers::candidates(&last);
+    let ((candidates, functions), grouped) = join(threads, looked, || groups::groups(&last));
     let wanted = candidates
         .iter()
         .enumerate()
@@ -171,22 +179,27 @@ pub fn find(
     let mut values = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
-        let analysis = read(file)?;
+        let (analysis, ()) = Analysis::of_file_and(file, threads, distances, |_| ())?;
         let before = std::mem::replace(&mut newest, (newest_object(&analysis.snapshot), file));
         in_order(before, newest)?;
         if is_new.is_empty() {
             of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
-            held = held::candidates(&last, &is_new);
-            values = values::candidates(&last, &is_new);
+            (held, values) = join(
+                threads,
+                || held::candidates(&last, &is_new),
+                || values::candidates(&last, &is_new),
+            );
         }
-        measures.push(Measures {
+        let measured = || Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &candidates, &wanted),
             held: held::measure(&analysis, &held),
             values: values::measure(&analysis, &values),
-            groups: groups::groups(&analysis).sums,
-        });
+            groups: groups::Groups::default(),
+        };
+        let (measured, groups) = join(threads, measured, || groups::groups(&analysis).sums);
+        measures.push(Measures { groups, ..measured });
         if let Some(rules) = rules {
             let scripts = Scripts::new(&analysis.snapshot);
             by_rules.push(rules.ask(&analysis, &scripts).leaks);
@@ -199,16 +212,14 @@ pub fn find(
             .iter()
             .map(|candidate| Some((candidate.entries, last.retained[candidate.node as usize])))
             .collect(),
-        held: held::measure(&last, &held),
+        held: Vec::new(),
         values: Vec::new(),
         groups: groups::Groups::default(),
     });
-    let grouped = groups::groups(&last);
-    let scripts = Scripts::new(&last.snapshot);
     let times = times::between(files, every);
     let view = View {
-        functions: Functions::new(&last.snapshot, &scripts),
-        ways: Ways::new(&last, &scripts),
+        functions,
+        ways,
         scripts,
         sources: Sources::default(),
         analysis: &last,
@@ -217,8 +228,10 @@ pub fn find(
     };
     let before = &measures[..measures.len() - 1];
     let mut suspects = sorted::Suspects::default();
-    suspects.containers(&view, families::families(&view, &candidates, &measures));
-    let figures: Vec<_> = measures.iter().map(|moment| &moment.held[..]).collect();
+    let families = || suspects.containers(&view, families::families(&view, &candidates, &measures));
+    let ((), held_last) = join(threads, families, || held::measure(&last, &held));
+    let figures = before.iter().map(|moment| &moment.held[..]);
+    let figures: Vec<_> = figures.chain([&held_last[..]]).collect();
     suspects.held(&view, held::grown(&held, &figures));
     let figures: Vec<_> = before.iter().map(|moment| &moment.values[..]).collect();
     suspects.values(values::leaks(&view, &values, &figures));
@@ -273,13 +286,8 @@ fn in_order(earlier: (u32, &PathBuf), later: (u32, &PathBuf)) -> Result<(), Erro
 
 /// Of each node of the last snapshot, whether it has come since the first.
 fn new_nodes(last: &Snapshot, first: &Snapshot) -> Vec<bool> {
-    let highest = first.ids.iter().max().copied().unwrap_or_default();
-    let mut known = vec![false; highest as usize + 1];
-    for &id in &first.ids {
-        known[id as usize] = true;
-    }
-    let is_known = |id: &u32| known.get(*id as usize).copied().unwrap_or_default();
-    last.ids.iter().map(|id| !is_known(id)).collect()
+    let known = Ids::of(first.ids.iter().copied());
+    last.ids.iter().map(|&id| !known.contain(id)).collect()
 }
 
 /// Refuses snapshots of two processes: V8 numbers what is there at the start alike in all, and objects that

@@ -31,7 +31,7 @@ pub(super) fn classes(
     let classes = Classes::new(last, None);
     let mut series: Vec<FxHashMap<String, (u64, u64)>> = Vec::new();
     for file in earlier {
-        let analysis = Analysis::without_distances(file as &Path, threads)?;
+        let (analysis, ()) = Analysis::of_file_and(file as &Path, threads, false, |_| ())?;
         let of_file = Classes::new(&analysis, Some(&classes.definitions));
         series.push(by_key(&of_file, &analysis));
     }

@@ -9,6 +9,7 @@ use super::words::Pattern;
 use super::{Leak, View};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
+use crate::ids::Ids;
 use crate::snapshot::Snapshot;
 
 /// Shorter ones are nothing to look at.
@@ -48,9 +49,9 @@ fn memory(snapshot: &Snapshot, least: u64) -> FxHashMap<Node, Node> {
     for node in nodes().filter(|&node| snapshot.kinds[node as usize] == snapshot.kind.object) {
         for edge in snapshot.graph.of(node) {
             let to = snapshot.graph.to(edge);
-            if snapshot.names[to as usize] == data
+            if snapshot.edge_names[edge as usize] == store
                 && snapshot.kind_of_edge(edge) == of.internal
-                && snapshot.edge_names[edge as usize] == store
+                && snapshot.names[to as usize] == data
                 && snapshot.sizes.get(to) >= least
             {
                 found.insert(node, to);
@@ -65,7 +66,7 @@ fn memory(snapshot: &Snapshot, least: u64) -> FxHashMap<Node, Node> {
         let is_wasm = wasm == Some(snapshot.names[node as usize]);
         for edge in snapshot.graph.of(node) {
             let kind = snapshot.kind_of_edge(edge);
-            let is_view = kind == of.internal && buffer == Some(snapshot.edge_names[edge as usize]);
+            let is_view = buffer == Some(snapshot.edge_names[edge as usize]) && kind == of.internal;
             if (is_view || is_wasm && kind == of.hidden)
                 && let Some(&data) = found.get(&snapshot.graph.to(edge))
             {
@@ -127,9 +128,12 @@ pub(super) fn measure(analysis: &Analysis, candidates: &[Candidate]) -> Vec<Opti
     if candidates.is_empty() {
         return found;
     }
-    let memory = memory(snapshot, 0);
-    for (node, id) in (0..).zip(&snapshot.ids) {
-        for &at in wanted.get(id).into_iter().flatten() {
+    let memory = match candidates.iter().all(|candidate| candidate.is_text) {
+        true => FxHashMap::default(),
+        false => memory(snapshot, 0),
+    };
+    for (node, id) in Ids::of(wanted.keys().copied()).nodes(snapshot) {
+        for &at in wanted.get(&id).into_iter().flatten() {
             let candidate = &candidates[at];
             let of = &snapshot.edge_kind;
             let value = [of.property, of.context]

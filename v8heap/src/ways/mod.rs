@@ -55,7 +55,11 @@ pub struct Ways {
 impl Ways {
     /// Finds the ways.
     pub fn new(analysis: &Analysis, scripts: &Scripts) -> Ways {
-        let snapshot = &analysis.snapshot;
+        Ways::of(&analysis.snapshot, scripts)
+    }
+
+    /// Finds them in a snapshot without figures.
+    pub(crate) fn of(snapshot: &Snapshot, scripts: &Scripts) -> Ways {
         let scopes = Scopes::new(snapshot, scripts);
         let costs = Costs::new(snapshot, scripts);
         let mut starts = start::roots(snapshot);
@@ -72,16 +76,16 @@ impl Ways {
 
     /// The nodes and edges of the way to a node.
     pub fn raw(&self, analysis: &Analysis, node: Node) -> Vec<(Node, Edge)> {
-        let way = self.paths.to(node);
+        let snapshot = &analysis.snapshot;
+        let way = self.paths.to(&snapshot.graph, node);
         let start = way.first().map_or(node, |&(from, _)| from);
         if start == node || !dominates(analysis, node, start) {
             return way;
         }
-        let snapshot = &analysis.snapshot;
         let paths = self
             .from_roots
             .get_or_init(|| self.costs.paths(snapshot, &start::roots(snapshot)));
-        paths.to(node)
+        paths.to(&snapshot.graph, node)
     }
 
     /// The way to a node.

@@ -56,7 +56,7 @@ pub(super) fn several(
         if found.len() == most || edges > EDGES {
             break;
         }
-        let mut way = ways.paths.to(from);
+        let mut way = ways.paths.to(&snapshot.graph, from);
         way.push((from, edge));
         way.extend_from_slice(&best[best.len() - left..]);
         edges += way.len();
