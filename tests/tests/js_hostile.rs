@@ -362,6 +362,22 @@ fn a_process_that_is_killed_or_ends_in_the_middle_leaves_neither_file_nor_copy()
         }
         assert_eq!(waiting.files(), [""; 0]);
     }
+    // The copy of a worker thread's making as well.
+    let mut waiting = Waiting::start(&node, "worker");
+    let asking = Asking::start(&waiting, &["--fork", "--workers"]);
+    let pid = waiting.child.id();
+    let first = until("the main thread's copy", || copies_of(pid).pop());
+    let copy = until("the worker's copy", || {
+        copies_of(pid).into_iter().find(|&copy| copy != first)
+    });
+    kill(waiting.child.id().cast_signed(), libc::SIGKILL);
+    waiting.child.wait().expect("it ends");
+    assert_refused(&asking.end(), "there is no such process");
+    until("the copy's end", || {
+        (!Path::new(&format!("/proc/{copy}")).exists()).then_some(())
+    });
+    assert_eq!(waiting.files(), ["one.heapsnapshot"]);
+
     let waiting = Waiting::start(&node, "idle");
     let asking = Asking::start(&waiting, &["--fork"]);
     is_under_way(&waiting, &["--fork"]);

@@ -2,10 +2,11 @@
 //! worker threads.
 
 use leak_tests::node::{Node, program, versions};
-use leak_tests::tools;
+use leak_tests::{ready, tools};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn newest() -> Option<Node> {
     versions().pop()
@@ -55,7 +56,7 @@ fn what_npm_starts_is_watched_and_npm_is_not() {
     );
     let package = serde_json::json!({"name": "x", "version": "1.0.0", "scripts": {"start": start}});
     std::fs::write(folder.path().join("package.json"), package.to_string()).expect("a file");
-    let flags = [&TWO_SNAPSHOTS[..], &["--heap-used", "1K", "--rss", "1K"]].concat();
+    let flags = [&TWO_SNAPSHOTS[..], &["--heap-used", "1K"]].concat();
     let (run, told) = watch(folder.path(), &flags, &[&text(&npm), "start"]);
     assert_eq!(run.status.code(), Some(3), "{told}");
     assert_eq!(named(&told), ["node leaky.js"].into(), "{told}");
@@ -73,7 +74,8 @@ fn what_a_parent_starts_that_waits_in_a_call_is_watched_all_the_same() {
         process.exit(spawnSync(process.execPath, process.argv.slice(2), { stdio: 'inherit' }).status);";
     std::fs::write(&parent, source).expect("a file");
     let script = text(&program("leaky"));
-    let words = [&path, "parent.js", &script, "2", ".heapsnapshot"];
+    // The parent may give one before it comes to its call, and none in it.
+    let words = [&path, "parent.js", &script, "1", ".1.heapsnapshot"];
     let (run, told) = watch(folder.path(), &TWO_SNAPSHOTS, &words);
     assert_eq!(run.status.code(), Some(3), "{told}");
     assert!(told.contains("leaky.js:10"), "{told}");
@@ -84,6 +86,34 @@ fn what_a_parent_starts_that_waits_in_a_call_is_watched_all_the_same() {
     let (run, told) = watch(folder.path(), &TWO_SNAPSHOTS, &words);
     assert_eq!(run.status.code(), Some(5), "{told}");
     assert!(told.contains("leaky.js:10"), "{told}");
+}
+
+#[test]
+fn who_names_a_process_that_starts_others_is_told_which() {
+    let Some(node) = newest() else { return };
+    let folder = tempfile::tempdir().expect("a directory");
+    let script = folder.path().join("nodemon.js");
+    let source = "require('child_process').spawn(process.execPath,
+        ['-e', \"process.stdin.resume(); console.log('ready')\"], { stdio: 'inherit' });";
+    std::fs::write(&script, source).expect("a file");
+    let mut command = Command::new(&node.path);
+    let (mut child, _out) = ready::start(command.arg(&script).current_dir(folder.path()), true);
+    let mut leak = Command::new(tools::leak())
+        .args(["watch", "--rss", "1T", &child.id().to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("leak starts");
+    let mut line = String::new();
+    let mut told = BufReader::new(leak.stderr.take().expect("a pipe"));
+    told.read_line(&mut line).expect("a line");
+    drop(child.stdin.take());
+    child.wait().expect("it ends");
+    assert!(leak.wait().expect("it ends").success());
+    assert!(
+        line.contains("nodemon.js is there to start others"),
+        "{line}"
+    );
+    assert!(line.trim_end().ends_with(" node -e"), "{line}");
 }
 
 #[test]

@@ -36,19 +36,20 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
                 }
             }
         }
-        if flags.workers && flags.snapshots.is_some() && now >= look {
-            look = now + LOOK_AT_WORKERS;
-            add_workers(pid, &mut snapshots, |isolate| {
-                Snapshots::new(pid, isolate, flags, places, Instant::now(), alone)
-            });
-        }
         for one in &mut snapshots {
             if let Err(problem) = one.go_on() {
                 result = Err(problem);
             }
         }
-        let are_done = snapshots.iter().all(Snapshots::are_done);
-        if rules.is_empty() && are_done {
+        // Before the end as well: the main thread's series may be done before a worker has begun.
+        let are_done = |all: &[Snapshots]| all.iter().all(Snapshots::are_done);
+        if flags.workers && (now >= look || alone && are_done(&snapshots)) {
+            look = now + LOOK_AT_WORKERS;
+            add_workers(pid, &mut snapshots, |isolate| {
+                Snapshots::new(pid, isolate, flags, places, Instant::now(), alone)
+            });
+        }
+        if rules.is_empty() && are_done(&snapshots) && (alone || !flags.workers) {
             break;
         }
         let next = snapshots.iter().filter_map(Snapshots::due);

@@ -63,9 +63,33 @@ pub fn watch(flags: WatchFlags) -> Result<u8, Error> {
         _ => {}
     }
     live::interrupt::catch();
+    say_if_launcher(pid);
     let places = Places::new(&flags);
     follow(pid, &flags, &places, true).map_err(|problem| Error::Asked { pid, problem })?;
     Ok(0)
+}
+
+/// Who names npm means what it has started, perhaps.
+fn say_if_launcher(pid: i32) {
+    let process = Process::look(pid);
+    if !process.is_launcher {
+        return;
+    }
+    let others = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = others.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let started = pids.filter(|other| tree::descends(other.cast_unsigned(), pid.cast_unsigned()));
+    let names: Vec<String> = started
+        .map(Process::look)
+        .filter(|other| other.is_node && !other.is_launcher)
+        .take(places::MOST_NAMED)
+        .map(|other| other.to_string())
+        .collect();
+    if !names.is_empty() {
+        tell!(
+            "leak watch: {process} is there to start others, and is watched itself now; it has started {}",
+            names.join(", ")
+        );
+    }
 }
 
 /// Whether snapshots can be made in a folder: now, not when the first one is due.
@@ -88,6 +112,12 @@ fn is_writable(dir: &Path) -> Result<(), Error> {
 /// Watches a program that was started, and what it starts, until it ends: each Node that is not
 /// there to start others only; of other programs, the one that was started.
 fn watch_run(first: i32, logs: &Pattern, flags: &WatchFlags) {
+    if logs.directory().as_os_str().as_bytes().contains(&b'%') {
+        tell!(
+            "leak watch: only the started process is watched, for each process has a folder of its own for its log; \
+             -o without % in the folder watches all"
+        );
+    }
     let places = Places::new(flags);
     let mut tree = Tree::new(first, logs);
     let mut left_out: Vec<Process> = Vec::new();

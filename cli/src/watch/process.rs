@@ -61,6 +61,8 @@ pub struct Process {
     pub pid: i32,
     /// Its program, in Node with the script's name.
     pub name: String,
+    /// Whether it is Node.
+    pub is_node: bool,
     /// Whether it is known to start other programs only.
     pub is_launcher: bool,
 }
@@ -107,6 +109,7 @@ impl Process {
         Process {
             pid,
             name: name.chars().take(LONGEST).map(plain).collect(),
+            is_node,
             is_launcher,
         }
     }

@@ -18,6 +18,8 @@ use crate::snapshot::javascript;
 const GRACE: Duration = Duration::from_secs(30);
 /// Time until it is looked at again.
 const SOON: Duration = Duration::from_millis(100);
+/// The same, of a program that is no Node so far.
+const SELDOM: Duration = Duration::from_secs(2);
 /// A worker's heap has grown if it is larger each time, and at last by so much.
 const GROWN: f64 = 1.2;
 /// … and by so many bytes.
@@ -111,7 +113,13 @@ impl<'a> Snapshots<'a> {
         if !self.is_up && (!self.alone || self.begin.elapsed() < GRACE) {
             self.is_up = Channel::open(self.pid).is_ok_and(|channel| channel.listens());
             self.process = Process::look(self.pid);
-            self.due = Instant::now() + if self.is_up { self.every } else { SOON };
+            let next = match (self.is_up, self.begin.elapsed() < GRACE) {
+                (true, _) => self.every,
+                (false, true) => SOON,
+                // It may still run another program.
+                (false, false) => SELDOM,
+            };
+            self.due = Instant::now() + next;
             return Ok(());
         }
         self.is_up = true;

@@ -168,7 +168,7 @@ fn listens(log: &PathBuf) -> bool {
 }
 
 /// Whether a process is a child of another, or a child's child.
-fn descends(pid: u32, from: u32) -> bool {
+pub fn descends(pid: u32, from: u32) -> bool {
     let mut at = pid;
     for _ in 0..GENERATIONS {
         match live::parent(at.cast_signed()) {

@@ -25,8 +25,8 @@ pub struct Job<'a> {
     pub shared: &'a Shared,
     pub isolate: *mut Isolate,
     pub file: &'a NewFile,
-    /// Whether this is the thread whose end is the program's.
-    pub is_main: bool,
+    /// The program's process id.
+    pub program: u32,
     /// It ends by itself after so many seconds.
     pub seconds: u64,
 }
@@ -96,9 +96,11 @@ unsafe fn leave_program(job: &Job<'_>) {
         syscall4(libc::SYS_rt_sigprocmask, how, set, 0, size_of::<u64>());
         let timer = libc::ITIMER_REAL as usize;
         syscall3(libc::SYS_setitimer, timer, time.as_ptr() as usize, 0);
-        if job.is_main {
-            let kill = libc::SIGKILL as usize;
-            syscall2(libc::SYS_prctl, libc::PR_SET_PDEATHSIG as usize, kill);
+        // It ends with the isolate's thread, and so with the program.
+        let kill = libc::SIGKILL as usize;
+        syscall2(libc::SYS_prctl, libc::PR_SET_PDEATHSIG as usize, kill);
+        if sys::getppid() != job.program {
+            sys::exit_group(0);
         }
         // Without memory, rather the copy goes than the program.
         if let Ok(fd) = sys::open(b"/proc/self/oom_score_adj\0", libc::O_WRONLY, 0) {

@@ -161,7 +161,7 @@ unsafe fn make(
                 shared,
                 isolate,
                 file: &file,
-                is_main: sys::gettid() == sys::getpid(),
+                program: sys::getpid(),
                 seconds: bound(used, control.engine.load(Relaxed)) + SECONDS,
             };
             copy(&copying.workers, &job)
