@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Fault;
@@ -9,6 +10,9 @@ use crate::source::Source;
 
 /// What V8 writes from the end of a string to the beginning of the next one.
 const BETWEEN: &[u8] = b"\",\n\"";
+
+/// For fewer searches all strings need not be read.
+const FEW: u32 = 8;
 
 /// All strings of a snapshot, by number.
 #[derive(Debug, Default)]
@@ -20,7 +24,9 @@ pub struct Strings {
     is_plain: bool,
     /// Strings that are not in the file.
     added: Vec<Vec<u8>>,
-    /// Bits by [`mark`]; made when a string is looked for: most such are not in a file.
+    /// How often strings have been looked for.
+    searches: AtomicU32,
+    /// Bits by [`mark`]; made when many strings are looked for: most such are not in a file.
     marks: OnceLock<Vec<u64>>,
 }
 
@@ -149,6 +155,9 @@ impl Strings {
 
     /// Whether a string may be in the file, if that is plain.
     fn may_have(&self, text: &[u8]) -> bool {
+        if self.searches.fetch_add(1, Ordering::Relaxed) < FEW {
+            return true;
+        }
         let marks = self.marks.get_or_init(|| {
             let mut marks = vec![0u64; self.in_file() / 4 + 1];
             let bits = marks.len() * 64;
@@ -188,14 +197,16 @@ impl Strings {
 
 /// A number that strings of other lengths, beginnings or ends hardly share.
 fn mark(text: &[u8]) -> u32 {
-    let eight = |part: &[u8]| {
-        let mut word = [0; 8];
-        word[..part.len()].copy_from_slice(part);
-        u64::from_le_bytes(word)
+    let mixed = match (text.first_chunk(), text.last_chunk()) {
+        (Some(&first), Some(&last)) => {
+            u64::from_le_bytes(first) ^ u64::from_le_bytes(last).rotate_left(23)
+        }
+        // Fewer than eight.
+        _ => text
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
     };
-    let first = eight(&text[..text.len().min(8)]);
-    let last = eight(&text[text.len().saturating_sub(8)..]);
-    let mixed = first ^ last.rotate_left(23) ^ (text.len() as u64) << 57;
+    let mixed = mixed ^ (text.len() as u64) << 57;
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
@@ -267,6 +278,15 @@ mod tests {
             (strings.get(4), strings.get(5)),
             ("\u{e9}".into(), "Detached \n".into())
         );
+        // As V8 writes them, and more searches than are few.
+        let text = "\"system / Map\",\n\"Map\",\n\"\",\n\"a\\\"b\",\n\"(GC roots)\"]}";
+        let strings = parse(text).expect("well formed");
+        assert!(strings.is_plain && strings.raw(4) == b"(GC roots)");
+        for _ in 0..=FEW {
+            let all = ["(GC roots)", "Map", "system / Map", "", "Set", "(GC root)"];
+            let numbers = all.map(|text| strings.find(text));
+            assert_eq!(numbers, [Some(4), Some(1), Some(0), Some(2), None, None]);
+        }
         assert!(parse("]}").expect("none").is_empty());
     }
 
