@@ -148,6 +148,7 @@ mod tests {
             way: Vec::new(),
             is: String::new(),
             cure: String::new(),
+            doubt: None,
         }
     }
 
