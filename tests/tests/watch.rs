@@ -224,3 +224,28 @@ fn what_cannot_be_watched_is_told_in_one_line() {
         0
     );
 }
+
+#[test]
+fn a_disk_that_is_full_is_told_of_once_and_the_program_runs_on() {
+    if !leak_tests::root_or_skip("a mount") {
+        return;
+    }
+    let Some(node) = newest() else { return };
+    let folder = tempfile::tempdir().expect("a directory");
+    let line = "mkdir small; mount -t tmpfs -o size=256k none small; export LEAK_LIB=$LIBLEAK; \
+        exec \"$1\" watch --snapshots 2 --every 50ms --dir small -- \
+        \"$2\" -e 'setTimeout(() => process.exit(3), 2000)'";
+    let arguments = [tools::leak(), &node.path];
+    let run = leak_tests::run::in_namespace(line, &arguments, folder.path());
+    let text = told(&run);
+    assert_eq!(run.status.code(), Some(3), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let [costs, why] = lines[..] else {
+        panic!("{text}")
+    };
+    assert!(costs.contains("the program will stand"), "{text}");
+    assert!(
+        why.contains("no space left on device") && why.contains("--dir"),
+        "{text}"
+    );
+}

@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
             ),
             Problem::File(path, error) => write!(
                 f,
-                "it cannot write {} ({}); name another file with -o",
+                "it cannot write {} ({}); name another place (-o, or --dir of leak watch)",
                 path.display(),
                 reason(error)
             ),

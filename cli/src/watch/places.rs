@@ -22,6 +22,8 @@ pub struct Places {
     turn: Mutex<()>,
     /// Snapshots that were taken.
     taken: AtomicUsize,
+    /// Whether it was told of one that it could not be taken.
+    is_told: AtomicBool,
     /// Whether a Node ended before its first one.
     has_early: AtomicBool,
 }
@@ -34,6 +36,7 @@ impl Places {
             tries: AtomicUsize::new(most * TRIES),
             turn: Mutex::new(()),
             taken: AtomicUsize::new(0),
+            is_told: AtomicBool::new(false),
             has_early: AtomicBool::new(false),
         }
     }
@@ -64,6 +67,11 @@ impl Places {
         self.taken.fetch_add(1, Relaxed);
     }
 
+    /// Notes that a line has said why one could not be taken.
+    pub fn note_told(&self) {
+        self.is_told.store(true, Relaxed);
+    }
+
     /// Notes that a Node ended before its first one.
     pub fn note_early(&self) {
         self.has_early.store(true, Relaxed);
@@ -71,7 +79,8 @@ impl Places {
 
     /// If snapshots were wanted and none came: why.
     pub fn say_if_nothing_came(&self, flags: &WatchFlags, left_out: &[Process]) {
-        if flags.snapshots.is_none() || self.taken.load(Relaxed) > 0 {
+        let is_known = self.taken.load(Relaxed) > 0 || self.is_told.load(Relaxed);
+        if flags.snapshots.is_none() || is_known {
             return;
         }
         let names: Vec<String> = left_out.iter().map(Process::to_string).collect();

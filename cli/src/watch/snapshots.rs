@@ -153,6 +153,7 @@ impl<'a> Snapshots<'a> {
             }
             // It may be free the next time.
             Err(problem @ (Problem::Patience | Problem::Asked(_) | Problem::NoMemory(..))) => {
+                self.places.note_told();
                 tell!("leak watch: {who}: no heap snapshot: {problem}");
             }
             Err(_) if !live::is_alive(self.pid) => {}
@@ -162,6 +163,7 @@ impl<'a> Snapshots<'a> {
             }
             Err(Problem::GivenUp(_)) => {}
             Err(problem) => {
+                self.places.note_told();
                 self.ended = true;
                 self.finish(&mut std::io::stderr());
                 return Err(problem);
