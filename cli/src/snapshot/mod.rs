@@ -180,11 +180,12 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
         return inspect(&flags.inspect, flags.output.as_deref());
     };
     if !flags.native {
+        let needs_node = flags.workers || flags.fork || flags.inspect.force;
         match Channel::open(pid) {
             Ok(channel) if channel.listens() => {
                 return javascript::snapshots(pid, &channel, &flags.into());
             }
-            Ok(_) if !flags.workers && !flags.fork && !flags.inspect.force => {}
+            Ok(_) if !needs_node => {}
             Ok(_) => {
                 return Err(Error::Asked {
                     pid,
@@ -197,6 +198,7 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
             ) => {
                 return Err(Error::Asked { pid, problem });
             }
+            Err(problem) if needs_node => return Err(Error::Asked { pid, problem }),
             Err(_) => {}
         }
     }
