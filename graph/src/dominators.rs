@@ -48,7 +48,7 @@ pub trait Rules: Sync {
 }
 
 /// The dominator tree.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Dominators {
     /// The immediate dominator of each node; the root's is itself.
     pub parent: Vec<Node>,

@@ -141,6 +141,13 @@ impl Analysis {
         (analysis, other)
     }
 
+    /// Lets go of what the dominator tree tells, and of distances: for who compares sizes only.
+    pub fn keep_sizes(&mut self) {
+        self.dominators = Dominators::default();
+        self.retained = Vec::new();
+        self.distances = Vec::new();
+    }
+
     /// Everything in the snapshot, and native memory that no node stands for.
     pub fn total(&self) -> u64 {
         self.retained[self.snapshot.root as usize] + self.snapshot.extra_native_bytes

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::json;
-use v8heap::{Change, Class, Classes, Scripts, compare};
+use v8heap::{Analysis, Change, Class, Classes, Scripts, compare};
 
 use crate::error::Error;
 use crate::figures::{bytes, count};
@@ -23,9 +23,13 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let mut steps = Vec::new();
     let mut scripts = Scripts::default();
-    let mut earlier = None;
+    let mut earlier: Option<Analysis> = None;
     let mut last_classes = None;
     for file in files {
+        // Of the earlier one only sizes are compared.
+        if let Some(earlier) = &mut earlier {
+            earlier.keep_sizes();
+        }
         let later = read(file, flags)?;
         let classes = Classes::new(&later, None);
         if let Some(earlier) = &earlier {
