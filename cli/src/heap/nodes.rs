@@ -6,11 +6,20 @@ use std::ops::Range;
 use v8heap::Analysis;
 
 /// Nodes whose lines a thread writes at a time.
-const PIECE: usize = 1 << 17;
+const PIECE: usize = 1 << 16;
 /// Bytes of the longest line: five numbers of 20 digits, a sign, and what is between them.
 const LONGEST: usize = 128;
-/// Digits that are made at once.
-const EIGHT: u64 = 100_000_000;
+
+/// The digits of the numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + value as u8 / 10, b'0' + value as u8 % 10];
+        value += 1;
+    }
+    pairs
+};
 
 pub fn write(analysis: &Analysis, threads: u8, out: &mut impl Write) -> io::Result<()> {
     let nodes = analysis.snapshot.ids.len();
@@ -31,74 +40,52 @@ pub fn write(analysis: &Analysis, threads: u8, out: &mut impl Write) -> io::Resu
     Ok(())
 }
 
-/// Millions of lines: formatting would take longer than computing.
+/// Millions of lines: formatting would take longer than computing. Each is written from its end.
 fn lines(analysis: &Analysis, nodes: Range<usize>, text: &mut Vec<u8>) {
     let snapshot = &analysis.snapshot;
     let mut line = [0; LONGEST];
     text.clear();
     for node in nodes {
         let distance = i64::from(analysis.distances[node]);
-        let mut at = number(&mut line, 0, u64::from(snapshot.ids[node]), b' ');
-        at = number(&mut line, at, snapshot.sizes.get(node as u32), b' ');
-        at = number(&mut line, at, analysis.retained[node], b' ');
+        let mut at = LONGEST - 1;
+        line[at] = b'\n';
+        at = digits(&mut line, at, u64::from(analysis.dominators.parent[node]));
+        at = byte(&mut line, at, b' ');
+        at = digits(&mut line, at, distance.unsigned_abs());
         if distance < 0 {
-            line[at] = b'-';
-            at += 1;
+            at = byte(&mut line, at, b'-');
         }
-        at = number(&mut line, at, distance.unsigned_abs(), b' ');
-        let dominator = analysis.dominators.parent[node];
-        at = number(&mut line, at, u64::from(dominator), b'\n');
-        text.extend_from_slice(&line[..at]);
+        at = byte(&mut line, at, b' ');
+        at = digits(&mut line, at, analysis.retained[node]);
+        at = byte(&mut line, at, b' ');
+        at = digits(&mut line, at, snapshot.sizes.get(node as u32));
+        at = byte(&mut line, at, b' ');
+        at = digits(&mut line, at, u64::from(snapshot.ids[node]));
+        text.extend_from_slice(&line[at..]);
     }
 }
 
-/// Writes a number and what comes behind it; where the next one begins.
-#[inline(always)]
-fn number(line: &mut [u8; LONGEST], mut at: usize, value: u64, behind: u8) -> usize {
-    let mut eight = |at: usize, digits: u64| {
-        line[at..at + 8].copy_from_slice(&digits.to_le_bytes());
-    };
-    if value < EIGHT {
-        let digits = eight_digits(value);
-        // The zeros before it are the lowest bytes; a number has one digit at least.
-        let zeros = (digits | 1 << 56).trailing_zeros() / 8;
-        eight(at, (digits | ASCII) >> (8 * zeros));
-        at += 8 - zeros as usize;
+/// Writes a byte before `at`.
+fn byte(line: &mut [u8; LONGEST], at: usize, with: u8) -> usize {
+    line[at - 1] = with;
+    at - 1
+}
+
+/// Writes a number before `at`.
+fn digits(line: &mut [u8; LONGEST], mut at: usize, mut value: u64) -> usize {
+    while value >= 100 {
+        let pair = PAIRS[(value % 100) as usize];
+        line[at - 2..at].copy_from_slice(&pair);
+        at -= 2;
+        value /= 100;
+    }
+    let [tens, ones] = PAIRS[value as usize];
+    at = byte(line, at, ones);
+    if tens == b'0' {
+        at
     } else {
-        at = number_of_many(&mut eight, at, value);
+        byte(line, at, tens)
     }
-    line[at] = behind;
-    at + 1
-}
-
-/// A number of nine digits or more.
-#[cold]
-fn number_of_many(eight: &mut impl FnMut(usize, u64), mut at: usize, value: u64) -> usize {
-    let mut groups = [value / EIGHT / EIGHT, value / EIGHT % EIGHT, value % EIGHT].into_iter();
-    let first = groups.find(|&group| group > 0).unwrap_or_default();
-    let digits = eight_digits(first);
-    let zeros = digits.trailing_zeros() / 8;
-    eight(at, (digits | ASCII) >> (8 * zeros));
-    at += 8 - zeros as usize;
-    for group in groups {
-        eight(at, eight_digits(group) | ASCII);
-        at += 8;
-    }
-    at
-}
-
-const ASCII: u64 = u64::from_ne_bytes([b'0'; 8]);
-
-/// The digits of a number below 10^8 as numbers 0 to 9, the first one in the lowest byte: halves, quarters
-/// and digits are parted, all at once.
-fn eight_digits(value: u64) -> u64 {
-    // Two numbers below 10^4: `x * 10486 >> 20` is `x / 100` for these.
-    let halves = value / 10_000 | (value % 10_000) << 32;
-    let hundreds = (halves * 10_486 >> 20) & 0x7f_0000_007f;
-    let quarters = hundreds | (halves - hundreds * 100) << 16;
-    // Four below 100: `x * 103 >> 10` is `x / 10`.
-    let tens = (quarters * 103 >> 10) & 0x000f_000f_000f_000f;
-    tens | (quarters - tens * 10) << 8
 }
 
 #[cfg(test)]
@@ -106,14 +93,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_they_are_shown() {
-        let powers = (0..20).map(|power| 10u64.pow(power));
-        let near = powers.flat_map(|power| [power - 1, power, power + 1, power / 2 * 3]);
-        let all = near.chain((0..64).map(|bit| u64::MAX >> bit));
-        for value in all.chain(0..20_000).chain((0..EIGHT).step_by(9_973)) {
+    fn a_number_is_written_before_a_place() {
+        for value in [0, 7, 10, 99, 100, 101, 999, 1000, 4_294_967_295, u64::MAX] {
             let mut line = [0; LONGEST];
-            let at = number(&mut line, 3, value, b'|');
-            assert_eq!(line[3..at], *format!("{value}|").as_bytes());
+            let at = digits(&mut line, LONGEST, value);
+            assert_eq!(line[at..], *value.to_string().as_bytes());
         }
     }
 }
