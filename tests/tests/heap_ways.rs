@@ -112,7 +112,10 @@ const SERVER: [(&str, &str); 13] = [
         "listener",
         "process → ._events Object → .custom function server.js:47:36 → .data Object",
     ),
-    ("stack", "running code (the stack) → Object"),
+    (
+        "stack",
+        "local variable of running take() server.js:49:14 Object",
+    ),
 ];
 
 #[test]
@@ -182,6 +185,63 @@ fn variables_of_es_modules_have_their_names_and_files() {
         for (what, way) in wanted {
             let shown = found.get(what).map(String::as_str).unwrap_or_default();
             assert_eq!(shown, way, "{what} on Node {version}: {found:#?}");
+        }
+    }
+}
+
+#[test]
+fn variables_of_running_code_are_found_by_its_text() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let outs: Vec<PathBuf> = (0..3)
+        .map(|number| folder.path().join(format!("{number}.heapsnapshot")))
+        .collect();
+    let wanted = [
+        (
+            "Array variable rows has 360 entries",
+            "function running.js:1:1",
+            "variable rows of running.js:5 Array",
+        ),
+        (
+            "Map variable byName has 390 entries",
+            "function running.js:1:1",
+            "variable byName of running.js:6 Map",
+        ),
+        (
+            "Array variable shared has 420 entries",
+            "share() running.js:9:15",
+            "variable shared of running.js:8 Array",
+        ),
+        (
+            "Set local variable has 300 entries",
+            "work() running.js:12:14",
+            "local variable of running work() running.js:12:14 Set",
+        ),
+        (
+            "Array local variable has 330 entries",
+            "work() running.js:12:14",
+            "local variable of running work() running.js:12:14 Array",
+        ),
+    ];
+    for version in VERSIONS {
+        if !run(version, &programs().join("running.js"), &outs) {
+            continue;
+        }
+        let leaks = leak(&["leaks"], &outs);
+        let folder = format!("{}/", programs().display());
+        let found: BTreeMap<String, (String, String)> = leaks["leaks"]
+            .as_array()
+            .expect("leaks")
+            .iter()
+            .map(|leak| {
+                let word = |name: &str| leak[name].as_str().unwrap_or_default().to_owned();
+                let place = word("place").replace(&folder, "");
+                (word("what"), (place, text(&leak["way"])))
+            })
+            .collect();
+        for (what, place, way) in wanted {
+            let shown = found.get(what).cloned().unwrap_or_default();
+            let wanted = (place.to_owned(), way.to_owned());
+            assert_eq!(shown, wanted, "{what} on Node {version}: {found:#?}");
         }
     }
 }

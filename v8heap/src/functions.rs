@@ -240,6 +240,15 @@ impl Functions {
         })
     }
 
+    /// The function that begins at a place.
+    pub(crate) fn at(&self, place: Location) -> Option<(String, Location)> {
+        let function = self
+            .all
+            .iter()
+            .find(|function| function.location == place)?;
+        Some((function.name.clone(), function.location))
+    }
+
     /// Whether a function's words are those of one that adds by some methods, or by any.
     fn adds(&self, words: &FxHashSet<u32>, by: &[&str]) -> bool {
         self.adding.iter().any(|(name, word)| {

@@ -280,11 +280,15 @@ fn adder(
     if method.is_some() {
         return method;
     }
+    let way = view.ways.raw(view.analysis, node);
+    // What is on the stack alone is seen by the call that has it, and by those it is given to.
+    if let Some((running, _)) = view.ways.running(snapshot, &view.scripts, &way) {
+        return view.functions.at(running.location);
+    }
     if holder.context.is_some() || wanted.name.is_some_and(|name| view.functions.knows(name)) {
         return view.functions.adder(wanted);
     }
     // A name made at run time: what is named outside of it.
-    let way = view.ways.raw(view.analysis, node);
     let outer = way.iter().rev().filter_map(|&(from, edge)| {
         let kind = snapshot.kind_of_edge(edge);
         let context = (kind == snapshot.edge_kind.context).then_some(from);

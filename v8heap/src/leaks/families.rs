@@ -96,6 +96,8 @@ pub(super) fn families(
         // All events of one emitter are one.
         let held = match emitter(view, grown.node) {
             Some((_, of)) => of.to_string(),
+            // Variables of a call, of which no name is known: each is another one.
+            None if holder.is_local && holder.name.is_empty() => format!("@{}", grown.node),
             None => holder.shown,
         };
         let key = (grown.class, held, grown.numbers);

@@ -5,6 +5,7 @@ use graph::{Edge, Node};
 use super::View;
 use super::entries::entries;
 use super::words::Pattern;
+use crate::ways::Running;
 
 /// How a container is held.
 pub(super) struct Holder {
@@ -21,6 +22,8 @@ pub(super) struct Holder {
     /// The context, if it is a variable.
     pub(super) context: Option<Node>,
     pub(super) pattern: Option<Pattern>,
+    /// Whether it is a variable of a call that is running.
+    pub(super) is_local: bool,
 }
 
 /// Node's variables for what performance.mark() and the like note.
@@ -114,6 +117,7 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
         within,
         context,
         pattern,
+        is_local: false,
     }
 }
 
@@ -122,6 +126,9 @@ fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
     let snapshot = &view.analysis.snapshot;
     let variable = view.ways.variable(snapshot, way);
     let name = variable.map(|(name, _)| snapshot.strings.get(name).into_owned());
+    if let Some((running, taken)) = view.ways.running(snapshot, &view.scripts, way) {
+        return local(view, &running, way.len() > taken);
+    }
     let within = if way.len() > 1 { "in " } else { "" };
     Holder {
         shown: name.as_ref().map_or(String::new(), |name| match &**name {
@@ -134,6 +141,28 @@ fn exported(view: &View, way: &[(Node, Edge)]) -> Holder {
         within: way.len() > 1,
         context: variable.and_then(|(_, scope)| scope),
         pattern: None,
+        is_local: false,
+    }
+}
+
+/// What holds a container that a running call has.
+fn local(view: &View, running: &Running, within: bool) -> Holder {
+    let snapshot = &view.analysis.snapshot;
+    let name = running.variable.as_ref().map(|(name, _)| &**name);
+    let what = match name {
+        Some(name) => format!("variable {name}"),
+        None => "local variable".to_owned(),
+    };
+    Holder {
+        shown: format!("{}{what}", if within { "in " } else { "" }),
+        word: name.and_then(|name| snapshot.strings.find(name)),
+        name: name.unwrap_or_default().to_owned(),
+        // Who has it on the stack is the first to be asked who adds to it.
+        from: Some(running.closure),
+        within,
+        context: None,
+        pattern: None,
+        is_local: true,
     }
 }
 

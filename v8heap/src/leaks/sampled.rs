@@ -143,6 +143,7 @@ mod tests {
             place: place.map(str::to_owned),
             program: None,
             allocated: None,
+            doubt: None,
             entries: None,
             also: Vec::new(),
             way: Vec::new(),

@@ -8,8 +8,10 @@
 
 mod chains;
 mod costs;
+mod declared;
 mod has;
 mod other;
+mod running;
 mod start;
 mod words;
 
@@ -25,6 +27,7 @@ use crate::sources::Sources;
 
 use costs::Costs;
 pub use has::{Reference, references};
+pub(crate) use running::Running;
 pub use words::what;
 
 /// One step of a way, from the roots.
@@ -130,6 +133,16 @@ impl Ways {
         let of_file = self.scopes.file(first).is_some()
             && snapshot.kind_of_edge(edge) == snapshot.edge_kind.context;
         of_file.then(|| (snapshot.edge_names[edge as usize], Some(first)))
+    }
+
+    /// The call that is running and keeps what a way leads to, if it begins there, and how many edges that is.
+    pub(crate) fn running(
+        &self,
+        snapshot: &Snapshot,
+        scripts: &Scripts,
+        way: &[(Node, Edge)],
+    ) -> Option<(Running, usize)> {
+        running::on_way(snapshot, scripts, &self.sources, way)
     }
 
     /// Whether ways that begin at a node begin at a variable of a file.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use graph::{Edge, Node};
 
+use super::running::on_way;
 use super::{Step, start};
 use crate::pairs::PAIR;
 use crate::scopes::{Scopes, common_js_file};
@@ -59,6 +60,10 @@ impl Words<'_> {
             rest = &way[links..];
             let reached = rest.first().map_or(node, |&(from, _)| from);
             steps.push(self.step("Node's timers:".to_owned(), reached));
+        } else if let Some((by, taken)) = self.running(way) {
+            let (_, edge) = way[taken - 1];
+            rest = &way[taken..];
+            steps.push(self.step(by, self.snapshot.graph.to(edge)));
         } else if let Some(root) = self.root(way) {
             steps.push(Step {
                 by: String::new(),
@@ -118,6 +123,24 @@ impl Words<'_> {
             "" => "V8".to_owned(),
             name => start::name_of_root(name).to_owned(),
         })
+    }
+
+    /// The variable of a call that is running which a way begins at, and how many edges that is.
+    fn running(&self, way: &[(Node, Edge)]) -> Option<(String, usize)> {
+        let (running, taken) = on_way(self.snapshot, self.scripts, self.sources, way)?;
+        let script = running.location.script;
+        let file = self.scripts.name(script)?;
+        let by = match &running.variable {
+            Some((name, line)) => format!("variable {name} of {file}:{line}"),
+            None if running.is_module(self.snapshot) => {
+                format!("variable of {file}, whose own code is running")
+            }
+            None => {
+                let function = what(self.snapshot, self.scripts, running.closure);
+                format!("local variable of running {function}")
+            }
+        };
+        Some((by, taken))
     }
 
     fn step(&self, by: String, to: Node) -> Step {
