@@ -90,3 +90,28 @@ fn the_sampled_stack_of_a_leak_is_said_beside_it() {
         assert!(child.wait().expect("it ends").success());
     }
 }
+
+#[test]
+fn a_log_without_such_stacks_is_said_in_one_line() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let native = leak_tests::Run::program("depths").under_leak();
+    let file = folder.path().join("no.heapsnapshot");
+    for (log, words) in [
+        (
+            native.log().to_owned(),
+            "has no sampled stacks of JavaScript",
+        ),
+        (folder.path().join("none.leak"), "none.leak"),
+    ] {
+        let run = Command::new(tools::leak())
+            .args(["heap", "leaks", "--stacks"])
+            .arg(&log)
+            .args([&file, &file])
+            .output()
+            .expect("leak runs");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(2), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
