@@ -149,7 +149,6 @@ mod tests {
             way: Vec::new(),
             is: String::new(),
             cure: String::new(),
-            doubt: None,
         }
     }
 
