@@ -315,13 +315,16 @@ fn has_feedback(snapshot: &Snapshot, closure: Node) -> bool {
 }
 
 /// What lies between a function and the strings of its code, in one version of V8 or another.
-const CODE: [&str; 6] = [
+const CODE: [&str; 8] = [
     "system / BytecodeArray",
     "(constant pool)",
     "system / InterpreterData",
     "system / BytecodeWrapper",
     "(code for ",
     "(instruction stream for ",
+    // Of functions without a name.
+    "(BASELINE code",
+    "(BASELINE instruction stream",
 ];
 
 /// The strings that a function's code names, those of the functions inside of it, and these functions: the
@@ -346,7 +349,7 @@ fn words(snapshot: &Snapshot, shared: Node) -> (FxHashSet<u32>, FxHashSet<u32>, 
                 let name = snapshot.name(to);
                 let data = matches!(
                     &*snapshot.edge_name(edge),
-                    "function_data" | "interpreter_data"
+                    "function_data" | "trusted_function_data" | "interpreter_data"
                 );
                 if data || CODE.iter().any(|code| name.starts_with(code)) {
                     list.push((to, inside));

@@ -1,8 +1,8 @@
 //! Bounds of containers, as far as the program's text tells: a cache or a pool that still fills up grows like a
 //! leak, but somewhere its size is compared with a limit.
 //!
-//! Read are the scripts' texts, not run: `cache.size > MAX` next to `cache.delete(`, `all.length < this.max`. A limit
-//! whose value is known has to be above what the container has by now: else nobody keeps to it.
+//! Read are the scripts' texts, not run: `cache.size > MAX` just before `cache.delete(`, `all.length < this.max`. A
+//! limit whose value is known has to be above what the container has by now: else nobody keeps to it.
 
 use graph::Node;
 
@@ -13,6 +13,14 @@ use crate::Location;
 
 /// What takes entries out of a container.
 const TAKING: [&str; 6] = ["delete", "shift", "pop", "splice", "clear", "slice"];
+
+/// Methods that keep to a limit, by their names.
+const EVICTING: [&str; 7] = [
+    "evict", "Evict", "trim", "prune", "shrink", "purge", "expire",
+];
+
+/// As many characters after a comparison are looked at for what is done then.
+const NEAR: usize = 240;
 
 /// Why a container that grows may have an end, in a few words.
 pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Option<String> {
@@ -27,6 +35,9 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
     if name.is_empty() || holder.within {
         return None;
     }
+    let owner = holder
+        .from
+        .map_or(String::new(), |from| snapshot.name(from).into_owned());
     let class = holder
         .from
         .and_then(|from| snapshot.location(from))
@@ -37,7 +48,7 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
             continue;
         };
         let text = Text(&text);
-        if let Some(limit) = text.limit(name, last) {
+        if let Some(limit) = text.limit(name, &owner, last) {
             return Some(format!("its size is compared with a limit: {limit}"));
         }
         if is_pool(name) && (text.calls(name, "pop") || text.calls(name, "shift")) {
@@ -127,6 +138,21 @@ fn number(text: &str) -> Option<u64> {
     is_all.then_some(value as u64)
 }
 
+/// What a text begins with, to the end of the block that it begins in, if that is not far.
+fn rest_of_block(text: &str) -> &str {
+    let mut depth = 0;
+    let end = text.char_indices().take(NEAR).find(|&(_, letter)| {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        depth < 0
+    });
+    let far = || {
+        text.char_indices()
+            .nth(NEAR)
+            .map_or(text.len(), |(at, _)| at)
+    };
+    &text[..end.map_or_else(far, |(at, _)| at)]
+}
+
 impl<'a> Text<'a> {
     /// What follows each whole occurrence of a name.
     fn after(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -166,9 +192,8 @@ impl<'a> Text<'a> {
     }
 
     /// The limit that the size of what has a name is compared with, in the text's own words, if it may be kept:
-    /// entries are taken out, or come only below it.
-    fn limit(&self, name: &'a str, count: u64) -> Option<String> {
-        let takes_out = self.takes_out(name);
+    /// entries are taken out then, or come only below it. It may be given to the constructor of the owner's class.
+    fn limit(&self, name: &'a str, class: &'a str, count: u64) -> Option<String> {
         self.after(name).find_map(|rest| {
             // Of an object: Object.keys(name).length
             let rest = rest.strip_prefix(')').unwrap_or(rest);
@@ -189,13 +214,20 @@ impl<'a> Text<'a> {
                 .next()
                 .map(first_name)
                 .unwrap_or_default();
-            let value = value.or_else(|| self.value(last));
+            let value = value
+                .or_else(|| self.value(last))
+                .or_else(|| self.given(class));
             match value {
                 Some(value) if value < 2 || value < count => return None,
                 None if !is_limit(last) => return None,
                 _ => {}
             }
-            if !below && !takes_out {
+            // What else takes entries out has nothing to do with the limit.
+            let then = rest_of_block(operand);
+            if !below
+                && !Text(then).takes_out(name)
+                && !EVICTING.iter().any(|word| then.contains(word))
+            {
                 return None;
             }
             let is_number = path.starts_with(|first: char| first.is_ascii_digit());
@@ -204,6 +236,19 @@ impl<'a> Text<'a> {
                 None => path.to_owned(),
             })
         })
+    }
+
+    /// The number that objects of a class are made with, if it is but one.
+    fn given(&self, class: &'a str) -> Option<u64> {
+        if class.is_empty() {
+            return None;
+        }
+        let mut found = self.0.match_indices("new ").filter_map(|(at, new)| {
+            let rest = self.0[at + new.len()..].strip_prefix(class)?;
+            number(rest.strip_prefix('(')?)
+        });
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first)
     }
 
     /// The number that a name is given, if it is but one.
@@ -245,6 +290,10 @@ mod tests {
                 "this.limit",
             ),
             (
+                "if (this.cache.length < this.limit) this.cache.push(x); } new LRU(400)",
+                "this.limit = 400",
+            ),
+            (
                 "while (cache.length > maxEntries) cache.shift();",
                 "maxEntries",
             ),
@@ -253,7 +302,7 @@ mod tests {
                 "400",
             ),
         ] {
-            assert_eq!(Text(text).limit("cache", 300).as_deref(), Some(said));
+            assert_eq!(Text(text).limit("cache", "LRU", 300).as_deref(), Some(said));
         }
     }
 
@@ -263,11 +312,13 @@ mod tests {
             "while (cache.length > 0) work(cache.shift());",
             "if (cache.size > 1000) console.warn('large');",
             "if (cache.size > 200) cache.delete(key);",
+            "if (cache.size > this.limit) { warn(); } } take(n) { return cache.delete(n) }",
+            "if (cache.size > this.limit) warn(); } take(n) { return cache.delete(n) } new LRU(200)",
             "if (other.size > 500) other.delete(key);",
             "for (let i = 0; i < cache.length; i++) cache.pop();",
             "if (mycache.size > 500) mycache.delete(key);",
         ] {
-            assert_eq!(Text(text).limit("cache", 300), None, "{text}");
+            assert_eq!(Text(text).limit("cache", "LRU", 300), None, "{text}");
         }
     }
 }

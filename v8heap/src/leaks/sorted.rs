@@ -220,7 +220,7 @@ impl<'a> Suspects<'a> {
                 }
             }
             if distance == 1 {
-                leak.program = program(view, leak.id, &suspect.new);
+                leak.program = program(view, &leak, &suspect.new);
             }
             stacks::tell(view, &mut leak, &suspect.new, &suspect.holders);
             let mut starts = suspect.holders;
@@ -318,9 +318,9 @@ fn grow_alike(counts: &[u64], others: &[u64]) -> bool {
     })
 }
 
-/// The function of the program itself that is nearest to what a package keeps: one that new objects point to,
-/// or that sees the variable by which it is kept.
-fn program(view: &View, id: u32, new: &[Node]) -> Option<String> {
+/// The function of the program itself that is nearest to what a package keeps: one that new objects point to, that
+/// names the package's function, or that sees the variable by which it is kept.
+fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<String> {
     let snapshot = &view.analysis.snapshot;
     let is_own = |location| view.distance(Some(location)) == 0;
     let near = new.last().and_then(|&newest| {
@@ -331,8 +331,17 @@ fn program(view: &View, id: u32, new: &[Node]) -> Option<String> {
                 .unwrap_or_else(|| (String::new(), place)),
         )
     });
+    let named = || {
+        let (name, _) = leak.place.as_ref()?.split_once("() ")?;
+        let wanted = Wanted {
+            name: Some(snapshot.strings.find(name)?),
+            added: u64::MAX,
+            ..Wanted::default()
+        };
+        view.functions.adder_in(wanted, is_own)
+    };
     let seen = || {
-        let way = view.ways.raw(view.analysis, snapshot.node_of_id(id)?);
+        let way = view.ways.raw(view.analysis, snapshot.node_of_id(leak.id)?);
         way.iter().rev().find_map(|&(from, edge)| {
             (snapshot.kind_of_edge(edge) == snapshot.edge_kind.context).then_some(())?;
             let wanted = Wanted {
@@ -343,7 +352,9 @@ fn program(view: &View, id: u32, new: &[Node]) -> Option<String> {
             view.functions.adder_in(wanted, is_own)
         })
     };
-    near.or_else(seen).map(|place| view.place(place))
+    near.or_else(named)
+        .or_else(seen)
+        .map(|place| view.place(place))
 }
 
 /// From the first to the last snapshot.
