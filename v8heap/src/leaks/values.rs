@@ -6,7 +6,7 @@ use graph::Node;
 use rustc_hash::FxHashMap;
 
 use super::words::Pattern;
-use super::{Leak, View};
+use super::{Leak, View, holders};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
 use crate::ids::Ids;
@@ -207,7 +207,17 @@ pub(super) fn leaks(
         let context = snapshot.name(candidate.holder) == "system / Context";
         let shown = match context {
             true => format!("variable {name}"),
-            false => format!("{}.{name}", snapshot.name(candidate.holder)),
+            false => {
+                // The class of an object without one says nothing.
+                let class = snapshot.name(candidate.holder);
+                let variable = (class == "Object")
+                    .then(|| holders::variable(view, candidate.holder))
+                    .flatten();
+                match variable {
+                    Some(variable) => format!("variable {variable}.{name}"),
+                    None => format!("{class}.{name}"),
+                }
+            }
         };
         let (pattern, class) = match candidate.is_text {
             true => (Pattern::Text, "string".into()),
