@@ -5,6 +5,7 @@
 //! Garbage counts as live until it is collected, so marks that follow a full collection
 //! ([`Mark::collected`]) say more than others.
 
+use crate::growth::Spans;
 use crate::timeline::TIMELINE_POINTS;
 use crate::trend::{Rule, Trend, trend};
 use crate::units::{Bytes, Nanos, ThreadId};
@@ -174,12 +175,13 @@ impl JsHeap {
 
 /// The isolates of a log, in the order of their threads.
 pub(crate) fn heaps(facts: &Facts, clock: &Clock) -> Vec<JsHeap> {
+    let spans = Spans::of(&facts.marks, clock);
     let all = facts.isolates.iter();
-    all.filter_map(|(&thread, fact)| heap(ThreadId(thread), fact, clock))
+    all.filter_map(|(&thread, fact)| heap(ThreadId(thread), fact, clock, &spans))
         .collect()
 }
 
-fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock) -> Option<JsHeap> {
+fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock, spans: &Spans) -> Option<JsHeap> {
     let usages: Vec<Usage> = fact
         .usages
         .iter()
@@ -194,11 +196,20 @@ fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock) -> Option<JsHeap> {
         .map(|raw| collected(raw, clock))
         .collect();
     told.sort_by_key(|one| one.time);
-    let full: Vec<(Nanos, Bytes)> = told
+    let mut full: Vec<(Option<usize>, Nanos, Bytes)> = told
         .iter()
         .filter(|one| one.kind == usize::from(collection::FULL))
-        .map(|one| (one.time, one.after))
+        .map(|one| {
+            let snapshot = spans.at(thread.0, clock.to_ticks(one.time.0));
+            (snapshot, one.time, one.after)
+        })
         .collect();
+    // V8 collects several times for a snapshot: that is one figure, the last.
+    full.reverse();
+    full.dedup_by(|earlier, later| earlier.0.is_some() && earlier.0 == later.0);
+    full.reverse();
+    let full = full.into_iter().map(|(_, time, left)| (time, left));
+    let full: Vec<(Nanos, Bytes)> = full.collect();
     let rule = Rule {
         window: TREND_POINTS,
         factor: TREND_FACTOR,
@@ -348,6 +359,7 @@ fn thinned<T>(items: Vec<T>, most: usize) -> Vec<T> {
 mod tests {
     use super::*;
     use log_format::reader::JsFrameFact;
+    use log_format::reader::TimelineMark;
 
     fn usage_at(time: u64, used: u64, full: u64) -> (u64, RawUsage) {
         let mut raw = RawUsage {
@@ -463,5 +475,44 @@ mod tests {
         });
         let found = heap.trend.unwrap();
         assert!(found.grows && found.factor > 3.0, "{found:?}");
+    }
+
+    #[test]
+    fn the_collections_of_a_snapshot_are_one_figure() {
+        let full = |n: u64, after| RawCollection {
+            kind: collection::FULL,
+            start: n * 1_000_000_000,
+            after,
+            ..RawCollection::default()
+        };
+        // Six figures that grow; at the third and the fifth of them V8 collects four times.
+        let mut collections = Vec::new();
+        for n in 0..6 {
+            let times = if n == 2 || n == 4 { 4 } else { 1 };
+            collections.extend((0..times).map(|more| full(n * 10 + more, 1_000_000 * (n + 1))));
+        }
+        let mut facts = Facts::default();
+        let taken = |end: u64| {
+            let what = TimelineMark::HeapSnapshot {
+                cause: 1,
+                isolate: 0,
+                thread: 3,
+                pause_ns: 5_000_000_000,
+                heap_used: 0,
+                path: Vec::new(),
+            };
+            (end * 1_000_000_000, what)
+        };
+        facts.marks = vec![taken(24), taken(44)];
+        facts.isolates.insert(
+            3,
+            IsolateFact {
+                usages: vec![usage_at(1, 1, 0)],
+                collections,
+                ..IsolateFact::default()
+            },
+        );
+        let found = heaps(&facts, &Clock::new(0, 1, 1)).remove(0).trend.unwrap();
+        assert!(found.figures == 6 && found.grows, "{found:?}");
     }
 }

@@ -81,6 +81,7 @@ fn marked(fact: &TimelineMark) -> Marked {
             pause_ns,
             heap_used,
             path,
+            ..
         } => Marked::HeapSnapshot {
             cause: match *cause {
                 log_format::blob::cause::EXIT => Cause::Exit,

@@ -3,7 +3,7 @@
 mod parts;
 
 use crate::codes::CodeMap;
-use crate::growth::{Evidence, Plan, Record, Watch};
+use crate::growth::{Evidence, Plan, Record, Spans, Watch};
 use crate::ignored::Ignored;
 use crate::live::FastMap;
 use crate::marks::marks;
@@ -106,8 +106,10 @@ fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
         let (replay, nodes) = play(log, path, options, None);
         return profile_of(log, path, options, replay, nodes);
     };
-    let (replay, _) = play(log, path, options, None);
+    let (mut replay, _) = play(log, path, options, None);
     let info = log.info();
+    let spans = Spans::of(&replay.facts.marks, &info.clock);
+    replay.marks.without(&spans);
     let first = info.clock.to_ticks(0);
     let last = if info.end_ticks == 0 {
         replay.last_time
@@ -117,13 +119,16 @@ fn play_all(log: &mut Log, path: &Path, options: &Options<'_>) -> Profile {
     let warm = match warm_up {
         WarmUp::Given(span) => info.clock.to_ticks(span.0).min(last),
         WarmUp::Detected => {
-            let births = replay.live.iter().map(|(_, block)| block.time);
+            let live = replay.live.iter().map(|(_, block)| block);
+            let births = live
+                .filter(|block| !spans.made(block))
+                .map(|block| block.time);
             Plan::new(&replay.marks, first, first, last).warm_up(births)
         }
     };
     let plan = Plan::new(&replay.marks, first, warm, last);
     drop(replay);
-    let (replay, nodes) = play(log, path, options, Some(plan));
+    let (replay, nodes) = play(log, path, options, Some((plan, spans)));
     profile_of(log, path, options, replay, nodes)
 }
 
@@ -187,11 +192,11 @@ fn play(
     log: &mut Log,
     path: &Path,
     options: &Options<'_>,
-    plan: Option<Plan>,
+    plan: Option<(Plan, Spans)>,
 ) -> (Replay, Vec<Node>) {
     let nodes = log.nodes();
     let mut replay = Replay::new(nodes.len(), DamageList::new(path));
-    replay.sites.watch = plan.map(|plan| Box::new(Watch::new(plan, nodes.len())));
+    replay.sites.watch = plan.map(|(plan, spans)| Box::new(Watch::new(plan, spans, nodes.len())));
     let mut stream = log.stream();
     loop {
         if let Some(progress) = options.progress {

@@ -55,6 +55,8 @@ pub struct Trend {
     pub p: f64,
     /// Whether both conditions hold.
     pub grows: bool,
+    /// Whether the first one holds, the factor.
+    pub rises: bool,
 }
 
 /// The trend of the last figures, in order of time; `None` if there are too few.
@@ -93,6 +95,7 @@ pub fn trend(figures: &[(Nanos, Bytes)], rule: Rule) -> Option<Trend> {
         steps,
         p,
         grows: factor >= rule.factor && p <= LEVEL,
+        rises: factor >= rule.factor,
     })
 }
 

@@ -17,6 +17,7 @@
 
 mod evidence;
 mod plan;
+mod spans;
 mod trend;
 mod verdict;
 mod watch;
@@ -27,6 +28,7 @@ pub use verdict::{Growth, Verdict, judge};
 
 pub(crate) use evidence::Evidence;
 pub(crate) use plan::{Marks, Plan};
+pub(crate) use spans::Spans;
 pub(crate) use trend::{sign_test, slope};
 pub(crate) use verdict::Record;
 pub(crate) use watch::Watch;

@@ -5,6 +5,8 @@
 //! one part; by allocations alone a table that is filled in the first second
 //! hides the slow leak of the hour after it. By both, each has half of the parts.
 
+use super::spans::Spans;
+
 /// A run has so many parts after its warm-up.
 pub const PARTS: usize = 40;
 
@@ -30,6 +32,8 @@ pub(crate) struct Marks {
     every: u64,
     windows: u64,
     made: u64,
+    /// Not a part of the run.
+    spans: Spans,
 }
 
 impl Marks {
@@ -39,12 +43,32 @@ impl Marks {
             every: 1,
             windows: 0,
             made: 0,
+            spans: Spans::default(),
         }
     }
 
     /// The whole run made so many blocks: also those that are in no window.
     pub fn finish(&mut self, made: u64) {
         self.made = made;
+    }
+
+    /// Leaves out the time in which snapshots were taken, and what was made meanwhile: all of a
+    /// window that meets one.
+    pub fn without(&mut self, spans: &Spans) {
+        let (mut before, mut left_out) = (Mark { time: 0, made: 0 }, 0);
+        for mark in &mut self.list {
+            let whole = *mark;
+            if spans.meet(before.time, whole.time) {
+                left_out += whole.made - before.made;
+            }
+            mark.made -= left_out;
+            before = whole;
+        }
+        if spans.meet(before.time, u64::MAX) {
+            left_out += self.made - before.made;
+        }
+        self.made -= left_out;
+        self.spans = spans.clone();
     }
 
     /// A window ended; `made` blocks were made in it.
@@ -106,8 +130,9 @@ impl Plan {
         let mut borders = vec![warm];
         let mut inside = vec![marks.list.iter().all(|mark| mark.time != warm).then_some(0)];
         for part in 1..PARTS {
-            let ideal = at(&knots, part as f64 / PARTS as f64);
-            let [low, high] = [-0.5, 0.5].map(|off| at(&knots, (part as f64 + off) / PARTS as f64));
+            let ideal = at(&knots, &marks.spans, part as f64 / PARTS as f64);
+            let [low, high] =
+                [-0.5, 0.5].map(|off| at(&knots, &marks.spans, (part as f64 + off) / PARTS as f64));
             let before = borders[part - 1];
             let near = knots[1..knots.len() - 1]
                 .iter()
@@ -186,10 +211,13 @@ fn made_at(marks: &Marks, time: u64, last: u64, made: u64) -> u64 {
 }
 
 /// The moment of a progress of 0 to 1.
-fn at(knots: &[Mark], progress: f64) -> u64 {
+fn at(knots: &[Mark], spans: &Spans, progress: f64) -> u64 {
     let (first, last) = (knots[0], knots[knots.len() - 1]);
     let of = |mark: &Mark| {
-        let by_time = ratio(mark.time - first.time, last.time - first.time);
+        let by_time = ratio(
+            spans.between(first.time, mark.time),
+            spans.between(first.time, last.time),
+        );
         match last.made.saturating_sub(first.made) {
             0 => by_time,
             all => (by_time + ratio(mark.made.saturating_sub(first.made), all)) / 2.0,
@@ -225,6 +253,20 @@ mod tests {
         list.iter()
             .for_each(|&(time, made)| marks.window(time, made));
         marks
+    }
+
+    #[test]
+    fn the_time_and_the_work_of_snapshots_are_no_part_of_the_run() {
+        let work: Vec<_> = (1..=100).map(|n| (n * 10, 50)).collect();
+        let alone = Plan::new(&marks(&work), 0, 0, 1000);
+        // The same, and for half as long again a snapshot with ten times the work.
+        let mut with = work.clone();
+        with.extend((1..=50).map(|n| (1000 + n * 10, 1000)));
+        let mut marks = marks(&with);
+        marks.without(&Spans::given(&[(1000, 1500)]));
+        let found = Plan::new(&marks, 0, 0, 1500);
+        assert_eq!(found.borders[..PARTS], alone.borders[..PARTS]);
+        assert_eq!((found.borders[PARTS], found.made), (1500, 5000));
     }
 
     #[test]

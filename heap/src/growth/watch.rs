@@ -13,6 +13,7 @@
 
 use super::evidence::Evidence;
 use super::plan::{PARTS, Plan};
+use super::spans::Spans;
 use crate::live::{Block, FastMap};
 use crate::units::Bytes;
 use log_format::reader::Clock;
@@ -55,6 +56,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Watch {
     plan: Plan,
+    /// What was made for these counts nowhere.
+    spans: Spans,
     /// Site by node id.
     near: Vec<u32>,
     far: FastMap<u32, u32>,
@@ -67,11 +70,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub fn new(plan: Plan, nodes: usize) -> Watch {
+    pub fn new(plan: Plan, spans: Spans, nodes: usize) -> Watch {
         let parts = plan.borders.windows(2).map(|pair| pair[1] - pair[0]);
         Watch {
             shortest: parts.min().unwrap_or(0),
             plan,
+            spans,
             near: vec![NONE; nodes],
             far: FastMap::default(),
             list: Vec::new(),
@@ -124,6 +128,9 @@ impl Watch {
 
     /// A block was made.
     pub fn lives(&mut self, block: &Block) {
+        if self.spans.made(block) {
+            return;
+        }
         let passed = self.passed;
         let site = self.at(block.stack);
         let bytes = site.bytes;
@@ -133,6 +140,9 @@ impl Watch {
 
     /// A block is gone for good.
     pub fn gone(&mut self, block: &Block) {
+        if self.spans.made(block) {
+            return;
+        }
         self.died(block);
         let passed = self.passed;
         let site = self.at(block.stack);
@@ -201,6 +211,9 @@ impl Watch {
         let end = clock.to_ns(plan.borders[PARTS]);
         let mut found: FastMap<u32, Box<Evidence>> = FastMap::default();
         for block in live {
+            if self.spans.made(block) {
+                continue;
+            }
             let from = self.old_from(block.time);
             if from <= PARTS {
                 let steps = self.at(block.stack).steps.get_or_insert_default();

@@ -114,6 +114,8 @@ pub enum TimelineMark {
         cause: u8,
         /// Number of the isolate.
         isolate: u32,
+        /// Serial of its thread.
+        thread: u32,
         /// How long its thread stood still, ns.
         pause_ns: u64,
         /// Bytes of its heap in use before.
@@ -327,6 +329,7 @@ impl Facts {
                 let what = TimelineMark::HeapSnapshot {
                     cause: taken.cause,
                     isolate: taken.isolate,
+                    thread: blob.thread,
                     pause_ns: taken.pause_ns,
                     heap_used: taken.heap_used,
                     path: taken.path.to_vec(),

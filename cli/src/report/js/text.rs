@@ -107,6 +107,12 @@ fn figures(heap: &JsHeap) -> String {
                 rate(trend),
                 trend.p
             ),
+            false if trend.rises => format!(
+                "after full collections {} became {}: {} are too few to tell growth from chance",
+                bytes(trend.from.0),
+                bytes(trend.to.0),
+                trend.figures
+            ),
             false => format!("does not grow over {} full collections", trend.figures),
         };
     }
