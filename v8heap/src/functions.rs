@@ -36,6 +36,8 @@ struct Function {
     location: Location,
     name: String,
     contexts: FxHashSet<Node>,
+    /// These contexts and all around them: whose variables it can name.
+    visible: FxHashSet<Node>,
     /// The strings in its byte code.
     words: FxHashSet<u32>,
     /// And in that of the functions inside of it, of which no closure may be left.
@@ -72,6 +74,9 @@ impl Wanted<'_> {
 /// What was added this often was added by a function that V8 keeps feedback of.
 const OFTEN: u64 = 60;
 
+/// A few closures of a function tell which contexts it has; there may be a million.
+const MAX_CONTEXTS: usize = 64;
+
 /// All functions with a place in the user's own code.
 #[derive(Debug)]
 pub(crate) struct Functions {
@@ -101,6 +106,7 @@ impl Functions {
                     location,
                     name: snapshot.name(node).into_owned(),
                     contexts: FxHashSet::default(),
+                    visible: FxHashSet::default(),
                     words,
                     inner,
                     outer: None,
@@ -110,9 +116,12 @@ impl Functions {
             });
             all[at].hot = all[at].hot || has_feedback(snapshot, node);
             let context = snapshot.follow(node, internal, "context");
-            // A few closures tell; there may be a million.
-            if all[at].contexts.len() < 64 {
+            if all[at].contexts.len() < MAX_CONTEXTS {
                 all[at].contexts.extend(context);
+                let mut around = context;
+                while let Some(scope) = around.filter(|&scope| all[at].visible.insert(scope)) {
+                    around = snapshot.follow(scope, internal, "previous");
+                }
             }
         }
         for (outer, functions) in nested {
@@ -150,16 +159,31 @@ impl Functions {
         is_wanted: impl Fn(Location) -> bool,
     ) -> Option<(String, Location)> {
         let Wanted { name, context, .. } = wanted;
+        let named = |function: &Function| name.is_some_and(|name| function.words.contains(&name));
+        let adds = |function: &Function| match wanted.pieces {
+            [] => self.adds(&function.words, wanted.by),
+            _ => wanted.has_piece(&function.words),
+        };
+        let visible = |function: &Function| {
+            context.is_some_and(|context| function.visible.contains(&context))
+        };
+        let seeing: Vec<&Function> = self.all.iter().filter(|f| visible(f)).collect();
+        // Byte code need not have the name of a variable (of `var`, and of parameters, it has none); but if
+        // that of one function that adds has it, one without it does not use this variable.
+        let has_name = seeing
+            .iter()
+            .any(|function| named(function) && adds(function));
+        let last = last_begins(&seeing);
         let score = |function: &Function| {
-            let named = name.is_some_and(|name| function.words.contains(&name));
+            let (named, adds) = (named(function), adds(function));
             let named_inside = named || name.is_some_and(|name| function.inner.contains(&name));
+            if !(visible(function) || may_use(function, &last)) || (has_name && !named_inside) {
+                return 0;
+            }
             let sees = context.is_some_and(|context| function.contexts.contains(&context));
-            let adds = match wanted.pieces {
-                [] => self.adds(&function.words, wanted.by),
-                _ => wanted.has_piece(&function.words),
-            };
             let adds_inside = adds || self.adds(&function.inner, wanted.by);
             match () {
+                () if named && adds && visible(function) => 14,
                 () if named && adds => 12,
                 () if sees && adds => 10,
                 () if named_inside && adds_inside => 8,
@@ -291,6 +315,28 @@ impl Functions {
             })
             .max_by_key(|function| (function.location.line, function.location.column))
     }
+}
+
+/// Where the last of the functions begins that are known to see a variable, by script.
+fn last_begins(seeing: &[&Function]) -> FxHashMap<u32, (u32, u32)> {
+    let mut last = FxHashMap::default();
+    for function in seeing {
+        let at = function.location;
+        let known = last.entry(at.script).or_insert((at.line, at.column));
+        *known = (*known).max((at.line, at.column));
+    }
+    last
+}
+
+/// Whether a function that is not known to see a variable may use it all the same: it stands before one in the
+/// same script that is, as the function does whose own variable it is, or has so many contexts that not all
+/// were looked at. If none is known, any may.
+fn may_use(function: &Function, seeing: &FxHashMap<u32, (u32, u32)>) -> bool {
+    let at = function.location;
+    seeing.is_empty()
+        || seeing.get(&at.script).is_some_and(|&last| {
+            (at.line, at.column) < last || function.contexts.len() >= MAX_CONTEXTS
+        })
 }
 
 /// Whether a function is called like one that reads or takes away.
