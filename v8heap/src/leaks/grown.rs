@@ -261,6 +261,10 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
         Group::Registered(registered) => {
+            // Node's own modules, loaded late, make symbols too.
+            if matches!(registered, Registered::Symbols) && !names(view, "Symbol") {
+                return None;
+            }
             let (pattern, what, word) = registered.said(count);
             let callback = registered.callback();
             if callback.is_some_and(|at| view.scripts.is_internal(at)) {
@@ -485,6 +489,12 @@ fn function_name(snapshot: &Snapshot, location: Location) -> String {
         })
         .map(|&(node, _)| snapshot.name(node).into_owned())
         .unwrap_or_default()
+}
+
+/// Whether the code of any function of the program has a word.
+fn names(view: &View, word: &str) -> bool {
+    let word = view.analysis.snapshot.strings.find(word);
+    word.is_some_and(|word| view.functions.knows(word))
 }
 
 /// The variables in a closure's own context.
