@@ -417,3 +417,61 @@ fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
+
+/// A Node without libleak in which `cache` gets entries, and others go, all the time.
+fn growing(node: &Path) -> Running {
+    let then = "const cache = globalThis.cache = new Map(); let n = 0; \
+        class Entry {} class Short {} \
+        setInterval(() => { for (let i = 0; i < 50; i++) cache.set(n++, new Entry()); \
+            globalThis.last = Array.from({length: 50}, () => new Short()); }, 5);";
+    sessions(node, &[], then)
+}
+
+#[test]
+fn a_series_in_one_session_names_the_leak_and_snapshots_of_two_sessions_are_not_compared() {
+    for node in node::versions() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let other = growing(&node.path);
+        let series = ["--count", "3", "--every", "200ms", "-o", "one.heapsnapshot"];
+        let run = inspect(folder.path(), &[&[&*other.pid()], &series[..]].concat());
+        let text = said(&run);
+        assert!(run.status.success(), "Node {}: {text}", node.version);
+        let files = [
+            "one.1.heapsnapshot",
+            "one.2.heapsnapshot",
+            "one.3.heapsnapshot",
+        ];
+        let next = format!("leak heap leaks {}", files.join(" "));
+        assert!(text.contains(&next), "Node {}: {text}", node.version);
+
+        let leak = |words: &[&str]| {
+            let mut command = Command::new(tools::leak());
+            let run = command.current_dir(folder.path()).arg("heap").args(words);
+            run.output().expect("leak runs")
+        };
+        let found = said(&leak(&[&["leaks"], &files[..]].concat()));
+        assert!(
+            found.contains("1. Map ") && found.contains("cache has"),
+            "Node {}: {found}",
+            node.version
+        );
+
+        let again = inspect(folder.path(), &[&other.pid(), "-o", "two.heapsnapshot"]);
+        assert!(again.status.success(), "{}", said(&again));
+        for job in ["diff", "leaks"] {
+            let run = leak(&[job, files[0], "two.heapsnapshot"]);
+            let text = said(&run);
+            assert_eq!(
+                run.status.code(),
+                Some(2),
+                "Node {} {job}: {text}",
+                node.version
+            );
+            assert!(
+                text.contains("an inspector was closed in between"),
+                "{text}"
+            );
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+}

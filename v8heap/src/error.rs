@@ -160,8 +160,9 @@ impl fmt::Display for Error {
             ),
             Error::Processes { one, other } => write!(
                 f,
-                "{}: is of another process than {}, most of their objects differ under the same ids; give snapshots \
-                 of one process",
+                "{}: cannot be compared with {}: most of their objects differ under the same ids, as in another \
+                 process, or after an inspector was closed in between; give snapshots of one process, taken in one \
+                 session (leak snapshot --inspect … --count 3)",
                 other.display(),
                 one.display()
             ),

@@ -213,7 +213,28 @@ impl Functions {
             .iter()
             .filter(|function| is_wanted(function.location))
             .max_by_key(|function| (likely(function), place(function)))?;
-        likely(best).map(|_| (best.name.clone(), best.location))
+        let chosen = likely(best)?;
+        // Of several that do not name the variable, none inside of another, any may be the one: no
+        // place is better than a wrong one.
+        let names_it = |name| best.words.contains(&name) || best.inner.contains(&name);
+        let is_guess = context.is_some() && name.is_some_and(|name| !names_it(name));
+        let rivals = self.all.iter().filter(|function| {
+            is_wanted(function.location)
+                && function.location != best.location
+                && likely(function) == Some(chosen)
+                && !self.is_around(function, best)
+        });
+        if is_guess && rivals.take(1).count() > 0 {
+            return None;
+        }
+        Some((best.name.clone(), best.location))
+    }
+
+    /// Whether one function stands around another.
+    fn is_around(&self, outer: &Function, inner: &Function) -> bool {
+        std::iter::successors(inner.outer, |&at| self.all[at].outer)
+            .take(self.all.len())
+            .any(|at| self.all[at].location == outer.location)
     }
 
     /// Whether the code of the function that begins at a place names the function with some name.

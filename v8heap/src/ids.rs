@@ -72,3 +72,44 @@ pub fn are_comparable(files: &[PathBuf]) -> Result<(), Error> {
         None => Ok(()),
     }
 }
+
+/// Refuses snapshots of two processes, or of two sessions of an inspector, at whose end V8 forgets the
+/// numbers: it numbers what is there at the start alike in all, and objects that have come later are others.
+///
+/// # Errors
+/// [`Error::Processes`].
+pub fn are_of_one_process(
+    first: &Snapshot,
+    first_file: &Path,
+    last: &Snapshot,
+    last_file: &Path,
+) -> Result<(), Error> {
+    // V8's ids of objects are odd: one in eight is enough.
+    let is_named = |snapshot: &Snapshot, node: Node| {
+        let kind = snapshot.kinds[node as usize];
+        (kind == snapshot.kind.object || kind == snapshot.kind.closure)
+            && snapshot.ids[node as usize] % 16 == 1
+    };
+    let named = |snapshot: &Snapshot| {
+        let nodes = (0..snapshot.graph.nodes() as Node).filter(|&node| is_named(snapshot, node));
+        nodes
+            .map(|node| (snapshot.ids[node as usize], node))
+            .collect::<rustc_hash::FxHashMap<u32, Node>>()
+    };
+    let of_first = named(first);
+    let (mut both, mut same) = (0u64, 0u64);
+    for node in (0..last.graph.nodes() as Node).filter(|&node| is_named(last, node)) {
+        if let Some(&other) = of_first.get(&last.ids[node as usize]) {
+            both += 1;
+            same += u64::from(first.name(other) == last.name(node));
+        }
+    }
+    // A function may get its name late, a class its constructor.
+    match both < 30 || same * 10 >= both * 9 {
+        true => Ok(()),
+        false => Err(Error::Processes {
+            one: first_file.to_owned(),
+            other: last_file.to_owned(),
+        }),
+    }
+}

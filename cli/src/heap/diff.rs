@@ -33,6 +33,9 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
         let later = read(file, flags)?;
         let classes = Classes::new(&later, None);
         if let Some(earlier) = &earlier {
+            let before = &files[steps.len()];
+            v8heap::ids::are_of_one_process(&earlier.snapshot, before, &later.snapshot, file)
+                .map_err(Error::Snapshot)?;
             let changes = compare(earlier, &later, &classes).into_iter().collect();
             steps.push(Step { changes });
         }

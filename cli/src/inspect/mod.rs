@@ -27,7 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::error::Error;
-use crate::figures::{bytes, duration};
+use crate::figures::{bytes, duration, parse_duration};
 use crate::live::interrupt;
 use new_file::NewFile;
 use session::{Session, Written};
@@ -57,12 +57,21 @@ pub struct InspectFlags {
     #[arg(long, value_name = "N|TEXT", requires = "inspect")]
     pub target: Option<String>,
 
+    /// With --inspect: take so many, one after the other in one session, so that leak heap leaks and diff can
+    /// compare them: at its end V8 forgets how it has numbered objects.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "inspect", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub count: u32,
+
+    /// Time between two of them.
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "inspect", value_parser = parse_duration)]
+    pub every: u64,
+
     /// Take a snapshot of JavaScript's heap even if the memory may not be enough.
     #[arg(long, conflicts_with = "native")]
     pub force: bool,
 }
 
-/// Takes the snapshot and says what it cost.
+/// Takes the snapshots and says what they cost.
 pub fn inspect(flags: &InspectFlags, output: Option<&Path>) -> Result<u8, Error> {
     let given = flags.inspect.as_deref().unwrap_or_default();
     let failed = |problem| Error::Inspect {
@@ -91,7 +100,7 @@ fn perform(given: &str, flags: &InspectFlags, output: Option<&Path>) -> Result<S
     interrupt::catch();
     let found = find(given, flags.target.as_deref())?;
     let mut session = Session::connect(&found.url)?;
-    let taken = take(&mut session, &found, flags.force, output);
+    let taken = series(&mut session, &found, flags, output);
     let end = match found.opened {
         Some(opened) => close_inspector(session, opened),
         None => {
@@ -152,13 +161,53 @@ fn file_name(address: &str) -> String {
         .replace(':', "-")
 }
 
-/// Takes the snapshot into its file; what there is to say of it.
+/// Takes all of them; what there is to say of the last one, the others have been told of.
+fn series(
+    session: &mut Session,
+    found: &Found,
+    flags: &InspectFlags,
+    output: Option<&Path>,
+) -> Result<String, Problem> {
+    if flags.count == 1 {
+        return take(session, found, flags.force, output).map(|(line, _)| line);
+    }
+    let begin = Instant::now();
+    let mut files = Vec::new();
+    for number in 1..=flags.count {
+        let due = begin + Duration::from_nanos(flags.every) * (number - 1);
+        while Instant::now() < due && !interrupt::came() {
+            let left = due.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+        }
+        if interrupt::came() {
+            break;
+        }
+        let output = output.map(|path| numbered(path, number));
+        let (line, file) = take(session, found, flags.force, output.as_deref())?;
+        tell!("leak: {number} of {}: {line}", flags.count);
+        files.push(file.display().to_string());
+    }
+    Ok(match files.len() {
+        0 | 1 => "no two snapshots to compare".to_owned(),
+        _ => format!("what grew:  leak heap leaks {}", files.join(" ")),
+    })
+}
+
+/// `NAME.2.heapsnapshot` of `NAME.heapsnapshot`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let ending = path
+        .extension()
+        .map_or("heapsnapshot".into(), |ending| ending.to_string_lossy());
+    path.with_extension(format!("{number}.{ending}"))
+}
+
+/// Takes a snapshot into its file; what there is to say of it, and the file.
 fn take(
     session: &mut Session,
     found: &Found,
     force: bool,
     output: Option<&Path>,
-) -> Result<String, Problem> {
+) -> Result<(String, PathBuf), Problem> {
     let usage = session.ask("Runtime.getHeapUsage", json!({}), |_, _| Ok(()))?;
     let used = usage["usedSize"].as_f64().unwrap_or_default() as u64;
     let is_near = ["ws://127.", "ws://localhost", "ws://[::1]"]
@@ -205,13 +254,14 @@ fn take(
     }
     file.appear(&output).map_err(failed)?;
     let file = output.display();
-    Ok(format!(
+    let line = format!(
         "heap of {}: {} in {}, during which it stood still; written to {file}\n\
          look at it:  leak heap {file}",
         found.shown,
         bytes(size),
         duration(pause.as_nanos() as u64),
-    ))
+    );
+    Ok((line, output))
 }
 
 /// Whether a file begins and ends as a snapshot does.

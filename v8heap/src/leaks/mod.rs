@@ -38,7 +38,7 @@ mod values;
 mod views;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use graph::Node;
@@ -46,7 +46,7 @@ use graph::Node;
 use crate::error::Error;
 use crate::figures::Analysis;
 use crate::functions::Functions;
-use crate::ids::Ids;
+use crate::ids::{self, Ids};
 use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
@@ -183,7 +183,7 @@ pub fn find(
         let before = std::mem::replace(&mut newest, (newest_object(&analysis.snapshot), file));
         in_order(before, newest)?;
         if is_new.is_empty() {
-            of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
+            ids::are_of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
             (held, values) = join(
                 threads,
@@ -288,44 +288,6 @@ fn in_order(earlier: (u32, &PathBuf), later: (u32, &PathBuf)) -> Result<(), Erro
 fn new_nodes(last: &Snapshot, first: &Snapshot) -> Vec<bool> {
     let known = Ids::of(first.ids.iter().copied());
     last.ids.iter().map(|&id| !known.contain(id)).collect()
-}
-
-/// Refuses snapshots of two processes: V8 numbers what is there at the start alike in all, and objects that
-/// have come later are others.
-fn of_one_process(
-    first: &Snapshot,
-    first_file: &Path,
-    last: &Snapshot,
-    last_file: &Path,
-) -> Result<(), Error> {
-    // V8's ids of objects are odd: one in eight is enough.
-    let is_named = |snapshot: &Snapshot, node: Node| {
-        let kind = snapshot.kinds[node as usize];
-        (kind == snapshot.kind.object || kind == snapshot.kind.closure)
-            && snapshot.ids[node as usize] % 16 == 1
-    };
-    let named = |snapshot: &Snapshot| {
-        let nodes = (0..snapshot.graph.nodes() as Node).filter(|&node| is_named(snapshot, node));
-        nodes
-            .map(|node| (snapshot.ids[node as usize], node))
-            .collect::<rustc_hash::FxHashMap<u32, Node>>()
-    };
-    let of_first = named(first);
-    let (mut both, mut same) = (0u64, 0u64);
-    for node in (0..last.graph.nodes() as Node).filter(|&node| is_named(last, node)) {
-        if let Some(&other) = of_first.get(&last.ids[node as usize]) {
-            both += 1;
-            same += u64::from(first.name(other) == last.name(node));
-        }
-    }
-    // A function may get its name late, a class its constructor.
-    match both < 30 || same * 10 >= both * 9 {
-        true => Ok(()),
-        false => Err(Error::Processes {
-            one: first_file.to_owned(),
-            other: last_file.to_owned(),
-        }),
-    }
 }
 
 /// The caches of modules grow together: one leak, that of `require.cache` if it is among them. So do the lists of
