@@ -159,9 +159,11 @@ fn the_diff_is_devtools_comparison() {
     .collect();
     assert!(!pairs.is_empty(), "no pair of snapshots");
     for [before, after] in &pairs {
-        let found: Value =
-            serde_json::from_slice(&leak(&["diff", "--format", "json"], &[before, after]))
-                .expect("JSON");
+        let found: Value = serde_json::from_slice(&leak(
+            &["diff", "--unrelated", "--format", "json"],
+            &[before, after],
+        ))
+        .expect("JSON");
         let expected: Value =
             serde_json::from_slice(&devtools(&folder, "diff", &[before, after])).expect("JSON");
         assert_eq!(

@@ -418,12 +418,12 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// A Node without libleak in which `cache` gets entries, and others go, all the time.
+/// A Node without libleak whose `cache` has as many entries as the square of the time says, so that it grows ever
+/// faster, however far from each other snapshots are taken.
 fn growing(node: &Path) -> Running {
-    let then = "const cache = globalThis.cache = new Map(); let n = 0; \
-        class Entry {} class Short {} \
-        setInterval(() => { for (let i = 0; i < 50; i++) cache.set(n++, new Entry()); \
-            globalThis.last = Array.from({length: 50}, () => new Short()); }, 5);";
+    let then = "const cache = globalThis.cache = new Map(); class Entry {} \
+        setInterval(() => { for (const now = performance.now(); cache.size < now * now / 1000;) \
+            cache.set(cache.size, new Entry()); }, 5);";
     sessions(node, &[], then)
 }
 
@@ -432,7 +432,7 @@ fn a_series_in_one_session_names_the_leak_and_snapshots_of_two_sessions_are_not_
     for node in node::versions() {
         let folder = tempfile::tempdir().expect("a directory");
         let other = growing(&node.path);
-        let series = ["--count", "3", "--every", "200ms", "-o", "one.heapsnapshot"];
+        let series = ["--count", "3", "--every", "500ms", "-o", "one.heapsnapshot"];
         let run = inspect(folder.path(), &[&[&*other.pid()], &series[..]].concat());
         let text = said(&run);
         assert!(run.status.success(), "Node {}: {text}", node.version);

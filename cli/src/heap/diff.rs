@@ -19,7 +19,12 @@ struct Step {
     changes: HashMap<Class, Change>,
 }
 
-pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Result<(), Error> {
+pub fn diff(
+    files: &[PathBuf],
+    unrelated: bool,
+    flags: &OutputFlags,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let mut steps = Vec::new();
     let mut scripts = Scripts::default();
@@ -34,8 +39,10 @@ pub fn diff(files: &[PathBuf], flags: &OutputFlags, out: &mut impl Write) -> Res
         let classes = Classes::new(&later, None);
         if let Some(earlier) = &earlier {
             let before = &files[steps.len()];
-            v8heap::ids::are_of_one_process(&earlier.snapshot, before, &later.snapshot, file)
-                .map_err(Error::Snapshot)?;
+            if !unrelated {
+                v8heap::ids::are_of_one_process(&earlier.snapshot, before, &later.snapshot, file)
+                    .map_err(Error::Snapshot)?;
+            }
             let changes = compare(earlier, &later, &classes).into_iter().collect();
             steps.push(Step { changes });
         }

@@ -54,6 +54,10 @@ pub enum HeapCommand {
         /// Snapshots of one process, in the order they were taken.
         #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
+        /// Compare them as DevTools does even if their objects have numbers that do not fit, as those of two
+        /// processes: then only the difference of came and went means something.
+        #[arg(long)]
+        unrelated: bool,
         #[command(flatten)]
         output: OutputFlags,
     },

@@ -34,7 +34,11 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     let out_of = &mut out;
     no_page(&flags.job)?;
     match &flags.job {
-        Some(HeapCommand::Diff { files, output }) => diff::diff(files, output, out_of)?,
+        Some(HeapCommand::Diff {
+            files,
+            unrelated,
+            output,
+        }) => diff::diff(files, *unrelated, output, out_of)?,
         Some(HeapCommand::Leaks {
             files,
             rules,

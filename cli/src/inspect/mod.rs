@@ -62,7 +62,7 @@ pub struct InspectFlags {
     #[arg(long, value_name = "N", default_value_t = 1, requires = "inspect", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub count: u32,
 
-    /// Time between two of them.
+    /// Time from the end of one to the next.
     #[arg(long, value_name = "TIME", default_value = "60s", requires = "inspect", value_parser = parse_duration)]
     pub every: u64,
 
@@ -171,10 +171,9 @@ fn series(
     if flags.count == 1 {
         return take(session, found, flags.force, output).map(|(line, _)| line);
     }
-    let begin = Instant::now();
+    let mut due = Instant::now();
     let mut files = Vec::new();
     for number in 1..=flags.count {
-        let due = begin + Duration::from_nanos(flags.every) * (number - 1);
         while Instant::now() < due && !interrupt::came() {
             let left = due.saturating_duration_since(Instant::now());
             std::thread::sleep(left.min(Duration::from_millis(100)));
@@ -186,6 +185,8 @@ fn series(
         let (line, file) = take(session, found, flags.force, output.as_deref())?;
         tell!("leak: {number} of {}: {line}", flags.count);
         files.push(file.display().to_string());
+        // Not from its beginning: the program is to work between two of them.
+        due = Instant::now() + Duration::from_nanos(flags.every);
     }
     Ok(match files.len() {
         0 | 1 => "no two snapshots to compare".to_owned(),
