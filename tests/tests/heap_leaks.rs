@@ -183,6 +183,47 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
 }
 
 #[test]
+fn what_two_containers_share_is_what_their_common_owner_retains() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/shared.js");
+    for version in VERSIONS {
+        let Some(files) = node::three_snapshots(&program, version, folder.path()) else {
+            continue;
+        };
+        let leak = leaks(&files).remove(0);
+        let figure = |of: &Value, name: &str| of[name].as_u64().expect("a figure");
+        let other = &leak["also"][0];
+        assert_eq!(leak["shared"]["holders"], 2, "Node {version}: {leak}");
+        assert!(
+            other["what"]
+                .as_str()
+                .is_some_and(|what| what.contains("byToken"))
+        );
+        assert_eq!(other["place"], leak["place"]);
+        // The object that has both Maps and nothing else: of its own are its size and, in most versions, the
+        // names of its two properties.
+        let way = leak["way"].as_array().expect("a way");
+        let owner = way[way.len() - 2]["id"].as_u64().expect("an id");
+        let why = heap(
+            &["why", "--format", "json"],
+            &[files[2].clone(), format!("@{owner}").into()],
+        );
+        let why: Value = serde_json::from_str(&why).expect("JSON");
+        let below = figure(&why, "retained_bytes") - figure(&why, "self_bytes");
+        let together = figure(&leak["shared"], "retained_bytes");
+        assert!(
+            together <= below && together + 16_384 >= below,
+            "{together} of {below}"
+        );
+        if version == "18" {
+            assert_eq!(together, below);
+        }
+        let alone = leak["retained_bytes"][2].as_u64().expect("a figure");
+        assert!(alone * 10 < together && figure(&leak["shared"], "new_bytes") * 3 > together);
+    }
+}
+
+#[test]
 fn questions_are_answered_and_bounds_are_checked() {
     let folder = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/map.js");

@@ -110,7 +110,7 @@ const SERVER: [(&str, &str); 13] = [
     ("global", "global → .forgotten Object"),
     (
         "listener",
-        "process → ._events Object → .custom function server.js:47:36 → .data Object",
+        "process → ._events Object → .custom anonymous function server.js:47:36 → .data Object",
     ),
     (
         "stack",
@@ -198,12 +198,12 @@ fn variables_of_running_code_are_found_by_its_text() {
     let wanted = [
         (
             "Array variable rows has 360 entries",
-            "function running.js:1:1",
+            "the top-level code at running.js:1:1",
             "variable rows of running.js:5 Array",
         ),
         (
             "Map variable byName has 390 entries",
-            "function running.js:1:1",
+            "the top-level code at running.js:1:1",
             "variable byName of running.js:6 Map",
         ),
         (

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use v8heap::Step;
 use v8heap::leaks::{Leak, Leaks};
 use v8heap::rules::Rules;
+use v8heap::{Place, Step};
 
 use crate::error::Error;
 use crate::figures::{bytes, count};
@@ -99,13 +99,24 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "retained_bytes": leak.retained,
         "growth_bytes": leak.growth(),
         "growth_bytes_per_minute": rate(leak.growth(), found.span),
-        "place": leak.place,
-        "program": leak.program,
+        "place": leak.place.as_ref().map(ToString::to_string),
+        "program": leak.program.as_ref().map(ToString::to_string),
         "allocated": leak.allocated.as_ref().map(|allocated| json!({
             "stack": stacks::json(&allocated.stack), "objects": allocated.objects, "of": allocated.of,
         })),
         "entries": leak.entries,
-        "also": leak.also,
+        "also": leak.also.iter().map(|also| json!({
+            "what": also.what,
+            "place": also.place.as_ref().map(ToString::to_string),
+            "counts": also.counts,
+            "retained_bytes": also.retained,
+            "id": also.id,
+        })).collect::<Vec<_>>(),
+        "shared": leak.shared.map(|shared| json!({
+            "holders": shared.holders,
+            "retained_bytes": shared.retained,
+            "new_bytes": shared.new,
+        })),
         "way": way_json(&leak.way),
         "is": leak.is,
         "cure": leak.cure,
@@ -189,10 +200,7 @@ fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
         "\nMay be no leak, but what fills up to a bound or is emptied in turn; a snapshot taken later tells:"
     )?;
     for leak in found.slowing.iter().take(top) {
-        let place = leak
-            .place
-            .as_ref()
-            .map_or(String::new(), |place| format!(", by {place}"));
+        let place = by(leak.place.as_ref());
         let doubt = leak
             .doubt
             .as_ref()
@@ -228,6 +236,11 @@ fn unnamed(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Who adds to it, if that is known.
+fn by(place: Option<&Place>) -> String {
+    place.map_or(String::new(), |place| format!(", by {place}"))
+}
+
 /// How many there were in each snapshot; of a single thing, nothing.
 fn counts(leak: &Leak) -> String {
     match leak.counts.iter().all(|&of| of == 1) {
@@ -237,10 +250,6 @@ fn counts(leak: &Leak) -> String {
 }
 
 fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write) -> io::Result<()> {
-    let place = leak
-        .place
-        .as_ref()
-        .map_or(String::new(), |place| format!(", by {place}"));
     let rate = rate(leak.growth(), span)
         .map(|rate| format!(", {} a minute", bytes(rate)))
         .or_else(|| {
@@ -249,7 +258,7 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
             Some(format!(", {each} between snapshots"))
         })
         .unwrap_or_default();
-    writeln!(out, "\n{number}. {}{place}", leak.what)?;
+    writeln!(out, "\n{number}. {}{}", leak.what, by(leak.place.as_ref()))?;
     writeln!(
         out,
         "   {}{} retained: +{}{rate}",
@@ -273,7 +282,19 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
         )?;
     }
     for also in &leak.also {
-        writeln!(out, "   also in: {also}")?;
+        writeln!(out, "   also in: {}{}", also.what, by(also.place.as_ref()))?;
+    }
+    if let Some(shared) = leak.shared {
+        let all = match shared.holders {
+            2 => "both".to_owned(),
+            many => format!("all {many}"),
+        };
+        writeln!(
+            out,
+            "   {all} together retain {}, {} of it new: {all} must let go",
+            bytes(shared.retained),
+            bytes(shared.new)
+        )?;
     }
     writeln!(out, "   kept by: {}  @{}", way_text(&leak.way), leak.id)?;
     writeln!(out, "   {} {}", leak.is, leak.cure)

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(
             line(&stack),
             "push() /app/node_modules/@a/b/x.js:1:2 < add() /app/list.js:1:2 < 2 of express < \
-             2 of Node or V8 < function /app/main.js:1:2"
+             2 of Node or V8 < anonymous function /app/main.js:1:2"
         );
     }
 }

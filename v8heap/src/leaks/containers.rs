@@ -475,6 +475,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
         place: place.clone().map(|place| view.place(place)),
         entries: usual.map(|(text, _)| text),
         also: Vec::new(),
+        shared: None,
         program: None,
         allocated: None,
         way: view.ways.to(view.analysis, &view.scripts, node),

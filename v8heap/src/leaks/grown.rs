@@ -392,6 +392,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         place: place.clone().map(|place| view.place(place)),
         entries,
         also: Vec::new(),
+        shared: None,
         program: None,
         allocated: None,
         way,

@@ -382,6 +382,7 @@ impl Held {
             place: place.clone().map(|place| view.place(place)),
             entries: made.map(|made| format!("{} new objects: {made}", new.len())),
             also: Vec::new(),
+            shared: None,
             program: None,
             allocated: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),

@@ -29,6 +29,7 @@ mod reach;
 mod registered;
 pub mod sampled;
 mod settling;
+mod shared;
 mod sorted;
 mod stacks;
 mod targets;
@@ -47,6 +48,7 @@ use crate::error::Error;
 use crate::figures::Analysis;
 use crate::functions::Functions;
 use crate::ids::{self, Ids};
+use crate::place::Place;
 use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
@@ -54,6 +56,7 @@ use crate::sources::Sources;
 use crate::threads::join;
 use crate::ways::{Step, Ways};
 
+pub use shared::Shared;
 pub use stacks::Allocated;
 pub use unnamed::Unnamed;
 pub use words::Pattern;
@@ -71,16 +74,18 @@ pub struct Leak {
     pub retained: Vec<u64>,
     /// The container, or one of the group, in the last snapshot.
     pub id: u32,
-    /// The function that adds to it, or that the added ones are: `name() file:line:column`.
-    pub place: Option<String>,
+    /// The function that adds to it, or that the added ones are.
+    pub place: Option<Place>,
     /// The program's own function that leads to it, if the place is in a package.
-    pub program: Option<String>,
+    pub program: Option<Place>,
     /// Where most of what is new was allocated, if the last snapshot has stacks.
     pub allocated: Option<Allocated>,
     /// What most of the entries are.
     pub entries: Option<String>,
-    /// Other containers that have the same objects: it ends only if these let go of them too.
-    pub also: Vec<String>,
+    /// What else grows with the same objects.
+    pub also: Vec<Also>,
+    /// If others hold the same objects, so that these go only when all of them have let go.
+    pub shared: Option<Shared>,
     /// Why it is kept.
     pub way: Vec<Step>,
     /// What it is, in a sentence.
@@ -89,6 +94,21 @@ pub struct Leak {
     pub cure: String,
     /// Why it may be no leak: it has an end, or entries are taken out.
     pub doubt: Option<String>,
+}
+
+/// Something that grows with the objects of another finding.
+#[derive(Debug, Clone)]
+pub struct Also {
+    /// What grows.
+    pub what: String,
+    /// The function that adds to it.
+    pub place: Option<Place>,
+    /// How many there are in each snapshot.
+    pub counts: Vec<u64>,
+    /// How many bytes it retains alone in each snapshot.
+    pub retained: Vec<u64>,
+    /// The container, or one of the group, in the last snapshot.
+    pub id: u32,
 }
 
 impl Leak {
@@ -333,15 +353,12 @@ impl View<'_> {
         }
     }
 
-    /// `name() file:line:column`
-    fn place(&self, function: (String, crate::Location)) -> String {
-        let (name, location) = function;
-        let name = if name.is_empty() {
-            "function".to_owned()
-        } else {
-            format!("{name}()")
-        };
-        format!("{name} {}", self.scripts.place(location))
+    /// Where a function stands.
+    fn place(&self, (function, location): (String, crate::Location)) -> Place {
+        Place {
+            function,
+            at: self.scripts.place(location),
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn leaks(view: &View, rules: &Rules, found: &[Vec<Found>]) -> Vec<Lea
             place,
             entries: None,
             also: Vec::new(),
+            shared: None,
             program: None,
             allocated: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),

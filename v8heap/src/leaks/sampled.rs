@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 
 use super::Leak;
+use crate::place::Place;
 use crate::stacks::{Frame, Nearness};
 
 /// Why a stack is thought to be of a finding.
@@ -71,8 +72,8 @@ pub fn assign(leaks: &[Leak], sites: Vec<Site>, least: u64) -> Sampled {
         let leak = (0..)
             .zip(leaks)
             .filter_map(|(number, leak)| {
-                let place = place_on(&site.stack, leak.place.as_deref());
-                let place = place.or_else(|| place_on(&site.stack, leak.program.as_deref()))?;
+                let place = place_on(&site.stack, leak.place.as_ref());
+                let place = place.or_else(|| place_on(&site.stack, leak.program.as_ref()))?;
                 Some((place, number))
             })
             .min();
@@ -107,23 +108,21 @@ pub fn assign(leaks: &[Leak], sites: Vec<Site>, least: u64) -> Sampled {
 /// Whether a function of the file in which the leak's function stands is on a stack.
 fn is_of_file(stack: &[Frame], leak: &Leak) -> bool {
     let places = [&leak.place, &leak.program].into_iter().flatten();
-    let mut files = places.filter_map(|place| place.split_once(' ')?.1.rsplitn(3, ':').nth(2));
+    let mut files = places.filter_map(Place::file);
     files.any(|file| stack.iter().any(|frame| frame.file == file))
 }
 
-/// Where on a stack the function of a leak is, innermost first: `name() file:line:column`.
-fn place_on(stack: &[Frame], wanted: Option<&str>) -> Option<usize> {
+/// Where on a stack the function of a leak is, innermost first.
+fn place_on(stack: &[Frame], wanted: Option<&Place>) -> Option<usize> {
     let wanted = wanted?;
-    let (name, place) = wanted.split_once(' ')?;
     let is_it = |frame: &Frame| {
         if frame.nearness() == Nearness::Engine {
             return false;
         }
-        let of_file = place.strip_prefix(frame.file.as_str());
         let same_name = !frame.function.is_empty()
-            && name.strip_suffix("()") == Some(frame.function.as_str())
-            && of_file.is_some_and(|rest| rest.starts_with(':'));
-        same_name || frame.place.is_some() && frame.file_and_line() == place
+            && wanted.function == frame.function
+            && wanted.file() == Some(&frame.file);
+        same_name || frame.place.is_some() && frame.file_and_line() == wanted.at
     };
     stack.iter().position(is_it)
 }
@@ -133,19 +132,23 @@ mod tests {
     use super::*;
     use crate::leaks::Pattern;
 
-    fn leak(place: Option<&str>) -> Leak {
+    fn leak(place: Option<(&str, &str)>) -> Leak {
         Leak {
             pattern: Pattern::Map,
             what: String::new(),
             counts: Vec::new(),
             retained: Vec::new(),
             id: 1,
-            place: place.map(str::to_owned),
+            place: place.map(|(function, at)| Place {
+                function: function.to_owned(),
+                at: at.to_owned(),
+            }),
             program: None,
             allocated: None,
             doubt: None,
             entries: None,
             also: Vec::new(),
+            shared: None,
             way: Vec::new(),
             is: String::new(),
             cure: String::new(),
@@ -169,8 +172,8 @@ mod tests {
     #[test]
     fn a_stack_is_of_the_leak_whose_function_is_innermost_on_it() {
         let leaks = [
-            leak(Some("serve() /a.js:1:1")),
-            leak(Some("add() /a.js:9:3")),
+            leak(Some(("serve", "/a.js:1:1"))),
+            leak(Some(("add", "/a.js:9:3"))),
             leak(None),
         ];
         let serve = ("serve", "/a.js", 1);
@@ -197,8 +200,8 @@ mod tests {
     #[test]
     fn what_the_caller_makes_is_of_the_leak_in_its_file_that_grows_as_much() {
         let mut leaks = [
-            leak(Some("add() /a.js:9:3")),
-            leak(Some("put() /a.js:20:3")),
+            leak(Some(("add", "/a.js:9:3"))),
+            leak(Some(("put", "/a.js:20:3"))),
         ];
         leaks[0].retained = vec![0, 1000];
         leaks[1].retained = vec![0, 90_000];

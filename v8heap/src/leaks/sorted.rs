@@ -9,8 +9,9 @@ use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
 use super::words::Pattern;
-use super::{Leak, View, bounds, containers, stacks};
+use super::{Also, Leak, View, bounds, containers, shared, stacks};
 use crate::functions::Wanted;
+use crate::place::Place;
 
 /// What is to be said of containers that are emptied more slowly than they are filled.
 const BACKLOG: (&str, &str) = (
@@ -62,7 +63,9 @@ pub(super) struct Suspects<'a> {
 impl<'a> Suspects<'a> {
     /// Adds containers.
     pub(super) fn containers(&mut self, view: &View, mut all: Vec<Family>) {
-        all.sort_by_key(|family| std::cmp::Reverse(growth(&family.retained)));
+        // Of two that are alike, the one that was made first.
+        let id = |family: &Family| view.analysis.snapshot.ids[family.nodes[0] as usize];
+        all.sort_by_key(|family| (std::cmp::Reverse(growth(&family.retained)), id(family)));
         all.truncate(MAX_FAMILIES);
         for family in all {
             let (mut leak, place) = containers::describe(view, &family);
@@ -174,7 +177,7 @@ impl<'a> Suspects<'a> {
                 if let What::Container(leak, 0 | 1) = suspect.what
                     && let Some(first) = told.get_mut(owner as usize)
                 {
-                    first.also(leak.what);
+                    first.also(*leak, suspect.holders);
                 }
                 continue;
             }
@@ -204,7 +207,7 @@ impl<'a> Suspects<'a> {
                 && let Some(first) = goes_with.and_then(|at| told.get_mut(at))
                 && first.leak.pattern == Pattern::Streams
             {
-                first.also(leak.what);
+                first.also(leak, Vec::new());
                 continue;
             }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
@@ -215,7 +218,7 @@ impl<'a> Suspects<'a> {
                     continue;
                 }
                 if first.leak.pattern == leak.pattern {
-                    first.also(leak.what);
+                    first.also(leak, Vec::new());
                     continue;
                 }
             }
@@ -223,19 +226,29 @@ impl<'a> Suspects<'a> {
                 leak.program = program(view, &leak, &suspect.new);
             }
             stacks::tell(view, &mut leak, &suspect.new, &suspect.holders);
-            let mut starts = suspect.holders;
+            let mut starts = suspect.holders.clone();
             starts.extend(suspect.new);
             let bytes = claims.claim(view, told.len() as u32, &starts);
             let growth = bytes.max(leak.growth());
             told.push(Told {
-                // What a program's own line adds to is more likely meant than what Node keeps.
-                weight: growth * [4, 3, 2][usize::from(distance)],
-                is_shown: growth >= MIN_GROWTH,
+                distance,
+                growth,
+                holders: vec![suspect.holders],
                 leak,
             });
         }
-        told.retain(|told| told.is_shown);
-        told.sort_by_key(|told| std::cmp::Reverse(told.weight));
+        let holders: Vec<_> = told
+            .iter_mut()
+            .map(|told| std::mem::take(&mut told.holders))
+            .collect();
+        for (told, shared) in told.iter_mut().zip(shared::together(view, &holders)) {
+            told.leak.shared = shared;
+            if let Some(shared) = shared {
+                told.growth = shared.new;
+            }
+        }
+        told.retain(|told| told.growth >= MIN_GROWTH);
+        told.sort_by_key(|told| std::cmp::Reverse(told.weight()));
         let doubted = |mut told: Told| {
             let leak = &told.leak;
             let counted = leak.counts.first() != leak.counts.last();
@@ -257,16 +270,34 @@ impl<'a> Suspects<'a> {
 
 /// A finding.
 struct Told {
-    weight: u64,
-    /// Whether it is large enough.
-    is_shown: bool,
+    /// How near its place is to the user.
+    distance: u8,
+    /// Bytes that have come.
+    growth: u64,
+    /// The containers of the finding, if it is of containers, and of each that has the same objects.
+    holders: shared::Holders,
     leak: Leak,
 }
 
 impl Told {
-    fn also(&mut self, what: String) {
+    /// What a program's own line adds to is more likely meant than what Node keeps.
+    fn weight(&self) -> u64 {
+        self.growth * [4, 3, 2][usize::from(self.distance)]
+    }
+
+    fn also(&mut self, leak: Leak, holders: Vec<Node>) {
         if self.leak.also.len() < MAX_ALSO {
-            self.leak.also.push(what);
+            self.leak.also.push(Also {
+                what: leak.what,
+                place: leak.place,
+                counts: leak.counts,
+                retained: leak.retained,
+                id: leak.id,
+            });
+            // Of what is no container itself, holders are not known.
+            if self.holders.first().is_some_and(|own| !own.is_empty()) && !holders.is_empty() {
+                self.holders.push(holders);
+            }
         }
     }
 }
@@ -320,7 +351,7 @@ fn grow_alike(counts: &[u64], others: &[u64]) -> bool {
 
 /// The function of the program itself that is nearest to what a package keeps: one that new objects point to, that
 /// names the package's function, or that sees the variable by which it is kept.
-fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<String> {
+fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<Place> {
     let snapshot = &view.analysis.snapshot;
     let is_own = |location| view.distance(Some(location)) == 0;
     let near = new.last().and_then(|&newest| {
@@ -332,7 +363,7 @@ fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<String> {
         )
     });
     let named = || {
-        let (name, _) = leak.place.as_ref()?.split_once("() ")?;
+        let name = &leak.place.as_ref()?.function;
         let wanted = Wanted {
             name: Some(snapshot.strings.find(name)?),
             added: u64::MAX,

@@ -8,6 +8,7 @@ use graph::Node;
 use rustc_hash::FxHashMap;
 
 use super::{Leak, View};
+use crate::place::Place;
 use crate::stacks::{Frame, Nearness, Stack, Stacks};
 
 /// Where what is new was allocated.
@@ -47,7 +48,7 @@ pub(super) fn tell(view: &View, leak: &mut Leak, new: &[Node], holders: &[Node])
         let place = frame
             .location()
             .map(|location| view.scripts.place(location));
-        place.is_some_and(|place| guess.as_ref().is_some_and(|guess| guess.ends_with(&place)))
+        place.is_some_and(|place| guess.as_ref().is_some_and(|guess| guess.at == place))
     };
     let found = match (&grown, &made_at) {
         (Some(grown), _) if nearest(grown).is_some() => nearest(grown),
@@ -64,7 +65,7 @@ pub(super) fn tell(view: &View, leak: &mut Leak, new: &[Node], holders: &[Node])
     let mut all = grown.iter().chain(&made_at).flatten();
     let is_seen = all.any(is_guess);
     leak.place = match found {
-        Some(frame) if is_seen || !is_inlined(view, frame, guess.as_deref()) => Some(frame.text()),
+        Some(frame) if is_seen || !is_inlined(view, frame, guess.as_ref()) => Some(frame.said()),
         _ => guess,
     };
     if found.is_some_and(|frame| frame.nearness() == Nearness::Own) {
@@ -119,10 +120,9 @@ fn nearest(stack: &[Frame]) -> Option<&Frame> {
 }
 
 /// Whether the code of a function on a stack calls what was guessed, so that V8 may have inlined it.
-fn is_inlined(view: &View, frame: &Frame, guess: Option<&str>) -> bool {
-    let name = guess.and_then(|guess| guess.split_once("() "));
+fn is_inlined(view: &View, frame: &Frame, guess: Option<&Place>) -> bool {
     let strings = &view.analysis.snapshot.strings;
-    let name = name.and_then(|(name, _)| strings.find(name));
+    let name = guess.and_then(|guess| strings.find(&guess.function));
     match (name, frame.location()) {
         (Some(name), Some(location)) => view.functions.names(location, name),
         _ => false,

@@ -255,6 +255,7 @@ pub(super) fn leaks(
                 place: place.map(|place| view.place(place)),
                 entries: None,
                 also: Vec::new(),
+                shared: None,
                 program: None,
                 allocated: None,
                 way: view.ways.to(view.analysis, &view.scripts, candidate.value),

@@ -9,6 +9,7 @@ mod read;
 
 use graph::Node;
 
+use crate::place::Place;
 use crate::snapshot::{Location, Snapshot};
 
 pub(crate) use read::{Part, Parts, parse};
@@ -85,16 +86,17 @@ impl Frame {
         }
     }
 
-    /// `name() file:line:column`, as leaks say it.
-    pub fn text(&self) -> String {
-        let name = match self.function.as_str() {
-            "" => "function".to_owned(),
-            name => format!("{name}()"),
-        };
-        match self.file.is_empty() {
-            true => name,
-            false => format!("{name} {}", self.file_and_line()),
+    /// The function, and where it begins.
+    pub fn said(&self) -> Place {
+        Place {
+            function: self.function.clone(),
+            at: self.file_and_line(),
         }
+    }
+
+    /// `name() file:line:column`
+    pub fn text(&self) -> String {
+        self.said().text()
     }
 }
 

@@ -8,6 +8,7 @@ use graph::{Edge, Node};
 use super::running::on_way;
 use super::{Step, start};
 use crate::pairs::PAIR;
+use crate::place::Place;
 use crate::scopes::{Scopes, common_js_file};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
@@ -401,14 +402,9 @@ pub fn what(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
 
 /// `name() file:line:column`
 fn function(snapshot: &Snapshot, scripts: &Scripts, node: Node) -> String {
-    let name = snapshot.name(node);
-    let called = if name.is_empty() {
-        "function".to_owned()
-    } else {
-        format!("{name}()")
+    let place = Place {
+        function: snapshot.name(node).into_owned(),
+        at: scripts.place_of(snapshot, node).unwrap_or_default(),
     };
-    match snapshot.location(node) {
-        Some(location) => format!("{called} {}", scripts.place(location)),
-        None => called,
-    }
+    place.text()
 }
