@@ -1,7 +1,9 @@
 //! The hot path: one function per event.
 
 use crate::arch::{clock, stack};
-use crate::thread::{self, ThreadState, coarse_time, publish, release_borrowed, write};
+use crate::thread::{
+    self, ThreadState, coarse_time, publish, release_borrowed, tell_foreign, write,
+};
 use crate::unwind::capture;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::record::{kind, word0};
@@ -38,6 +40,9 @@ unsafe fn put<const N: usize>(thread: *mut ThreadState, words: [u64; N]) {
             .reserve(N as u64 * 8, stack::pointer() as u64);
         write(thread, position, words);
         publish(thread, position);
+        if (*thread).precise.load(Relaxed) {
+            tell_foreign();
+        }
         release_borrowed(thread);
     }
 }

@@ -52,7 +52,9 @@ pub struct Global {
     pub filtered: AtomicU32,
     /// Threads that got no ring.
     pub ring_failures: AtomicU32,
-    /// Records carry exact times, see [`crate::thread::be_precise`].
+    /// There is, or was, a second thread.
+    pub several: AtomicU32,
+    /// Every thread's records carry exact times, see [`crate::thread::be_precise`].
     pub precise: AtomicU32,
     /// Last thread serial given.
     pub threads: AtomicU32,

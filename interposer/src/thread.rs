@@ -16,7 +16,7 @@
 mod record;
 mod rings;
 
-pub use record::{blob, coarse_time, publish, write};
+pub use record::{blob, coarse_time, publish, tell_foreign, write};
 pub use rings::{FIRST_EXTENT, FIRST_HEAD, STATE, drop_rings, make_first};
 
 use crate::arch::{stack, tls};
@@ -59,7 +59,8 @@ pub struct ThreadState {
     /// Captures until the next self-check. 0: nothing but the capture itself is to be
     /// done; [`NO_SELFCHECK`]: something is, but no self-check.
     pub extras_left: u64,
-    /// Every record carries the exact time: the process has several threads.
+    /// Every record carries the exact time; false for the first thread only, see
+    /// [`record`].
     pub precise: AtomicBool,
     /// Records until the clock is read again.
     ticks_left: u32,
@@ -222,6 +223,8 @@ unsafe fn move_on(global: &'static Global, old: *mut ThreadState) -> *mut Thread
     // SAFETY: the new state is ours alone, the old one this thread's.
     unsafe {
         let (state, before) = (&mut *thread, &*old);
+        // The thread's events are in two rings from here on.
+        be_precise(global);
         prepare(global, state, before.borrowed);
         (state.tid, state.serial, state.rounds) = (before.tid, before.serial, before.rounds);
         if collect::make_room(global, thread) != Room::Yes {
@@ -252,19 +255,9 @@ fn prepare(global: &Global, state: &mut ThreadState, borrowed: bool) {
         capture.memo.clear();
         capture.scratch.thread = own;
     }
-    learn_precision(global, state);
+    state.precise.store(true, SeqCst);
     // SAFETY: the ring's header stays mapped.
     state.producer = Producer::new(unsafe { &*state.ring });
-}
-
-/// Another thread may be changing it for all: look again after the store.
-fn learn_precision(global: &Global, state: &ThreadState) {
-    state
-        .precise
-        .store(global.precise.load(SeqCst) != 0, SeqCst);
-    if global.precise.load(SeqCst) != 0 {
-        state.precise.store(true, SeqCst);
-    }
 }
 
 /// Writes whose records follow in the ring.
@@ -325,9 +318,14 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     }
     state.serial = global.threads.fetch_add(1, Relaxed) + 1;
     if state.serial > 1 {
-        be_precise(global);
+        global.several.store(1, Relaxed);
+    } else {
+        state.precise.store(false, SeqCst);
+        // Another thread may be changing it for all: look again after the store.
+        if global.precise.load(SeqCst) != 0 {
+            state.precise.store(true, SeqCst);
+        }
     }
-    learn_precision(global, state);
     // SAFETY: ours alone.
     unsafe { say_start(thread) };
     if !late && !tls::replace(before, thread as usize) {
@@ -341,8 +339,7 @@ fn attach(global: &'static Global, late: bool) -> *mut ThreadState {
     thread
 }
 
-/// From now on the order of events is told by their times, not by one ring.
-/// Called before a second thread exists (or at the latest when it attaches).
+/// From now on every record of every thread carries its own time, for good.
 pub fn be_precise(global: &Global) {
     if global.precise.swap(1, SeqCst) == 0 {
         for state in all(global) {
@@ -372,6 +369,11 @@ pub fn detach(thread: *mut ThreadState) {
         }
         let mut state = thread;
         while let Some(ended) = state.as_mut() {
+            if !ended.precise.load(Relaxed)
+                && let Some(global) = global::get()
+            {
+                be_precise(global);
+            }
             state = core::mem::replace(&mut ended.older, core::ptr::null_mut());
             ended.owner.store(0, Release);
         }

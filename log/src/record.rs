@@ -15,9 +15,9 @@
 //! ```
 //!
 //! The short forms happened at the time of the last record with one, or later.
-//! They are used while the process has one thread: order is then the ring's, and
-//! reading the clock would cost more than the rest of a record. A TIME comes
-//! every few of them.
+//! One thread writes them, most often the main thread: reading the clock would cost more
+//! than the rest of a record. A TIME comes every few of them, and before the first of them that
+//! may depend on another thread's event.
 //!
 //! A `realloc` is two records, because its two instants differ: the old block
 //! may belong to another thread before the call returns. Times: an ALLOC's and

@@ -140,3 +140,99 @@ fn a_free_is_never_drained_without_its_allocation() {
         freeing.join().unwrap();
     });
 }
+
+/// A coarse thread frees a block of a precise one. It has read the clock for an event before
+/// (perhaps when the precise one had told of its own already), and reads it again only if the word
+/// is up. Its free is later than the allocation, and a drain that has it has the allocation too.
+#[test]
+fn a_coarse_free_is_never_drained_without_its_allocation() {
+    loom::model(|| {
+        let clock = Arc::new(AtomicU64::new(1));
+        let foreign = Arc::new(AtomicBool::new(false));
+        let handed_over = Arc::new(AtomicBool::new(false));
+        let (precise, coarse) = (Ring::new(), Ring::new());
+        let allocating = {
+            let (ring, clock, foreign, handed_over) = (
+                precise.clone(),
+                clock.clone(),
+                foreign.clone(),
+                handed_over.clone(),
+            );
+            thread::spawn(move || {
+                let producer = Producer::new(&ring.header);
+                ring.put(&producer, clock.fetch_add(1, SeqCst));
+                foreign.store(true, Release);
+                handed_over.store(true, Release);
+            })
+        };
+        let freeing = {
+            let (ring, clock) = (coarse.clone(), clock.clone());
+            thread::spawn(move || {
+                let read = |now: u64| {
+                    if foreign.load(Acquire) {
+                        foreign.swap(false, SeqCst);
+                        clock.fetch_add(1, SeqCst)
+                    } else {
+                        now
+                    }
+                };
+                // What it did before, at which it may have taken the word down.
+                let now = read(0);
+                if handed_over.load(Acquire) {
+                    let producer = Producer::new(&ring.header);
+                    ring.put(&producer, read(now));
+                }
+            })
+        };
+        let until = clock.fetch_add(1, SeqCst);
+        fence(SeqCst);
+        let (_, precise_head) = ring::readable(&precise.header);
+        let (_, coarse_head) = ring::readable(&coarse.header);
+        let takes_free = coarse_head > 0 && coarse.get(0) <= until;
+        if takes_free {
+            assert!(precise_head > 0, "the allocation is missing");
+            assert!(precise.get(0) < coarse.get(0), "the order is lost");
+        }
+        allocating.join().unwrap();
+        freeing.join().unwrap();
+    });
+}
+
+/// The other way round: a coarse thread's allocation, whose time is a reading of the past.
+#[test]
+fn a_free_is_never_drained_without_its_coarse_allocation() {
+    loom::model(|| {
+        let clock = Arc::new(AtomicU64::new(1));
+        let handed_over = Arc::new(AtomicBool::new(false));
+        let (coarse, precise) = (Ring::new(), Ring::new());
+        let allocating = {
+            let (ring, clock, handed_over) = (coarse.clone(), clock.clone(), handed_over.clone());
+            thread::spawn(move || {
+                let producer = Producer::new(&ring.header);
+                let now = clock.fetch_add(1, SeqCst);
+                ring.put(&producer, now);
+                ring.put(&producer, now);
+                handed_over.store(true, Release);
+            })
+        };
+        let freeing = {
+            let (ring, clock) = (precise.clone(), clock.clone());
+            thread::spawn(move || {
+                let producer = Producer::new(&ring.header);
+                if handed_over.load(Acquire) {
+                    ring.put(&producer, clock.fetch_add(1, SeqCst));
+                }
+            })
+        };
+        let until = clock.fetch_add(1, SeqCst);
+        fence(SeqCst);
+        let (_, precise_head) = ring::readable(&precise.header);
+        let (_, coarse_head) = ring::readable(&coarse.header);
+        if precise_head > 0 && precise.get(0) <= until {
+            assert_eq!(coarse_head, 16, "an allocation is missing");
+            assert!(coarse.get(8) < precise.get(0), "the order is lost");
+        }
+        allocating.join().unwrap();
+        freeing.join().unwrap();
+    });
+}

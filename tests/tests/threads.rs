@@ -28,6 +28,21 @@ fn addresses_that_come_back_in_another_thread_are_kept_apart() {
     assert_eq!(report.within_but("main", "pthread_create").blocks, 1);
 }
 
+/// The main thread alone makes most of the events: its records have no times of their own.
+#[test]
+fn addresses_that_come_back_in_a_thread_that_does_little_are_kept_apart() {
+    for share in ["1", "8", "40", "300"] {
+        let report = Run::program("swap_blocks")
+            .args(["3", "20000", share])
+            .checked()
+            .report();
+        assert_eq!(report.within("body").blocks, 0, "{share}");
+        assert_eq!(report.within_all(&["swap_in", "main"]).blocks, 1, "{share}");
+        assert_eq!(report.number("loss.unmatched_frees"), 0, "{share}");
+        assert_eq!(report.number("loss.missed_frees"), 0, "{share}");
+    }
+}
+
 #[test]
 fn sixteen_threads_on_few_cores_are_kept_apart_too() {
     let report = Run::program("swap_blocks")

@@ -169,7 +169,7 @@ unsafe extern "C" fn run(work: *mut u8) {
     // Another program takes over only if `exec` succeeds; if other threads run
     // until then, their rings must stay.
     // One that has recorded nothing yet, or no more, may take a ring at any moment.
-    let others = global.precise.load(SeqCst) != 0
+    let others = global.several.load(SeqCst) != 0
         || thread::all(global)
             .any(|state| thread::is_owned(state) && !core::ptr::eq(state, work.thread));
     if others && work.state == State::Exec {

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn pthread_create(
         return libc::EAGAIN;
     }
     if let Some(global) = crate::global::recording() {
-        thread::be_precise(global);
+        global.several.store(1, Relaxed);
     }
     let item = take_box();
     // SAFETY: pthread_create's contract is the caller's; the box is ours until

@@ -134,7 +134,7 @@ fn while_stopped<R>(
     let mut threads = List::new(threads::MOST)?;
     let signals = sys::block_signals();
     // Without `/proc` the search itself will say so.
-    if global.precise.load(Relaxed) != 0 {
+    if global.several.load(Relaxed) != 0 {
         let _ = threads::list(&mut threads);
     }
     let stopped = if threads.all().is_empty() {

@@ -299,7 +299,7 @@ impl Cursor {
         let time = match record {
             Record::Time { time } => time,
             _ if record::has_time(first) => u64_at(bytes, 8),
-            // In a process with one thread: not before the last time told.
+            // Not before the last time told.
             _ => last_time,
         };
         let mut payload = Vec::new();

@@ -40,6 +40,12 @@ const LASTS: usize = 2 * MAX_THREADS;
 const LEAST_ALLOC: u64 = 16;
 /// Event times keep this many bits less (about ½ µs at 2 GHz).
 const TIME_SHIFT: u8 = 10;
+/// A coarse thread pays if it fills so many times as much of the rings as all others.
+const COARSE_PAYS: u64 = 4;
+/// Bytes of the others below which a drain says nothing of that.
+const CROWD: u64 = 4096;
+/// So many drains make all threads precise.
+const CROWDS: u32 = 4;
 /// Reallocations of one thread that can be under way at once (handlers).
 const MAX_PENDING: usize = 4;
 
@@ -115,6 +121,10 @@ pub struct Drain {
     max_live: u64,
     max_at: u32,
     windows: u64,
+    /// Instant of the last drain.
+    until: u64,
+    /// Drains in which the coarse thread did not pay, less those in which it did.
+    crowded: u32,
     stage: Stage,
     /// Live bytes and blocks before the window at hand.
     before: (u64, u64),
@@ -205,18 +215,26 @@ impl Drain {
         // The clock first, the heads after it (see the module).
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);
-        let mut bytes = 0;
+        let (mut bytes, mut coarse) = (0, 0);
         for index in 0..self.ring_count {
-            let (tail, head) = self
-                .ring_of(global, index)
+            let ring = self.ring_of(global, index);
+            let (tail, head) = ring
+                .as_ref()
                 .map_or((0, 0), |ring| ring::readable(ring.header));
             bytes += head - tail;
+            if ring.is_some_and(|ring| !ring.precise) {
+                coarse += head - tail;
+            }
             // SAFETY: the array has a place for every state.
             unsafe {
-                (*self.rings.add(index)).position = tail;
-                (*self.rings.add(index)).end = head;
+                let state = &mut *self.rings.add(index);
+                state.position = tail;
+                state.end = head;
+                // What was not there at the last drain's instant came after it.
+                state.now = state.now.max(self.until);
             }
         }
+        self.weigh(global, coarse, bytes - coarse);
         self.scratch.plan_for((bytes / LEAST_ALLOC) as usize);
         loop {
             let more = self.window(global, until);
@@ -224,8 +242,24 @@ impl Drain {
                 break;
             }
         }
+        self.until = until;
         self.windows += 1;
         global.file.calibrate(self.windows as usize);
+    }
+
+    /// Makes all threads precise if one coarse thread does not pay: `coarse` of its bytes were
+    /// in the rings, and `precise` of all others'.
+    fn weigh(&mut self, global: &Global, coarse: u64, precise: u64) {
+        // Each event of another thread costs the coarse one what some four readings of the clock do, and
+        // its records are half as long as theirs.
+        if coarse >= precise * COARSE_PAYS {
+            self.crowded = self.crowded.saturating_sub(1);
+        } else if global.precise.load(Relaxed) == 0 && precise >= CROWD {
+            self.crowded += 1;
+            if self.crowded >= CROWDS {
+                thread::be_precise(global);
+            }
+        }
     }
 
     /// One window; false if nothing was left.
@@ -406,6 +440,7 @@ impl Drain {
                 header: &*state.ring,
                 data: state.data,
                 mask: state.mask,
+                precise: state.precise.load(Relaxed),
             })
         }
     }
@@ -445,6 +480,8 @@ impl Drain {
             match (first >> 56) as u8 {
                 kind::TIME => {
                     state.now = first & record::PTR_MASK;
+                    // A reader that finds the records behind it in the ring goes on from here.
+                    self.end = self.end.max(state.now);
                     state.position = position + 8;
                     if state.position >= state.end {
                         return Run::Empty;
@@ -519,6 +556,8 @@ struct Ring {
     header: &'static RingHeader,
     data: *const u64,
     mask: u64,
+    /// See [`thread::ThreadState::precise`].
+    precise: bool,
 }
 
 impl Ring {
