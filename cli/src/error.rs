@@ -69,6 +69,24 @@ pub enum Error {
     Log(heap::Error),
     /// That log has none.
     NoStacks(PathBuf),
+    /// The same snapshot twice, where several are compared.
+    Twice {
+        /// The later of the two.
+        path: PathBuf,
+        /// The other, which may be called otherwise.
+        first: PathBuf,
+    },
+    /// A pipe where a file is read more than once.
+    Piped(PathBuf),
+    /// A snapshot cannot be written to a place.
+    Place {
+        /// The place.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+        /// What to do.
+        cure: &'static str,
+    },
     /// A folder in which snapshots cannot be made.
     Folder(PathBuf, io::Error),
     /// There is no snapshot of a running process.
@@ -103,7 +121,7 @@ pub enum Error {
     NoPage(&'static str),
     /// A question or a bound is not understood.
     Query {
-        /// It.
+        /// It, or what it is called.
         text: String,
         /// Why.
         why: String,
@@ -209,6 +227,26 @@ impl fmt::Display for Error {
                 path.display(),
                 reason(error)
             ),
+            Error::Twice { path, first } => {
+                let other = match path == first {
+                    true => String::new(),
+                    false => format!(" (the same as {})", first.display()),
+                };
+                write!(
+                    f,
+                    "{}: is given twice{other}; give snapshots that were taken some time apart",
+                    path.display()
+                )
+            }
+            Error::Piped(path) => write!(
+                f,
+                "{}: is no plain file, and each is read more than once; write it to a file first \
+                 (those packed by gzip or zstd are read as they are)",
+                path.display()
+            ),
+            Error::Place { path, why, cure } => {
+                write!(f, "{}: cannot be written ({why}); {cure}", path.display())
+            }
             Error::NoSuchObject { file, id } => write!(
                 f,
                 "{}: has no object @{id}; ids are those of the same process's snapshots",
@@ -222,7 +260,7 @@ impl fmt::Display for Error {
                 Some(line) => write!(f, "{}:{line}: {why}", path.display()),
                 None => write!(f, "{}: {why}", path.display()),
             },
-            Error::Query { text, why } => write!(f, "{text:?}: {why}"),
+            Error::Query { text, why } => write!(f, "{text}: {why}"),
             Error::Output(error) => write!(
                 f,
                 "standard output: {}; the report is not whole: free some space, or write it elsewhere",

@@ -35,7 +35,14 @@ pub fn line(error: &clap::Error, args: impl Iterator<Item = OsString>) -> Option
         let names: Vec<&str> = names.map(clap::Command::get_name).collect();
         what = format!("{what}; the commands are {}", names.join(", "));
     }
-    Some(format!("{what}; see {} --help", command(args)))
+    let command = command(args);
+    if command == "leak heap"
+        && error.kind() == ErrorKind::ArgumentConflict
+        && what.contains("'<FILE>'")
+    {
+        what = "leak heap FILE reads one snapshot; compare several with leak heap leaks or leak heap diff".to_owned();
+    }
+    Some(format!("{what}; see {command} --help"))
 }
 
 /// The command whose help explains its words.
@@ -82,6 +89,11 @@ mod tests {
             (
                 &["leak", "run", "--top", "many", "ls"],
                 "invalid value 'many' for '--top <N>': invalid digit found in string; see leak run --help",
+            ),
+            (
+                &["leak", "heap", "a", "b"],
+                "leak heap FILE reads one snapshot; compare several with leak heap leaks or leak heap diff; \
+                 see leak heap --help",
             ),
             (
                 &["leak", "./app"],

@@ -449,6 +449,8 @@ fn what_is_no_log_is_refused() {
     fs::write(dir.path().join("empty"), "").expect("written");
     assert!(refused(&dir, &["text"]).contains("text: not a leak log"));
     assert!(refused(&dir, &["empty"]).contains("empty: not a leak log"));
+    fs::write(dir.path().join("heap"), "{\"snapshot\":{}}").expect("written");
+    assert!(refused(&dir, &["heap"]).contains("give it to leak heap"));
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The file is a heap snapshot of JavaScript.
+    HeapSnapshot {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file ends within the header page.
     HeaderTruncated {
         /// The file.
@@ -56,6 +61,7 @@ impl Error {
         match self {
             Error::Open { path, .. }
             | Error::NotALog { path }
+            | Error::HeapSnapshot { path }
             | Error::HeaderTruncated { path, .. }
             | Error::NotBegun { path }
             | Error::Version { path, .. }
@@ -72,6 +78,9 @@ impl fmt::Display for Error {
             Error::NotALog { .. } => f.write_str(
                 "not a leak log; logs are written by a program run with libleak.so preloaded",
             ),
+            Error::HeapSnapshot { .. } => {
+                f.write_str("is a heap snapshot of JavaScript: give it to leak heap")
+            }
             Error::HeaderTruncated { len, .. } => write!(
                 f,
                 "the file ends after {len} bytes, within the header of {}; nothing can be read",

@@ -15,6 +15,7 @@
 //! * [`refuse`] has the kernel refuse system calls to it.
 //! * [`classes`] runs the cases of programs that tell what can be reached.
 //! * [`ready`] starts one that waits when it is ready; [`waiting`] one of Node's.
+//! * [`v8`] writes heap snapshots by hand.
 //! * [`group`] gives processes less memory than the machine has.
 //! * [`report`] reads what `leak report --format json` says.
 //!
@@ -35,6 +36,7 @@ pub mod refuse;
 pub mod report;
 pub mod run;
 pub mod tools;
+pub mod v8;
 pub mod waiting;
 
 pub use compile::{Program, sources};

@@ -143,6 +143,31 @@ fn a_node_started_without_us_is_seen_and_runs_on_with_its_inspector_closed() {
 }
 
 #[test]
+fn what_takes_a_snapshot_of_a_plain_node_is_said_and_what_is_not_ours_is_left() {
+    let Some(node) = node::versions().pop() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let program = sessions(&node.path, &[], "");
+    let pid = program.pid();
+    let run = Command::new(tools::leak())
+        .current_dir(folder.path())
+        .args(["snapshot", &pid])
+        .env_remove("LD_PRELOAD")
+        .output()
+        .expect("leak runs");
+    refused(&run, folder.path(), &[&format!("--inspect {pid}")]);
+    let directory = inspect(folder.path(), &[&pid, "-o", "."]);
+    refused(&directory, folder.path(), &["name a file in it"]);
+    let mine = folder.path().join("mine");
+    std::fs::write(&mine, "notes").expect("a file");
+    let run = inspect(folder.path(), &[&pid, "-o", "mine"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(said(&run).contains("file exists"), "{}", said(&run));
+    assert_eq!(std::fs::read(&mine).expect("a file"), b"notes");
+}
+
+#[test]
 fn a_busy_loop_is_no_hindrance() {
     for node in node::versions() {
         let folder = tempfile::tempdir().expect("a directory");
@@ -292,7 +317,7 @@ fn a_target_that_goes_or_sends_nonsense_leaves_no_file() {
     refused(
         &run(fake(1000, &[]), &["-o", "no/such/folder.heapsnapshot"]),
         folder.path(),
-        &["cannot write no/such/folder.heapsnapshot"],
+        &["no/such/folder.heapsnapshot: cannot be written"],
     );
 }
 

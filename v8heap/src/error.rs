@@ -49,6 +49,29 @@ pub enum Fault {
     Empty,
     /// The file does not begin as a snapshot does.
     NotASnapshot,
+    /// The file is something else.
+    Other {
+        /// What it is, and what to do with it.
+        what: &'static str,
+    },
+    /// The path is a folder's.
+    Folder,
+    /// The path is a socket's.
+    NotAFile,
+    /// What is packed cannot be unpacked.
+    Packed {
+        /// By what.
+        by: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is more of it than the machine has memory.
+    Endless,
+    /// The file goes on behind the end of the snapshot.
+    Behind {
+        /// Where that is.
+        byte: u64,
+    },
     /// The file ends too early.
     CutShort {
         /// The part it ends in.
@@ -98,6 +121,22 @@ impl fmt::Display for Fault {
                 f,
                 "not a V8 heap snapshot (those begin with {{\"snapshot\":); take one with \
                  v8.writeHeapSnapshot(), node --heapsnapshot-signal, or DevTools"
+            ),
+            Fault::Other { what } => f.write_str(what),
+            Fault::Folder => f.write_str("is a folder: name a .heapsnapshot file in it"),
+            Fault::NotAFile => f.write_str("is a socket: name a .heapsnapshot file"),
+            Fault::Packed { by, why } => write!(
+                f,
+                "is packed with {by} and cannot be unpacked ({why}): the file is damaged or cut short, copy it again"
+            ),
+            Fault::Endless => f.write_str(
+                "has more bytes than half of this machine's memory, in which what is packed or piped has to fit; \
+                 write it to a file, unpacked",
+            ),
+            Fault::Behind { byte } => write!(
+                f,
+                "the snapshot ends at byte {byte} and the file goes on: two files in one, or written over a longer one; \
+                 take it again"
             ),
             Fault::CutShort { part, byte } => write!(
                 f,

@@ -4,14 +4,13 @@
 //! numbers with it: later snapshots give them to other objects. `leak snapshot --fork` says so at
 //! the beginning of the file.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use graph::Node;
 
 use crate::error::Error;
 use crate::snapshot::Snapshot;
+use crate::source;
 
 /// Some ids: a bit for each up to the highest.
 #[derive(Debug)]
@@ -56,8 +55,7 @@ const HEAD: &[u8] = b"{\"snapshot\":{\"leak_ids\":\"own\",";
 /// Whether the objects that are new in a snapshot have numbers that later ones give to others. A
 /// file that cannot be read has none.
 pub fn are_own(path: &Path) -> bool {
-    let mut head = [0; HEAD.len()];
-    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok()) && head == HEAD
+    source::head(path, HEAD.len()).is_ok_and(|head| head == HEAD)
 }
 
 /// Refuses snapshots, in the order in which they were taken, of which any but the last has ids of
@@ -71,6 +69,43 @@ pub fn are_comparable(files: &[PathBuf]) -> Result<(), Error> {
         Some(file) => Err(Error::OwnIds { path: file.clone() }),
         None => Ok(()),
     }
+}
+
+/// The highest id of an object.
+pub(crate) fn newest_object(snapshot: &Snapshot) -> u32 {
+    let all = snapshot.ids.iter().zip(&snapshot.kinds);
+    all.filter(|(_, kind)| **kind == snapshot.kind.object)
+        .map(|(&id, _)| id)
+        .max()
+        .unwrap_or_default()
+}
+
+/// Refuses snapshots of which the later one knows fewer ids.
+pub(crate) fn in_order(earlier: (u32, &Path), later: (u32, &Path)) -> Result<(), Error> {
+    match earlier.0 > later.0 {
+        true => Err(Error::Order {
+            earlier: earlier.1.to_owned(),
+            later: later.1.to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses two snapshots of which the second was taken first: V8 numbers objects as it meets them, and
+/// never gives a number twice.
+///
+/// # Errors
+/// [`Error::Order`].
+pub fn are_in_order(
+    earlier: &Snapshot,
+    earlier_file: &Path,
+    later: &Snapshot,
+    later_file: &Path,
+) -> Result<(), Error> {
+    in_order(
+        (newest_object(earlier), earlier_file),
+        (newest_object(later), later_file),
+    )
 }
 
 /// Refuses snapshots of two processes, or of two sessions of an inspector, at whose end V8 forgets the

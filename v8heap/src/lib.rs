@@ -13,6 +13,7 @@ mod detached;
 mod error;
 pub mod fanout;
 mod figures;
+mod foreign;
 mod functions;
 pub mod hidden_classes;
 pub mod ids;

@@ -21,12 +21,9 @@ use crate::stacks;
 use crate::strings::Strings;
 use crate::threads::on_threads;
 
-/// Reads a snapshot with this many threads.
+/// Reads a snapshot with this many threads; of standard input if the path is `-`, unpacked if it is packed by gzip or zstd.
 pub fn load(path: &Path, threads: usize) -> Result<Snapshot, Error> {
-    let source = Source::open(path).map_err(|error| Error::Read {
-        path: path.to_owned(),
-        error,
-    })?;
+    let source = Source::open(path)?;
     parse(&Arc::new(source), threads.max(1)).map_err(|fault| Error::Content {
         path: path.to_owned(),
         fault,

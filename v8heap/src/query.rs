@@ -10,6 +10,8 @@
 //! Operators: `==`, `!=`, `<`, `<=`, `>`, `>=`, `~` (contains), `!` or `not`, `&&` or `and`, `||` or
 //! `or`, and parentheses. Numbers may have units: K, M, G (1024).
 
+use std::fmt;
+
 use graph::Node;
 
 use crate::classes::Classes;
@@ -68,6 +70,54 @@ enum Test {
     Contains,
 }
 
+/// What is wrong with a question, or with a line that contains one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// All of the text.
+    pub text: String,
+    /// Characters before the place.
+    pub before: usize,
+    /// What should be there.
+    pub expected: String,
+}
+
+impl Wrong {
+    /// At a byte of a text.
+    pub(crate) fn at(text: &str, byte: usize, expected: &str) -> Wrong {
+        Wrong {
+            text: text.to_owned(),
+            before: text[..byte].chars().count(),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// Characters on each side of the place that are shown.
+    const AROUND: usize = 60;
+}
+
+/// In a line, and below it the text around the place and a caret.
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let skipped = self.before.saturating_sub(Wrong::AROUND);
+        let shown: String = self
+            .text
+            .chars()
+            .skip(skipped)
+            .take(2 * Wrong::AROUND)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        write!(
+            f,
+            "at character {}: {} expected\n  {}\n  {:>width$}",
+            self.before + 1,
+            self.expected,
+            shown.trim_end(),
+            '^',
+            width = self.before - skipped + 1
+        )
+    }
+}
+
 /// What a question is asked of.
 #[derive(Debug)]
 pub struct Subject<'a> {
@@ -81,12 +131,12 @@ pub struct Subject<'a> {
 
 impl Query {
     /// Parses a question; the error says what is wrong and where.
-    pub fn parse(text: &str) -> Result<Query, String> {
+    pub fn parse(text: &str) -> Result<Query, Wrong> {
         Query::parse_from(text, 0)
     }
 
     /// Parses what stands in a text from byte `at` on; places in errors are those in the text.
-    pub(crate) fn parse_from(text: &str, at: usize) -> Result<Query, String> {
+    pub(crate) fn parse_from(text: &str, at: usize) -> Result<Query, Wrong> {
         let mut parser = Parser { text, at, depth: 0 };
         let whole = parser.or()?;
         match parser.peek() {
@@ -173,9 +223,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn wrong(&self, expected: &str) -> String {
-        let before = self.text[..self.at].chars().count();
-        format!("at character {}: {expected} expected", before + 1)
+    fn wrong(&self, expected: &str) -> Wrong {
+        Wrong::at(self.text, self.at, expected)
     }
 
     fn peek(&mut self) -> &'a str {
@@ -203,7 +252,7 @@ impl<'a> Parser<'a> {
         false
     }
 
-    fn or(&mut self) -> Result<Expression, String> {
+    fn or(&mut self) -> Result<Expression, Wrong> {
         let mut left = self.and()?;
         while self.take_either("||", "or") {
             left = Expression::Or(Box::new(left), Box::new(self.and()?));
@@ -211,7 +260,7 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn and(&mut self) -> Result<Expression, String> {
+    fn and(&mut self) -> Result<Expression, Wrong> {
         let mut left = self.single()?;
         while self.take_either("&&", "and") {
             left = Expression::And(Box::new(left), Box::new(self.single()?));
@@ -219,7 +268,7 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn single(&mut self) -> Result<Expression, String> {
+    fn single(&mut self) -> Result<Expression, Wrong> {
         self.depth += 1;
         if self.depth > 200 {
             return Err(self.wrong("fewer parentheses"));
@@ -229,7 +278,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn nested(&mut self) -> Result<Expression, String> {
+    fn nested(&mut self) -> Result<Expression, Wrong> {
         if self.take_either("!", "not") {
             return Ok(Expression::Not(Box::new(self.single()?)));
         }
@@ -304,7 +353,7 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    fn test(&mut self) -> Result<Test, String> {
+    fn test(&mut self) -> Result<Test, Wrong> {
         for (token, test) in [
             ("==", Test::Equal),
             ("!=", Test::Unequal),
@@ -323,7 +372,7 @@ impl<'a> Parser<'a> {
     }
 
     /// In quotation marks, or one word.
-    fn quoted(&mut self) -> Result<String, String> {
+    fn quoted(&mut self) -> Result<String, Wrong> {
         let rest = self.peek();
         for mark in ['"', '\''] {
             if let Some(inner) = rest.strip_prefix(mark) {
@@ -340,7 +389,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<f64, String> {
+    fn number(&mut self) -> Result<f64, Wrong> {
         let rest = self
             .peek()
             .strip_prefix('@')
@@ -384,11 +433,17 @@ mod tests {
             ("class == 'é' andy", "character 14: &&"),
             ("note == 1", "character 1: class"),
         ] {
-            let error = Query::parse(text).expect_err(text);
+            let error = Query::parse(text).expect_err(text).to_string();
             let squeezed = words.replace("== ,", "==,");
             assert!(error.contains(&squeezed), "{text}: {error}");
         }
-        assert!(Query::parse(&"(".repeat(100_000)).is_err());
+        let error = Query::parse("class == 'é' andy").expect_err("a word");
+        assert_eq!(
+            error.to_string(),
+            "at character 14: &&, || or the end expected\n  class == 'é' andy\n               ^"
+        );
+        let deep = Query::parse(&"(".repeat(100_000)).expect_err("too deep");
+        assert!(deep.to_string().len() < 400, "{deep}");
         for text in [
             "class == Session && retained >= 1.5MB",
             "!(detached || has(\"a b\")) && distance<3",

@@ -18,7 +18,7 @@ use graph::Node;
 
 use crate::classes::Classes;
 use crate::figures::Analysis;
-use crate::query::{Query, Subject};
+use crate::query::{self, Query, Subject};
 use crate::scripts::Scripts;
 
 /// What a rule says of the objects it is true of.
@@ -48,8 +48,8 @@ pub struct Rules {
 pub struct Wrong {
     /// Its line, from 1.
     pub line: usize,
-    /// What is wrong, and at which character of the line.
-    pub why: String,
+    /// What is wrong, and where in the line.
+    pub why: query::Wrong,
 }
 
 /// What one of the rules for leaks has found in a snapshot.
@@ -171,11 +171,8 @@ fn found(analysis: &Analysis, nodes: Vec<Node>) -> Found {
 }
 
 /// Parses one line.
-fn rule(line: &str, number: usize) -> Result<Rule, String> {
-    let wrong = |at: usize, expected: &str| {
-        let before = line[..at].chars().count();
-        Err(format!("at character {}: {expected} expected", before + 1))
-    };
+fn rule(line: &str, number: usize) -> Result<Rule, query::Wrong> {
+    let wrong = |at: usize, expected: &str| Err(query::Wrong::at(line, at, expected));
     let skip = |at: usize| line.len() - line[at..].trim_start().len();
     let word_end = |at: usize| {
         line[at..]
@@ -239,7 +236,8 @@ mod tests {
             ("leak \"é\" when id = x", "character 20: a number"),
         ] {
             let wrong = Rules::parse(text).expect_err(text);
-            assert!(wrong.why.contains(words), "{text}: {}", wrong.why);
+            let why = wrong.why.to_string();
+            assert!(why.contains(words), "{text}: {why}");
         }
     }
 }

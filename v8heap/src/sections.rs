@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::error::Fault;
+use crate::foreign;
 use crate::numbers::{Cutter, Piece};
 use crate::stacks;
 
@@ -146,6 +147,71 @@ impl Scanner<'_> {
     }
 }
 
+/// Where the text begins: some editors write a mark for the order of bytes in front.
+fn start(bytes: &[u8]) -> usize {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if bytes.starts_with(MARK) {
+        MARK.len()
+    } else {
+        0
+    }
+}
+
+/// Whether it begins as a snapshot does.
+pub(crate) fn begins(bytes: &[u8]) -> Result<(), Fault> {
+    let start = start(bytes);
+    let mut scanner = Scanner {
+        bytes,
+        at: start,
+        part: "snapshot",
+    };
+    if bytes[start..].iter().all(u8::is_ascii_whitespace) {
+        return Err(Fault::Empty);
+    }
+    let key = scanner
+        .expect(b'{', "{")
+        .and_then(|()| scanner.string())
+        .map(|key| &bytes[key]);
+    if let Ok(b"snapshot" | b"edges" | b"strings") = key {
+        return Ok(());
+    }
+    if let Some(what) = foreign::what(&bytes[start..]) {
+        return Err(Fault::Other { what });
+    }
+    if let Ok(b"nodes") = key {
+        return Ok(());
+    }
+    // A file cut within its first bytes looks like no snapshot either.
+    Err(
+        match b"{\"snapshot\":".starts_with(bytes[start..].trim_ascii_start()) {
+            true => scanner.cut(),
+            false => Fault::NotASnapshot,
+        },
+    )
+}
+
+/// What is behind the strings: parts that mean nothing here, and the end of the file.
+pub(crate) fn ends(bytes: &[u8], at: usize) -> Result<(), Fault> {
+    let mut scanner = Scanner {
+        bytes,
+        at,
+        part: "strings",
+    };
+    while scanner.peek()? == b',' {
+        scanner.at += 1;
+        scanner.string()?;
+        scanner.expect(b':', ":")?;
+        scanner.value()?;
+    }
+    scanner.expect(b'}', ", or }")?;
+    match bytes[scanner.at..].iter().all(u8::is_ascii_whitespace) {
+        true => Ok(()),
+        false => Err(Fault::Behind {
+            byte: scanner.at as u64,
+        }),
+    }
+}
+
 /// Makes a part of a piece.
 type Kind = fn(Piece) -> Part;
 
@@ -167,23 +233,8 @@ impl<'a> Parts<'a> {
             at: 0,
             part: "snapshot",
         };
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(Fault::Empty);
-        }
-        let begins = scanner.expect(b'{', "{").is_ok()
-            && scanner.string().is_ok_and(|key| {
-                matches!(&bytes[key], b"snapshot" | b"nodes" | b"edges" | b"strings")
-            });
-        if !begins {
-            // A file cut within its first bytes looks like no snapshot either.
-            let start = bytes.trim_ascii_start();
-            return Err(if b"{\"snapshot\":".starts_with(start) {
-                scanner.cut()
-            } else {
-                Fault::NotASnapshot
-            });
-        }
-        scanner.at = 0;
+        begins(bytes)?;
+        scanner.at = start(bytes);
         scanner.expect(b'{', "{")?;
         Ok(Parts {
             scanner,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Fault;
+use crate::sections;
 use crate::source::Source;
 
 /// What V8 writes from the end of a string to the beginning of the next one.
@@ -62,6 +63,7 @@ impl Strings {
         };
         let mut at = space(range.start);
         if bytes.get(at) == Some(&b']') {
+            sections::ends(bytes, at + 1)?;
             return Ok(strings);
         }
         loop {
@@ -94,9 +96,7 @@ impl Strings {
                 None => return Err(cut()),
             }
         }
-        if bytes.get(space(at + 1)).is_none() {
-            return Err(cut());
-        }
+        sections::ends(bytes, at + 1)?;
         Ok(strings)
     }
 

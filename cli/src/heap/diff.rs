@@ -12,7 +12,7 @@ use v8heap::{Analysis, Change, Class, Classes, Scripts, compare};
 use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
-use crate::heap::{class_name, page, read, shown};
+use crate::heap::{class_name, files, page, read, shown};
 
 /// The changes of one step, by class.
 struct Step {
@@ -25,6 +25,7 @@ pub fn diff(
     flags: &OutputFlags,
     out: &mut impl Write,
 ) -> Result<(), Error> {
+    files::check(files)?;
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let mut steps = Vec::new();
     let mut scripts = Scripts::default();
@@ -40,7 +41,9 @@ pub fn diff(
         if let Some(earlier) = &earlier {
             let before = &files[steps.len()];
             if !unrelated {
-                v8heap::ids::are_of_one_process(&earlier.snapshot, before, &later.snapshot, file)
+                let (earlier, later) = (&earlier.snapshot, &later.snapshot);
+                v8heap::ids::are_in_order(earlier, before, later, file)
+                    .and_then(|()| v8heap::ids::are_of_one_process(earlier, before, later, file))
                     .map_err(Error::Snapshot)?;
             }
             let changes = compare(earlier, &later, &classes).into_iter().collect();
@@ -137,6 +140,12 @@ fn text(
         .map(|file| file.display().to_string())
         .collect();
     writeln!(out, "{}\n", names.join(" -> "))?;
+    if all == 0 {
+        return writeln!(
+            out,
+            "Nothing came and nothing went: the same objects in all."
+        );
+    }
     for _ in steps {
         write!(out, "{:>9} {:>9} {:>11}  ", "new", "gone", "bytes")?;
     }

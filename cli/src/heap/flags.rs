@@ -141,7 +141,7 @@ pub enum HeapCommand {
         #[command(flatten)]
         output: OutputFlags,
     },
-    /// The nodes of which something is true.
+    /// The nodes of which something is true, those that retain most first.
     #[command(after_long_help = QUERY_HELP)]
     Query {
         /// The snapshot.
@@ -154,6 +154,9 @@ pub enum HeapCommand {
         output: OutputFlags,
     },
     /// Whether classes stay within bounds, for tests: exit status 1 if one does not.
+    ///
+    /// What exceeds its bound is told with its three largest holders.
+    #[command(after_long_help = ASSERT_HELP)]
     Assert {
         /// The snapshot.
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -164,6 +167,10 @@ pub enum HeapCommand {
         /// There may be at most so many objects of a class; may be given more than once.
         #[arg(long, value_name = "CLASS=N")]
         max_count: Vec<String>,
+        /// A class that has no object holds. Otherwise it fails, as a misspelt name would hold for ever, unless the
+        /// bound is 0 and no class has nearly that name.
+        #[arg(long)]
+        may_be_absent: bool,
         #[command(flatten)]
         output: OutputFlags,
     },
@@ -180,11 +187,33 @@ Rules, with what `leak heap query` understands behind `when`:
 leak: objects of which it is true and that have come since the first snapshot are reported under \
 this name. ignore: such an object is no leak. retain: neither is it, nor what it alone keeps.";
 
-const QUERY_HELP: &str = "\
-Fields: class, name, type, place, dominator (its class) (text); id, self, retained, distance, edges, \
-entries (numbers); detached; has(\"property\"), has_edge(\"name\"). Operators: == != < <= > >=, \
-~ (contains), not and or (or ! && ||) and parentheses. Sizes may have units: 4K, 1.5MB, 2G.
+const ASSERT_HELP: &str = "\
+Class names are those that leak heap FILE shows. Examples:
 
+  leak heap assert a.heapsnapshot --max-count Session=100 --max-retained 'Session=1MB'
+  leak heap assert a.heapsnapshot --max-count 'Detached <div>=0'";
+
+const QUERY_HELP: &str = "\
+Fields that are text:
+  class       as leak heap FILE shows it: Session, (string), Detached <div>
+  name        V8's: a function's name, a string's text, a constructor's name
+  type        V8's: object, closure, string, array, native, code, regexp, number, symbol, …
+  place       where a function begins: /srv/app.js:12:3
+  dominator   the class of what alone keeps it
+Fields that are numbers:
+  id          @1234 or 1234
+  self, retained   bytes; with a unit if you like: 4K, 1.5MB, 2G
+  distance    from the roots, as in DevTools
+  edges       references that it has
+  entries     of a Map, a Set, an array, an object used as a map
+True or not:
+  detached    a node of a page that is no longer in it
+  has(\"user\")         has such a property
+  has_edge(\"table\")   has such a reference of any kind
+Operators: == != < <= > >=, ~ (contains), not and or (or ! && ||), parentheses.
+A text of one word needs no quotation marks.
+
+Examples:
   leak heap query a.heapsnapshot 'class == Session && retained > 1MB'
   leak heap query a.heapsnapshot 'type == closure && place ~ \"server.js\" && !has(\"name\")'";
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
 use crate::heap::sampled::{Sites, Stacks};
-use crate::heap::{page, read, shown, stacks};
+use crate::heap::{files, page, read, shown, stacks};
 
 pub fn leaks(
     files: &[PathBuf],
@@ -23,6 +23,7 @@ pub fn leaks(
     flags: &OutputFlags,
     out: &mut impl Write,
 ) -> Result<(), Error> {
+    files::check(files)?;
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let rules = rules.map(read_rules).transpose()?;
     let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref(), every)
@@ -49,7 +50,8 @@ fn read_rules(path: &Path) -> Result<Rules, Error> {
         why,
     };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(None, error.to_string()))?;
-    let rules = Rules::parse(&text).map_err(|fault| wrong(Some(fault.line), fault.why))?;
+    let rules =
+        Rules::parse(&text).map_err(|fault| wrong(Some(fault.line), fault.why.to_string()))?;
     if rules.is_empty() {
         return Err(wrong(None, "no rule in it".to_owned()));
     }

@@ -1,8 +1,10 @@
 //! `leak heap`: heap snapshots of JavaScript.
 
 mod ask;
+mod assert;
 mod diff;
 mod dups;
+mod files;
 pub mod flags;
 mod leaks;
 mod looks;
@@ -72,9 +74,11 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
             file,
             max_retained,
             max_count,
+            may_be_absent,
             output,
         }) => {
-            if !ask::assert(file, max_retained, max_count, output, out_of)? {
+            let bounds = (&max_retained[..], &max_count[..]);
+            if !assert::assert(file, bounds, *may_be_absent, output, out_of)? {
                 out.flush().map_err(Error::Output)?;
                 return Ok(EXCEEDED);
             }

@@ -29,6 +29,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::figures::{bytes, duration, parse_duration};
 use crate::live::interrupt;
+use crate::snapshot::place;
 use new_file::NewFile;
 use session::{Session, Written};
 use targets::Address;
@@ -71,6 +72,11 @@ pub struct InspectFlags {
     pub force: bool,
 }
 
+/// Whether a process is Node.
+pub fn is_node(pid: i32) -> bool {
+    process::is_node(&PathBuf::from(format!("/proc/{pid}")))
+}
+
 /// Takes the snapshots and says what they cost.
 pub fn inspect(flags: &InspectFlags, output: Option<&Path>) -> Result<u8, Error> {
     let given = flags.inspect.as_deref().unwrap_or_default();
@@ -78,6 +84,11 @@ pub fn inspect(flags: &InspectFlags, output: Option<&Path>) -> Result<u8, Error>
         what: given.to_owned(),
         problem,
     };
+    if let Some(output) = output {
+        for path in files(output, flags.count) {
+            place::check(&path, place::JAVASCRIPT)?;
+        }
+    }
     let line = perform(given, flags, output).map_err(failed)?;
     writeln!(io::stdout(), "{line}").map_err(Error::Output)?;
     Ok(0)
@@ -192,6 +203,14 @@ fn series(
         0 | 1 => "no two snapshots to compare".to_owned(),
         _ => format!("what grew:  leak heap leaks {}", files.join(" ")),
     })
+}
+
+/// The files of a series, or the one.
+fn files(output: &Path, count: u32) -> Vec<PathBuf> {
+    match count {
+        1 => vec![output.to_owned()],
+        _ => (1..=count).map(|number| numbered(output, number)).collect(),
+    }
 }
 
 /// `NAME.2.heapsnapshot` of `NAME.heapsnapshot`.

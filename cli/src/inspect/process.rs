@@ -249,7 +249,7 @@ fn asked_port(words: &[String]) -> u16 {
 }
 
 /// Whether its program is a Node.
-fn is_node(proc: &std::path::Path) -> bool {
+pub fn is_node(proc: &std::path::Path) -> bool {
     let symbols = || {
         let file = File::open(proc.join("exe")).ok()?;
         // SAFETY: the map is read only; a running program's file cannot be written to (ETXTBSY).

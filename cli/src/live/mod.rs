@@ -27,6 +27,8 @@ pub enum Problem {
     NotOurs(io::Error),
     /// It runs without libleak.
     NotPreloaded,
+    /// So does this Node, which can be asked in another way.
+    PlainNode(i32),
     /// It records nothing.
     NoLog,
     /// Its log cannot be written to by us.
@@ -71,6 +73,11 @@ impl fmt::Display for Problem {
                 reason(error)
             ),
             Problem::NotPreloaded => write!(f, "it runs without libleak; start it with leak run"),
+            Problem::PlainNode(pid) => write!(
+                f,
+                "this Node runs without libleak; leak snapshot --inspect {pid} takes a heap snapshot of it \
+                 (or start it with leak run)"
+            ),
             Problem::NoLog => write!(
                 f,
                 "it records nothing: its recording has ended, or was turned off"

@@ -9,6 +9,7 @@
 
 mod inject;
 pub mod javascript;
+pub mod place;
 mod stop;
 mod target;
 
@@ -27,7 +28,7 @@ use log_format::varint::Out;
 use crate::error::{Error, reason};
 use crate::figures::{bytes, duration, parse_duration};
 use crate::flags::Color;
-use crate::inspect::{InspectFlags, inspect};
+use crate::inspect::{self, InspectFlags};
 use crate::live::{self, Channel};
 use crate::paint::Paint;
 use crate::report;
@@ -177,7 +178,7 @@ impl Drop for Copy {
 /// Takes the snapshot and reports on it.
 pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
     let Some(pid) = flags.pid else {
-        return inspect(&flags.inspect, flags.output.as_deref());
+        return inspect::inspect(&flags.inspect, flags.output.as_deref());
     };
     if !flags.native {
         let needs_node = flags.workers || flags.fork || flags.inspect.force;
@@ -190,6 +191,13 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
                 return Err(Error::Asked {
                     pid,
                     problem: live::Problem::NotListening,
+                });
+            }
+            // What is asked for by the others is in Node's own hands.
+            Err(live::Problem::NotPreloaded) if inspect::is_node(pid) => {
+                return Err(Error::Asked {
+                    pid,
+                    problem: live::Problem::PlainNode(pid),
                 });
             }
             // Of no use for the other way either.
@@ -213,6 +221,8 @@ fn native(pid: i32, flags: &SnapshotFlags) -> Result<u8, Error> {
         .output
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.{pid}.snapshot.leak", target.name)));
+    place::check(&output, place::LOG)?;
+    place::is_other(&output, &target.log)?;
     let begin = Instant::now();
     let moment = take(&target, &output).map_err(failed)?;
     let parts = result(&moment, begin).map_err(failed)?;

@@ -72,6 +72,9 @@ impl Info {
                 Error::NotALog { path: path() }
             });
         }
+        if page.starts_with(b"{\"snapshot\":") {
+            return Err(Error::HeapSnapshot { path: path() });
+        }
         if len == 0 || !layout::MAGIC.starts_with(magic) {
             return Err(Error::NotALog { path: path() });
         }

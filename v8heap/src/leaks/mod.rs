@@ -39,7 +39,7 @@ mod values;
 mod views;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use graph::Node;
@@ -193,15 +193,15 @@ pub fn find(
         .collect();
     let mut measures = Vec::new();
     // V8 numbers objects as it meets them, and never gives a number twice.
-    let mut newest = (0, last_file);
+    let mut newest = (0, last_file as &Path);
     let mut is_new = Vec::new();
     let mut held = Vec::new();
     let mut values = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
         let (analysis, ()) = Analysis::of_file_and(file, threads, distances, |_| ())?;
-        let before = std::mem::replace(&mut newest, (newest_object(&analysis.snapshot), file));
-        in_order(before, newest)?;
+        let before = std::mem::replace(&mut newest, (ids::newest_object(&analysis.snapshot), file));
+        ids::in_order(before, newest)?;
         if is_new.is_empty() {
             ids::are_of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
@@ -225,7 +225,7 @@ pub fn find(
             by_rules.push(rules.ask(&analysis, &scripts).leaks);
         }
     }
-    in_order(newest, (newest_object(&last.snapshot), last_file))?;
+    ids::in_order(newest, (ids::newest_object(&last.snapshot), last_file))?;
     measures.push(Measures {
         total: last.total(),
         containers: candidates
@@ -282,26 +282,6 @@ pub fn find(
         totals: measures.iter().map(|measures| measures.total).collect(),
         span: times.span,
     })
-}
-
-/// The highest id of an object.
-fn newest_object(snapshot: &Snapshot) -> u32 {
-    let all = snapshot.ids.iter().zip(&snapshot.kinds);
-    all.filter(|(_, kind)| **kind == snapshot.kind.object)
-        .map(|(&id, _)| id)
-        .max()
-        .unwrap_or_default()
-}
-
-/// Refuses snapshots of which the later one knows fewer ids.
-fn in_order(earlier: (u32, &PathBuf), later: (u32, &PathBuf)) -> Result<(), Error> {
-    match earlier.0 > later.0 {
-        true => Err(Error::Order {
-            earlier: earlier.1.clone(),
-            later: later.1.clone(),
-        }),
-        false => Ok(()),
-    }
 }
 
 /// Of each node of the last snapshot, whether it has come since the first.
