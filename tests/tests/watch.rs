@@ -158,6 +158,48 @@ fn each_figure_of_a_heap_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn alerts_of_one_moment_share_a_snapshot_and_later_ones_wait_for_the_rest_to_be_over() {
+    let Some(node) = newest() else { return };
+    let flags = [
+        "--heap-used",
+        "1K",
+        "--heap-total",
+        "1K",
+        "--growth",
+        "1.05",
+        "--window",
+        "6",
+        "--interval",
+        "50ms",
+        "--snapshot-on-alert",
+        "--on-alert",
+        "echo $LEAK_ALERT $LEAK_SNAPSHOT >>all; test $LEAK_ALERT != growth || cp all alerts",
+    ];
+    let (run, folder) = watch_until(&node, "leaky", &flags, "1", "alerts");
+    let text = told(&run);
+    let alerts = std::fs::read_to_string(folder.path().join("alerts")).expect("an alert");
+    let words: Vec<Vec<&str>> = alerts
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!((words[0][0], words[1][0]), ("heap_used", "heap_total"));
+    assert!(Path::new(words[0][1]).is_file(), "{alerts}");
+    assert_eq!(words[0][1], words[1][1], "{alerts}");
+    let growth = words.iter().find(|words| words[0] == "growth");
+    assert_eq!(growth, Some(&vec!["growth"]), "{alerts}");
+    assert_eq!(
+        text.matches("heap snapshot: stood for").count(),
+        1,
+        "{text}"
+    );
+    assert!(
+        text.contains("no heap snapshot: the last one was"),
+        "{text}"
+    );
+    assert!(text.contains("(--rest 10 min"), "{text}");
+}
+
+#[test]
 fn any_program_is_watched_by_what_it_has_in_memory() {
     let folder = tempfile::tempdir().expect("a directory");
     let mut child = Command::new("sleep")

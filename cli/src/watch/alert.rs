@@ -1,8 +1,11 @@
 //! What is done at an alert: a line, a snapshot, a command.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use heap::Nanos;
 
 use super::flags::WatchFlags;
 use super::places::Places;
@@ -20,15 +23,22 @@ pub struct Alerts<'a> {
     pid: i32,
     flags: &'a WatchFlags,
     places: &'a Places,
+    /// An isolate's last snapshot, and when its sample was taken.
+    taken: HashMap<u32, (Nanos, PathBuf)>,
 }
 
 impl<'a> Alerts<'a> {
     pub fn new(pid: i32, flags: &'a WatchFlags, places: &'a Places) -> Alerts<'a> {
-        Alerts { pid, flags, places }
+        Alerts {
+            pid,
+            flags,
+            places,
+            taken: HashMap::new(),
+        }
     }
 
     /// Says it, takes the snapshot, runs the command and waits for it.
-    pub fn raise(&self, isolate: u32, alert: &Alert, sample: &Sample) {
+    pub fn raise(&mut self, isolate: u32, alert: &Alert, sample: &Sample) {
         let process = Process::look(self.pid);
         // It may have become another program since it was chosen.
         if self.flags.pid.is_none() && !self.flags.wants(&process) {
@@ -39,12 +49,25 @@ impl<'a> Alerts<'a> {
             (0, _) | (_, true) => String::new(),
             _ => format!("; for its heap: leak snapshot --workers {}", self.pid),
         };
-        tell!("leak watch: {who}: {}{its_heap}", words(alert));
+        let last = self.last(isolate, sample.time);
+        let rests = match &last {
+            Some((since, _)) if since.0 > 0 => format!(
+                "; no heap snapshot: the last one was {} ago (--rest {})",
+                duration(since.0),
+                duration(self.flags.rest)
+            ),
+            _ => String::new(),
+        };
+        tell!("leak watch: {who}: {}{its_heap}{rests}", words(alert));
         let mut file = None;
-        if self.flags.snapshot_on_alert {
+        if let Some((since, path)) = last {
+            // Of several alerts of one moment, all are told of its snapshot.
+            file = (since.0 == 0).then_some(path);
+        } else if self.flags.snapshot_on_alert {
             match snapshots::take(self.pid, isolate, self.flags, self.places, "") {
                 Ok((path, line)) => {
                     tell!("leak watch: {who}: {line}");
+                    self.taken.insert(isolate, (sample.time, path.clone()));
                     file = Some(path);
                 }
                 Err(problem) => tell!("leak watch: {who}: no heap snapshot: {problem}"),
@@ -54,6 +77,14 @@ impl<'a> Alerts<'a> {
             let shell = self.shell(command, &process, isolate, alert, sample, file);
             run(shell);
         }
+    }
+
+    /// An isolate's last snapshot and the time since, if that is too short for another one.
+    fn last(&self, isolate: u32, now: Nanos) -> Option<(Nanos, PathBuf)> {
+        let (then, path) = self.taken.get(&isolate)?;
+        let since = Nanos(now.0.saturating_sub(then.0));
+        let is_rested = since.0 > 0 && since.0 >= self.flags.rest;
+        (!is_rested).then(|| (since, path.clone()))
     }
 
     /// The command, with what it is told.

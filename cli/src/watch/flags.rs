@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueHint};
+use heap::Nanos;
 
 use super::process::Process;
 use super::rules::Limits;
@@ -95,6 +96,11 @@ pub struct WatchFlags {
     #[arg(long)]
     pub snapshot_on_alert: bool,
 
+    /// Time that has to pass between two heap snapshots at alerts, each of which stops the program, and between two
+    /// alerts of one limit, unless a figure is by a quarter worse than at the last one.
+    #[arg(long, value_name = "TIME", default_value = "10min", value_parser = parse_duration)]
+    pub rest: u64,
+
     /// Experimental: a copy of the program takes the snapshot at an alert, as of leak snapshot --fork.
     #[arg(long, requires = "snapshot_on_alert", conflicts_with = "snapshots")]
     pub fork: bool,
@@ -141,6 +147,7 @@ impl WatchFlags {
             external: self.external,
             growth: self.growth,
             window: self.window,
+            rest: Nanos(self.rest),
         }
     }
 

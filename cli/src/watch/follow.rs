@@ -20,7 +20,7 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
     let begin = Instant::now();
     let mut sampler = Sampler::new(pid);
     let mut rules = AllRules::new(flags);
-    let alerts = Alerts::new(pid, flags, places);
+    let mut alerts = Alerts::new(pid, flags, places);
     let mut snapshots = vec![Snapshots::new(pid, 0, flags, places, begin, alone)];
     let interval = Duration::from_nanos(flags.interval).max(Duration::from_millis(1));
     let (mut due, mut look) = (begin, begin);

@@ -9,6 +9,8 @@ use super::sample::Sample;
 
 /// A threshold that was passed is armed again below this part of it.
 const ARMED_BELOW: f64 = 0.95;
+/// Worth another alert before the rest is over: by this factor more than was told last.
+const WORSE: f64 = 1.25;
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,24 +76,55 @@ pub struct Growth {
     pub limit: f64,
 }
 
-/// A limit on a figure: alerts once when it is passed, and again only after the figure was
-/// clearly below.
+/// What was told last of a rule: the same is told again after a rest only, unless it is clearly worse.
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<(Nanos, u64)>,
+}
+
+impl Told {
+    fn is_worse(&self, bytes: u64) -> bool {
+        self.last
+            .is_some_and(|(_, before)| bytes as f64 >= before as f64 * WORSE)
+    }
+
+    /// Whether so many bytes are to be told of now.
+    fn tell(&mut self, time: Nanos, bytes: u64, rest: Nanos) -> bool {
+        let is_rested = self
+            .last
+            .is_none_or(|(then, _)| time.0.saturating_sub(then.0) >= rest.0);
+        let tells = is_rested || self.is_worse(bytes);
+        if tells {
+            self.last = Some((time, bytes));
+        }
+        tells
+    }
+}
+
+/// A limit on a figure: alerts when it is passed, and again when it is passed after the figure was clearly below,
+/// or when the figure is clearly worse.
 struct Threshold {
     limit: u64,
     armed: bool,
+    told: Told,
 }
 
 impl Threshold {
     fn new(limit: u64) -> Threshold {
-        Threshold { limit, armed: true }
+        Threshold {
+            limit,
+            armed: true,
+            told: Told::default(),
+        }
     }
 
-    fn is_passed(&mut self, value: u64) -> bool {
-        if value > self.limit {
-            return std::mem::replace(&mut self.armed, false);
+    fn is_passed(&mut self, value: u64, time: Nanos, rest: Nanos) -> bool {
+        if value <= self.limit {
+            self.armed |= (value as f64) < self.limit as f64 * ARMED_BELOW;
+            return false;
         }
-        self.armed |= (value as f64) < self.limit as f64 * ARMED_BELOW;
-        false
+        let was_armed = std::mem::replace(&mut self.armed, false);
+        (was_armed || self.told.is_worse(value)) && self.told.tell(time, value, rest)
     }
 }
 
@@ -100,6 +133,7 @@ struct Window {
     rule: Rule,
     figures: VecDeque<(Nanos, Bytes)>,
     is_heap: bool,
+    told: Told,
 }
 
 impl Window {
@@ -111,10 +145,11 @@ impl Window {
             },
             figures: VecDeque::new(),
             is_heap: false,
+            told: Told::default(),
         }
     }
 
-    fn grown(&mut self, sample: &Sample) -> Option<Growth> {
+    fn grown(&mut self, sample: &Sample, rest: Nanos) -> Option<Growth> {
         let value = match sample.heap {
             Some(heap) => heap.heap_used,
             // A moment in which Node does not answer says nothing.
@@ -136,7 +171,8 @@ impl Window {
         }
         // The next one is judged by what comes now.
         self.figures.clear();
-        Some(Growth {
+        let tells = self.told.tell(sample.time, value, rest);
+        tells.then_some(Growth {
             is_heap: self.is_heap,
             trend,
             limit: self.rule.factor,
@@ -200,12 +236,15 @@ pub struct Limits {
     pub external: Option<u64>,
     pub growth: Option<f64>,
     pub window: u32,
+    /// Between two alerts of one rule that is not clearly worse meanwhile.
+    pub rest: Nanos,
 }
 
 /// Rules for one heap.
 struct Rules {
     thresholds: Vec<(Figure, Threshold)>,
     window: Option<Window>,
+    rest: Nanos,
 }
 
 impl Rules {
@@ -223,6 +262,7 @@ impl Rules {
         Rules {
             thresholds,
             window: flags.growth.map(|factor| Window::new(factor, flags.window)),
+            rest: flags.rest,
         }
     }
 
@@ -242,12 +282,14 @@ impl Rules {
         let mut alerts = Vec::new();
         for (figure, threshold) in &mut self.thresholds {
             if let Some(value) = figure.of(sample)
-                && threshold.is_passed(value)
+                && threshold.is_passed(value, sample.time, self.rest)
             {
                 alerts.push(Alert::Above(*figure, value, threshold.limit));
             }
         }
-        let growth = self.window.as_mut().and_then(|window| window.grown(sample));
+        let rest = self.rest;
+        let window = self.window.as_mut();
+        let growth = window.and_then(|window| window.grown(sample, rest));
         alerts.extend(growth.map(Alert::Growth));
         alerts
     }
@@ -266,15 +308,38 @@ mod tests {
         }
     }
 
+    /// Which values of a figure with a limit of 100 alert, one in each second.
+    fn told(rest: u64, values: &[u64]) -> Vec<usize> {
+        let mut rules = Rules::new(Limits {
+            rss: Some(100),
+            rest: Nanos(rest * 1_000_000_000),
+            ..Limits::default()
+        });
+        let samples = (0..).zip(values).map(|(second, &value)| Sample {
+            time: Nanos(second * 1_000_000_000),
+            ..rss(value)
+        });
+        let alerts = samples.map(|sample| rules.judge(&sample).len());
+        let told = alerts.enumerate().filter(|&(_, count)| count > 0);
+        told.map(|(at, _)| at).collect()
+    }
+
     #[test]
     fn a_threshold_alerts_once_until_the_figure_was_below_it() {
-        let mut rules = Rules {
-            thresholds: vec![(Figure::Rss, Threshold::new(100))],
-            window: None,
-        };
-        let mut told = |value| rules.judge(&rss(value)).len();
-        let values = [100, 101, 120, 99, 101, 94, 101];
-        assert_eq!(values.map(&mut told), [0, 1, 0, 0, 0, 0, 1]);
+        assert_eq!(told(0, &[100, 101, 120, 99, 101, 94, 101]), [1, 6]);
+    }
+
+    #[test]
+    fn a_figure_that_swings_about_its_limit_alerts_again_after_the_rest_only() {
+        let swings = [101, 90, 101, 90, 101, 90, 101, 90, 101, 90, 101];
+        assert_eq!(told(6, &swings), [0, 6]);
+        assert_eq!(told(600, &swings), [0]);
+    }
+
+    #[test]
+    fn what_is_clearly_worse_alerts_before_the_rest_is_over() {
+        assert_eq!(told(600, &[101, 110, 127, 140, 158, 200]), [0, 2, 5]);
+        assert_eq!(told(600, &[101, 90, 110, 90, 127]), [0, 4]);
     }
 
     /// Which of the samples alerts, if one does.
@@ -285,7 +350,7 @@ mod tests {
             ..rss(value)
         });
         samples
-            .map(|sample| window.grown(&sample))
+            .map(|sample| window.grown(&sample, Nanos(0)))
             .position(|grown| grown.is_some())
     }
 
