@@ -183,6 +183,24 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
 }
 
 #[test]
+fn the_store_that_leaked_work_keeps_is_named() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/timers-in-context.js");
+    for version in VERSIONS {
+        let Some(files) = node::three_snapshots(&program, version, folder.path()) else {
+            continue;
+        };
+        let leak = leaks(&files).remove(0);
+        let entries = leak["entries"].as_str().unwrap_or_default();
+        assert!(
+            entries.contains("the store of an AsyncLocalStorage")
+                && entries.contains(" Request ("),
+            "Node {version}: {leak}"
+        );
+    }
+}
+
+#[test]
 fn what_two_containers_share_is_what_their_common_owner_retains() {
     let folder = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/shared.js");

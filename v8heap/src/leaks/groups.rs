@@ -214,6 +214,8 @@ struct Names {
     data: Option<u32>,
     request: Option<u32>,
     worker: Option<u32>,
+    /// Of calls of async functions that wait.
+    of_calls: FxHashSet<Node>,
     streams: Vec<u32>,
     async_contexts: FxHashSet<Node>,
     targets: Targets,
@@ -233,6 +235,7 @@ impl Names {
             data: find("system / JSArrayBufferData"),
             request: find("system / AsyncGeneratorRequest"),
             worker: find("Worker"),
+            of_calls: of_calls(snapshot, find("Generator"), find("Promise")),
             streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
             async_contexts: async_contexts::find(snapshot),
             targets: targets::find(snapshot),
@@ -302,11 +305,15 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         });
     }
     if Some(name) == names.promise {
+        // It will be settled by a call that waits, which is told itself.
+        if names.of_calls.contains(&node) {
+            return None;
+        }
         let reaction = snapshot.follow(node, snapshot.edge_kind.internal, "reactions_or_result")?;
         return (snapshot.name(reaction) == "system / PromiseReaction")
             .then(|| Group::Promises(waiter(snapshot, reaction)));
     }
-    if Some(name) == names.generator && awaits(snapshot, names, node)
+    if Some(name) == names.generator && promise_of(snapshot, names.promise, node).is_some()
         || is_waiting_generator(snapshot, names, node)
     {
         return snapshot.location(node).map(Group::Suspended);
@@ -349,13 +356,23 @@ pub(super) fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
     None
 }
 
-/// Whether a generator's object is that of an async function: V8 keeps the call's promise in it, without
-/// a name.
-fn awaits(snapshot: &Snapshot, names: &Names, node: Node) -> bool {
-    snapshot.graph.of(node).any(|edge| {
+/// The promises of calls of async functions that have not returned.
+fn of_calls(snapshot: &Snapshot, generator: Option<u32>, promise: Option<u32>) -> FxHashSet<Node> {
+    let is_generator = |&node: &Node| Some(snapshot.names[node as usize]) == generator;
+    (0..snapshot.graph.nodes() as Node)
+        .filter(is_generator)
+        .filter_map(|node| promise_of(snapshot, promise, node))
+        .collect()
+}
+
+/// The promise of a call of an async function, by its generator's object: V8 keeps it there, without a name.
+fn promise_of(snapshot: &Snapshot, promise: Option<u32>, generator: Node) -> Option<Node> {
+    let mut edges = snapshot.graph.of(generator);
+    let found = edges.find(|&edge| {
         snapshot.kind_of_edge(edge) == snapshot.edge_kind.hidden
-            && Some(snapshot.names[snapshot.graph.to(edge) as usize]) == names.promise
-    })
+            && Some(snapshot.names[snapshot.graph.to(edge) as usize]) == promise
+    });
+    found.map(|edge| snapshot.graph.to(edge))
 }
 
 /// Whether an object is that of an async generator that was asked for something it has not got.

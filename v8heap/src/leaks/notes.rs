@@ -3,7 +3,8 @@
 
 use graph::Node;
 
-use super::View;
+use super::{View, async_contexts};
+use crate::ways::what;
 
 /// Less memory behind an entry is not worth a word.
 const MIN_BEHIND: u64 = 1024;
@@ -81,4 +82,25 @@ pub(super) fn captured(view: &View, closure: Node) -> Option<(String, u64)> {
     let largest = variables.max_by_key(|&edge| bytes(edge))?;
     (bytes(largest) >= MIN_BEHIND)
         .then(|| (snapshot.edge_name(largest).into_owned(), bytes(largest)))
+}
+
+/// So many of the new objects are looked at.
+const LOOKED_AT: usize = 16;
+
+/// That most of some new objects each keep the store of an AsyncLocalStorage, which is not in sight in the
+/// program: it was there when they were made.
+pub(super) fn store(view: &View, new: &[Node]) -> Option<String> {
+    let snapshot = &view.analysis.snapshot;
+    let some = new.iter().rev().take(LOOKED_AT);
+    let stores: Vec<Node> = some
+        .clone()
+        .filter_map(|&node| async_contexts::of(snapshot, node))
+        .filter(|&store| view.is_new(store))
+        .collect();
+    let store = stores.first().filter(|_| stores.len() * 2 > some.len())?;
+    let bytes = view.analysis.retained[*store as usize];
+    let what = what(snapshot, &view.scripts, *store);
+    Some(format!(
+        "each keeps the store of an AsyncLocalStorage, in which it was made: {what} ({bytes} bytes in the newest)"
+    ))
 }

@@ -9,7 +9,7 @@ use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
 use super::words::Pattern;
-use super::{Also, Leak, View, bounds, containers, shared, stacks};
+use super::{Also, Leak, View, bounds, containers, notes, shared, stacks};
 use crate::functions::Wanted;
 use crate::place::Place;
 
@@ -226,6 +226,12 @@ impl<'a> Suspects<'a> {
                 leak.program = program(view, &leak, &suspect.new);
             }
             stacks::tell(view, &mut leak, &suspect.new, &suspect.holders);
+            if leak.pattern != Pattern::AsyncContexts
+                && let Some(store) = notes::store(view, &suspect.new)
+            {
+                let entries = leak.entries.map(|entries| format!("{entries}; "));
+                leak.entries = Some(entries.unwrap_or_default() + &store);
+            }
             let mut starts = suspect.holders.clone();
             starts.extend(suspect.new);
             let bytes = claims.claim(view, told.len() as u32, &starts);
