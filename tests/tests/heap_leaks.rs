@@ -193,8 +193,7 @@ fn the_store_that_leaked_work_keeps_is_named() {
         let leak = leaks(&files).remove(0);
         let entries = leak["entries"].as_str().unwrap_or_default();
         assert!(
-            entries.contains("the store of an AsyncLocalStorage")
-                && entries.contains(" Request ("),
+            entries.contains("the store of an AsyncLocalStorage") && entries.contains(" Request ("),
             "Node {version}: {leak}"
         );
     }

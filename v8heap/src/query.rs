@@ -92,28 +92,23 @@ impl Wrong {
     }
 
     /// Characters on each side of the place that are shown.
-    const AROUND: usize = 60;
+    const AROUND: usize = 40;
 }
 
-/// In a line, and below it the text around the place and a caret.
+/// In a line: where, what was expected there, and the text around the place, which is marked.
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let skipped = self.before.saturating_sub(Wrong::AROUND);
-        let shown: String = self
-            .text
-            .chars()
-            .skip(skipped)
-            .take(2 * Wrong::AROUND)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let mut shown = self.text.chars().map(plain).skip(skipped);
+        let before: String = shown.by_ref().take(self.before - skipped).collect();
+        let behind: String = shown.take(Wrong::AROUND).collect();
         write!(
             f,
-            "at character {}: {} expected\n  {}\n  {:>width$}",
+            "at character {}: {} expected, at the arrow in: {before}➤{}",
             self.before + 1,
             self.expected,
-            shown.trim_end(),
-            '^',
-            width = self.before - skipped + 1
+            behind.trim_end()
         )
     }
 }
@@ -440,7 +435,7 @@ mod tests {
         let error = Query::parse("class == 'é' andy").expect_err("a word");
         assert_eq!(
             error.to_string(),
-            "at character 14: &&, || or the end expected\n  class == 'é' andy\n               ^"
+            "at character 14: &&, || or the end expected, at the arrow in: class == 'é' ➤andy"
         );
         let deep = Query::parse(&"(".repeat(100_000)).expect_err("too deep");
         assert!(deep.to_string().len() < 400, "{deep}");
