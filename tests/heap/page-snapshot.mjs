@@ -13,7 +13,8 @@ import {pathToFileURL} from 'node:url';
 const [chromium, ...words] = process.argv.slice(2);
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'page-snapshot-'));
 const child = spawn(chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
-  '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'], {stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe']});
+  '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true});
 const [, , , to, from] = child.stdio;
 
 let out;
@@ -60,7 +61,8 @@ try {
     await send('Target.closeTarget', {targetId});
   }
 } finally {
-  child.kill('SIGKILL');
+  // All of them: it leads a group.
+  process.kill(-child.pid, 'SIGKILL');
   await new Promise(resolve => child.once('exit', resolve));
   // Its renderers write on until they notice.
   fs.rmSync(profile, {recursive: true, force: true, maxRetries: 30, retryDelay: 100});

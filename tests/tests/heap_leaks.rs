@@ -58,7 +58,8 @@ fn leaks(files: &[PathBuf]) -> Vec<Value> {
 }
 
 /// What `leak heap leaks` says wrongly of a program or page, by the mark in its first line: `leak: PATTERN
-/// [PART OF WHAT IS SAID]` or `clean`. A comment HERE marks the line of the function to be named.
+/// [PART OF WHAT IS SAID]` or `clean`. A comment HERE marks the line of the function to be named; several, those of
+/// which any may be the one.
 fn wrong(program: &Path, files: &[PathBuf]) -> Option<String> {
     let found = leaks(files);
     let text = std::fs::read_to_string(program).expect("a program");
@@ -83,13 +84,26 @@ fn wrong(program: &Path, files: &[PathBuf]) -> Option<String> {
     if found.len() > 1 {
         return Some(said);
     }
-    let line = text
-        .lines()
-        .position(|line| line.contains("// HERE"))
-        .map(|at| format!("{name}:{}:", at + 1));
+    let lines: Vec<String> = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| line.contains("// HERE"))
+        .map(|(at, _)| format!("{name}:{at}:"))
+        .collect();
     let field = |name: &str| first[name].as_str().unwrap_or_default();
     let named = field("pattern") == pattern && field("what").contains(what);
-    if !named || line.is_some_and(|line| !field("place").contains(&line)) {
+    // Of several, any may be the one.
+    let is_placed = match &lines[..] {
+        [] => true,
+        [line] => field("place").contains(line),
+        all => {
+            let places = first["perhaps"].as_array().expect("places");
+            let said = |place: &Value| place.as_str().unwrap_or_default().to_owned();
+            let places: Vec<String> = places.iter().map(said).collect();
+            let mut pairs = places.iter().zip(all);
+            places.len() == all.len() && pairs.all(|(place, line)| place.contains(line))
+        }
+    };
+    if !named || !is_placed {
         return Some(said);
     }
     // Each of the three has its figures, and they grow.

@@ -63,9 +63,24 @@ pub(crate) struct Wanted<'a> {
     pub(crate) by: &'a [&'a str],
     /// Of a string, what it is made of: constants of the function that puts it together.
     pub(crate) pieces: &'a [u32],
+    /// Names of what was added: its class, its properties. Who adds it may be who makes it.
+    pub(crate) made_of: &'a [u32],
 }
 
 impl Wanted<'_> {
+    /// How much of what was added a function's code names.
+    fn evidence(&self, function: &Function) -> i32 {
+        let known = |name: &&u32| function.words.contains(name) || function.inner.contains(name);
+        match (
+            self.made_of.iter().filter(known).count(),
+            self.made_of.len(),
+        ) {
+            (0, _) => 0,
+            (named, all) if named == all => 2,
+            _ => 1,
+        }
+    }
+
     fn has_piece(&self, words: &FxHashSet<u32>) -> bool {
         self.pieces.iter().any(|piece| words.contains(piece))
     }
@@ -73,6 +88,9 @@ impl Wanted<'_> {
 
 /// What was added this often was added by a function that V8 keeps feedback of.
 const OFTEN: u64 = 60;
+
+/// Of more functions that are as likely none is named.
+const MAX_RIVALS: usize = 3;
 
 /// A few closures of a function tell which contexts it has; there may be a million.
 const MAX_CONTEXTS: usize = 64;
@@ -152,12 +170,29 @@ impl Functions {
         self.adder_in(wanted, |_| true)
     }
 
+    /// That one, or some of which nothing tells which it is.
+    pub(crate) fn adders(&self, wanted: Wanted) -> Vec<(String, Location)> {
+        self.adders_in(wanted, |_| true)
+    }
+
     /// That one of the functions in some places.
     pub(crate) fn adder_in(
         &self,
         wanted: Wanted,
         is_wanted: impl Fn(Location) -> bool,
     ) -> Option<(String, Location)> {
+        match self.adders_in(wanted, is_wanted) {
+            mut one if one.len() == 1 => one.pop(),
+            _ => None,
+        }
+    }
+
+    /// Those that most likely add to a container: one, or some that are as likely, if these are few.
+    fn adders_in(
+        &self,
+        wanted: Wanted,
+        is_wanted: impl Fn(Location) -> bool,
+    ) -> Vec<(String, Location)> {
         let Wanted { name, context, .. } = wanted;
         let named = |function: &Function| name.is_some_and(|name| function.words.contains(&name));
         let adds = |function: &Function| match wanted.pieces {
@@ -204,7 +239,8 @@ impl Functions {
                 0
             };
             let taking = if takes_away(&function.name) { 3 } else { 0 };
-            (score > 0).then_some((score + hot + near - taking, function.hot))
+            let evidence = wanted.evidence(function);
+            (score > 0).then_some((score + hot + near - taking + evidence, function.hot))
         };
         let place = |function: &Function| (function.location.line, function.location.column);
         // Of two, one inside of the other, the inner one.
@@ -212,10 +248,11 @@ impl Functions {
             .all
             .iter()
             .filter(|function| is_wanted(function.location))
-            .max_by_key(|function| (likely(function), place(function)))?;
-        let chosen = likely(best)?;
-        // Of several that do not name the variable, none inside of another, any may be the one: no
-        // place is better than a wrong one.
+            .max_by_key(|function| (likely(function), place(function)));
+        let Some((best, chosen)) = best.and_then(|best| Some((best, likely(best)?))) else {
+            return Vec::new();
+        };
+        // Of several that do not name the variable, none inside of another, any may be the one.
         let names_it = |name| best.words.contains(&name) || best.inner.contains(&name);
         let is_guess = context.is_some() && name.is_some_and(|name| !names_it(name));
         let rivals = self.all.iter().filter(|function| {
@@ -224,10 +261,19 @@ impl Functions {
                 && likely(function) == Some(chosen)
                 && !self.is_around(function, best)
         });
-        if is_guess && rivals.take(1).count() > 0 {
-            return None;
+        let mut found = vec![best];
+        if is_guess {
+            found.extend(rivals.take(MAX_RIVALS));
         }
-        Some((best.name.clone(), best.location))
+        // No place is better than a wrong one.
+        if found.len() > MAX_RIVALS {
+            return Vec::new();
+        }
+        found.sort_by_key(|function| place(function));
+        found
+            .into_iter()
+            .map(|function| (function.name.clone(), function.location))
+            .collect()
     }
 
     /// Whether one function stands around another.
@@ -235,6 +281,14 @@ impl Functions {
         std::iter::successors(inner.outer, |&at| self.all[at].outer)
             .take(self.all.len())
             .any(|at| self.all[at].location == outer.location)
+    }
+
+    /// Whether the code of one function names a container and a method that adds to it.
+    pub(crate) fn names_and_adds(&self, wanted: Wanted) -> bool {
+        self.all.iter().any(|function| {
+            let words = &function.words;
+            wanted.name.is_some_and(|name| words.contains(&name)) && self.adds(words, wanted.by)
+        })
     }
 
     /// Whether the code of the function that begins at a place names the function with some name.

@@ -92,6 +92,10 @@ pub fn way_json(way: &[Step]) -> Value {
         .collect()
 }
 
+fn places(all: &[Place]) -> Value {
+    all.iter().map(ToString::to_string).collect()
+}
+
 fn entry(leak: &Leak, found: &Leaks) -> Value {
     json!({
         "pattern": leak.pattern.key(),
@@ -102,6 +106,7 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "growth_bytes": leak.growth(),
         "growth_bytes_per_minute": rate(leak.growth(), found.span),
         "place": leak.place.as_ref().map(ToString::to_string),
+        "perhaps": places(&leak.perhaps),
         "program": leak.program.as_ref().map(ToString::to_string),
         "allocated": leak.allocated.as_ref().map(|allocated| json!({
             "stack": stacks::json(&allocated.stack), "objects": allocated.objects, "of": allocated.of,
@@ -110,6 +115,7 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "also": leak.also.iter().map(|also| json!({
             "what": also.what,
             "place": also.place.as_ref().map(ToString::to_string),
+            "perhaps": places(&also.perhaps),
             "counts": also.counts,
             "retained_bytes": also.retained,
             "id": also.id,
@@ -202,7 +208,7 @@ fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
         "\nMay be no leak, but what fills up to a bound or is emptied in turn; a snapshot taken later tells:"
     )?;
     for leak in found.slowing.iter().take(top) {
-        let place = by(leak.place.as_ref());
+        let place = by(leak.place.as_ref(), &leak.perhaps);
         let doubt = leak
             .doubt
             .as_ref()
@@ -238,9 +244,16 @@ fn unnamed(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Who adds to it, if that is known.
-fn by(place: Option<&Place>) -> String {
-    place.map_or(String::new(), |place| format!(", by {place}"))
+/// Who adds to it, if that is known, or who may.
+fn by(place: Option<&Place>, perhaps: &[Place]) -> String {
+    match (place, perhaps) {
+        (Some(place), _) => format!(", by {place}"),
+        (None, []) => String::new(),
+        (None, all) => {
+            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            format!(", by one of {}", all.join(", "))
+        }
+    }
 }
 
 /// How many there were in each snapshot; of a single thing, nothing.
@@ -260,7 +273,12 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
             Some(format!(", {each} between snapshots"))
         })
         .unwrap_or_default();
-    writeln!(out, "\n{number}. {}{}", leak.what, by(leak.place.as_ref()))?;
+    writeln!(
+        out,
+        "\n{number}. {}{}",
+        leak.what,
+        by(leak.place.as_ref(), &leak.perhaps)
+    )?;
     writeln!(
         out,
         "   {}{} retained: +{}{rate}",
@@ -284,7 +302,12 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
         )?;
     }
     for also in &leak.also {
-        writeln!(out, "   also in: {}{}", also.what, by(also.place.as_ref()))?;
+        writeln!(
+            out,
+            "   also in: {}{}",
+            also.what,
+            by(also.place.as_ref(), &also.perhaps)
+        )?;
     }
     if let Some(shared) = leak.shared {
         let all = match shared.holders {

@@ -43,17 +43,25 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
         .and_then(|from| snapshot.location(from))
         .map(|location| location.script);
     let scripts = [class, place.map(|place| place.script)];
+    // Whether the text is at hand, and says that something takes entries out.
+    let (mut is_read, mut takes_out) = (false, false);
     for script in scripts.into_iter().flatten() {
         let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
             continue;
         };
         let text = Text(&text);
+        is_read = true;
+        takes_out |= text.takes_out(name);
         if let Some(limit) = text.limit(name, &owner, last) {
             return Some(format!("its size is compared with a limit: {limit}"));
         }
         if is_pool(name) && (text.calls(name, "pop") || text.calls(name, "shift")) {
             return Some("a pool, it seems: what is in it is taken out again".to_owned());
         }
+    }
+    // A limit that another list keeps to is none of this one.
+    if is_read && !takes_out {
+        return None;
     }
     let limit = owners_limit(view, holder.from?, node)?;
     Some(format!(

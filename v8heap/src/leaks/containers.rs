@@ -3,10 +3,11 @@
 use graph::Node;
 use rustc_hash::FxHashMap;
 
+use super::adders::{adders, loader};
 use super::entries::{count, entries, first_key, is_map, is_set, room, rows};
 use super::families::Family;
 use super::grown::is_detached;
-use super::holders::{Holder, emitter, holder};
+use super::holders::{emitter, holder};
 use super::words::Pattern;
 use super::{Leak, View, notes, reach};
 use crate::figures::Analysis;
@@ -239,85 +240,6 @@ fn is_cache(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-/// Where something adds to a container, as far as names and contexts tell.
-fn adder(
-    view: &View,
-    holder: &Holder,
-    node: Node,
-    added: u64,
-) -> Option<(String, crate::Location)> {
-    let snapshot = &view.analysis.snapshot;
-    let script = holder
-        .from
-        .and_then(|from| snapshot.location(from))
-        .map(|location| location.script);
-    let by: &[&str] = match () {
-        () if is_map(snapshot, node) => &["set"],
-        () if is_set(snapshot, node) => &["add"],
-        () if snapshot.name(node) == "Array" => &["push", "unshift", "splice"],
-        () => &["assign"],
-    };
-    // A class made from a Map adds to it in its methods.
-    if rows(snapshot, node).1
-        && !matches!(&*snapshot.name(node), "Map" | "Set")
-        && let Some(method) = view.functions.method(snapshot, node)
-    {
-        return Some(method);
-    }
-    let wanted = Wanted {
-        by,
-        name: holder.word.filter(|_| !holder.name.is_empty()),
-        context: holder.context,
-        script,
-        added,
-        ..Wanted::default()
-    };
-    // Byte code need not have the strings of private names, and all of the class see them.
-    let method = holder
-        .from
-        .filter(|_| holder.name.starts_with('#'))
-        .and_then(|from| view.functions.method(snapshot, from));
-    if method.is_some() {
-        return method;
-    }
-    let way = view.ways.raw(view.analysis, node);
-    // What is on the stack alone is seen by the call that has it, and by those it is given to.
-    if let Some((running, _)) = view.ways.running(snapshot, &view.scripts, &way) {
-        return view.functions.at(running.location);
-    }
-    if holder.context.is_some() || wanted.name.is_some_and(|name| view.functions.knows(name)) {
-        return view.functions.adder(wanted);
-    }
-    // A name made at run time: what is named outside of it.
-    let outer = way.iter().rev().filter_map(|&(from, edge)| {
-        let kind = snapshot.kind_of_edge(edge);
-        let context = (kind == snapshot.edge_kind.context).then_some(from);
-        let named = kind == snapshot.edge_kind.property || context.is_some();
-        let name = named.then(|| snapshot.edge_names[edge as usize])?;
-        (context.is_some() || view.functions.knows(name)).then_some((name, context))
-    });
-    let (name, context) = outer.take(1).next()?;
-    view.functions.adder(Wanted {
-        name: Some(name),
-        context,
-        ..wanted
-    })
-}
-
-/// The function of the program that loads modules again: it names the cache, or asks where a module is.
-fn loader(view: &View) -> Option<(String, crate::Location)> {
-    let strings = &view.analysis.snapshot.strings;
-    let wanted = |name| Wanted {
-        name: strings.find(name),
-        added: u64::MAX,
-        ..Wanted::default()
-    };
-    let is_own = |location| view.distance(Some(location)) == 0;
-    ["cache", "resolve"]
-        .iter()
-        .find_map(|name| view.functions.adder_in(wanted(name), is_own))
-}
-
 /// What there is to say of one container, or of several that are held alike.
 pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Location>) {
     let snapshot = &view.analysis.snapshot;
@@ -340,6 +262,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     };
     let holder = holder(view, node);
     let mut cache = false;
+    let mut perhaps = Vec::new();
     // The listener stands where it is added, if it is no function with a place of its own.
     let from = || {
         function.as_ref().map_or(String::new(), |(_, location)| {
@@ -432,7 +355,15 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
                     ..Wanted::default()
                 })
             }),
-            _ => adder(view, &holder, node, added),
+            _ => {
+                let mut found = adders(view, &holder, node, added, family.renewed, one);
+                let best = found.first().cloned();
+                match found.len() {
+                    1 => found.clear(),
+                    _ => perhaps = found,
+                }
+                best
+            }
         };
         let place = place
             .or(around)
@@ -465,6 +396,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     if cache && matches!(pattern, Pattern::Map | Pattern::Object | Pattern::Array) {
         cure = "It is called a cache: give it a bound (drop the least recently used entry beyond N) or entries a time to live.";
     }
+    let is = if family.renewed { RENEWED } else { is };
     let (is, cure) = notes::of_entries(view, one, is, cure);
     let leak = Leak {
         pattern,
@@ -472,7 +404,11 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
         counts: family.counts.clone(),
         retained: family.retained.clone(),
         id: snapshot.ids[node as usize],
-        place: place.clone().map(|place| view.place(place)),
+        place: place
+            .clone()
+            .filter(|_| perhaps.is_empty())
+            .map(|place| view.place(place)),
+        perhaps: perhaps.into_iter().map(|place| view.place(place)).collect(),
         entries: usual.map(|(text, _)| text),
         also: Vec::new(),
         shared: None,
@@ -485,6 +421,10 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     };
     (leak, place.map(|(_, location)| location))
 }
+
+/// What there is to say of a container that is another one after each change.
+const RENEWED: &str =
+    "It is copied at every change, and each copy has more entries than the one before.";
 
 /// The name of the property that holds the newest object.
 fn newest_name(view: &View, node: Node) -> Option<String> {

@@ -20,6 +20,8 @@ pub(super) struct Family {
     pub(super) retained: Vec<u64>,
     /// Whether it is the room for numbers that grows.
     pub(super) numbers: bool,
+    /// Whether it is another container in each snapshot.
+    pub(super) renewed: bool,
 }
 
 /// Fewer small ones are no family.
@@ -73,6 +75,7 @@ impl Family {
         };
         Family {
             numbers: members[0].numbers,
+            renewed: false,
             counts: sum(&|grown| &grown.counts),
             retained: sum(&|grown| &grown.retained),
             nodes: members.iter().map(|grown| grown.node).collect(),

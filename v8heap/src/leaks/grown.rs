@@ -393,6 +393,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         entries,
         also: Vec::new(),
         shared: None,
+        perhaps: Vec::new(),
         program: None,
         allocated: None,
         way,

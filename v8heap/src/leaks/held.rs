@@ -3,7 +3,7 @@
 //!
 //! New nodes are charged to the nearest dominator that was there in the first snapshot.
 
-use graph::Node;
+use graph::{Edge, Node};
 use rustc_hash::FxHashMap;
 
 use super::reach;
@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 /// Fewer new objects below an old one are nothing to look at.
 const MIN_BELOW: u32 = 20;
 /// Fewer objects in a row are no list.
-const MIN_LINKS: u64 = 13;
+pub(super) const MIN_LINKS: u64 = 13;
 /// As many properties of an object are tried as the beginning of a list.
 const MAX_TRIED: usize = 64;
 
@@ -50,7 +50,7 @@ pub(super) struct Held {
 }
 
 /// Whether a node is one that a program makes.
-fn is_object(snapshot: &Snapshot, node: Node) -> bool {
+pub(super) fn is_object(snapshot: &Snapshot, node: Node) -> bool {
     let kind = snapshot.kinds[node as usize];
     let of = &snapshot.kind;
     (kind == of.object || kind == of.closure)
@@ -182,7 +182,7 @@ fn links(snapshot: &Snapshot, start: Node, link: &str) -> u64 {
     chain(snapshot, start, link).count() as u64
 }
 
-fn chain<'a>(
+pub(super) fn chain<'a>(
     snapshot: &'a Snapshot,
     start: Node,
     link: &'a str,
@@ -278,6 +278,16 @@ pub(super) fn grown(candidates: &[Candidate], figures: &[&[Option<Figures>]]) ->
 }
 
 impl Held {
+    /// A list, by its first link and the name by which the others follow.
+    pub(super) fn of_list(node: Node, link: String, counts: Vec<u64>, retained: Vec<u64>) -> Held {
+        Held {
+            node,
+            list: Some(List { first: None, link }),
+            counts,
+            retained,
+        }
+    }
+
     /// Whether it is a list.
     pub(super) fn is_list(&self) -> bool {
         self.list.is_some()
@@ -350,6 +360,17 @@ impl Held {
         });
         let class = |node: Node| crate::ways::what(snapshot, &view.scripts, node);
         let (pattern, what) = match link {
+            Some(link)
+                if is_async_context(snapshot, &way)
+                    || is_async_context(snapshot, &view.ways.raw(view.analysis, newest)) =>
+            {
+                (
+                    Pattern::AsyncContexts,
+                    format!(
+                        "{last} contexts of AsyncLocalStorage, each with the one before by .{link}"
+                    ),
+                )
+            }
             Some(link) => (
                 Pattern::List,
                 format!(
@@ -367,12 +388,29 @@ impl Held {
             .location(newest)
             .filter(|&location| !view.scripts.is_internal(location))
             .map(|location| view.place((format!("new {}", snapshot.name(newest)), location)));
-        let place = view.functions.adder(wanted).or_else(|| {
+        // What nothing has by a name is put together by a function that names what links it.
+        let linking = || {
+            view.functions.adder(Wanted {
+                name: Some(snapshot.strings.find(link?)?),
+                added,
+                ..Wanted::default()
+            })
+        };
+        let by_name = || view.functions.adder(wanted);
+        let place = match pattern {
+            // What is on the way to a context says nothing of who enters it.
+            Pattern::AsyncContexts => linking().or_else(by_name),
+            _ => by_name().or_else(linking),
+        };
+        let place = place.or_else(|| {
             let place =
                 reach::function_near(view, newest, |place| !view.scripts.is_internal(place))?;
             view.functions.around(place)
         });
-        let (is, cure) = pattern.sentences();
+        let (is, cure) = match pattern {
+            Pattern::AsyncContexts => CONTEXTS,
+            _ => pattern.sentences(),
+        };
         let leak = Leak {
             pattern,
             what,
@@ -383,6 +421,7 @@ impl Held {
             entries: made.map(|made| format!("{} new objects: {made}", new.len())),
             also: Vec::new(),
             shared: None,
+            perhaps: Vec::new(),
             program: None,
             allocated: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),
@@ -392,4 +431,18 @@ impl Held {
         };
         Some((leak, place.map(|(_, location)| location)))
     }
+}
+
+/// What there is to say of contexts that keep the ones before them.
+const CONTEXTS: (&str, &str) = (
+    "Each store given to AsyncLocalStorage keeps the one that was current, and so all before it.",
+    "Keep of the outer store only what is needed (an id), or begin long chains of work outside: AsyncLocalStorage.exit().",
+);
+
+/// Whether a way leads through the store of an AsyncLocalStorage.
+fn is_async_context(snapshot: &Snapshot, way: &[(Node, Edge)]) -> bool {
+    way.iter().any(|&(from, edge)| {
+        snapshot.edge_name(edge) == "<symbol kResourceStore>"
+            || snapshot.name(from) == "AsyncContextFrame"
+    })
 }

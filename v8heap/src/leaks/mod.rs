@@ -8,14 +8,17 @@
 //!   promises by who waits, closures by function, sockets and streams, detached trees, classes,
 //!   contexts of AsyncLocalStorage, copies of one string.
 //!
+//! * containers that are **made anew** with every change, by the names that lead to them ([`renewed`]);
 //! * **strings and memory** that get longer ([`values`]), **linked lists**, and whatever else grows below one old
 //!   object ([`held`]).
 //!
 //! What is new and reached from what a leak is about is that leak, and not a second one ([`reach`]).
 //! Only the last snapshot and one other are in memory at a time.
 
+mod adders;
 mod async_contexts;
 mod bounds;
+mod chains;
 mod containers;
 mod entries;
 mod families;
@@ -27,6 +30,7 @@ mod named;
 mod notes;
 mod reach;
 mod registered;
+mod renewed;
 pub mod sampled;
 mod settling;
 mod shared;
@@ -76,6 +80,8 @@ pub struct Leak {
     pub id: u32,
     /// The function that adds to it, or that the added ones are.
     pub place: Option<Place>,
+    /// If that is not known: functions of which any may be the one.
+    pub perhaps: Vec<Place>,
     /// The program's own function that leads to it, if the place is in a package.
     pub program: Option<Place>,
     /// Where most of what is new was allocated, if the last snapshot has stacks.
@@ -103,6 +109,8 @@ pub struct Also {
     pub what: String,
     /// The function that adds to it.
     pub place: Option<Place>,
+    /// If that is not known: functions of which any may be the one.
+    pub perhaps: Vec<Place>,
     /// How many there are in each snapshot.
     pub counts: Vec<u64>,
     /// How many bytes it retains alone in each snapshot.
@@ -142,7 +150,9 @@ struct Measures {
     /// Of each candidate: entries and retained bytes, `None` if it is not there.
     containers: Vec<Option<(u64, u64)>>,
     held: Vec<Option<held::Figures>>,
+    chains: Vec<Option<chains::Figures>>,
     values: Vec<Option<u64>>,
+    renewed: Vec<Option<renewed::Figures>>,
     groups: groups::Groups,
 }
 
@@ -196,7 +206,9 @@ pub fn find(
     let mut newest = (0, last_file as &Path);
     let mut is_new = Vec::new();
     let mut held = Vec::new();
+    let mut linked = Vec::new();
     let mut values = Vec::new();
+    let mut renewed = Vec::new();
     let mut by_rules = Vec::new();
     for file in earlier {
         let (analysis, ()) = Analysis::of_file_and(file, threads, distances, |_| ())?;
@@ -205,17 +217,23 @@ pub fn find(
         if is_new.is_empty() {
             ids::are_of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
-            (held, values) = join(
-                threads,
-                || held::candidates(&last, &is_new),
-                || values::candidates(&last, &is_new),
-            );
+            let by_name = || {
+                let values = values::candidates(&last, &is_new);
+                (values, renewed::candidates(&last, &is_new))
+            };
+            let of_links = || {
+                let held = held::candidates(&last, &is_new);
+                (held, chains::candidates(&last, &is_new))
+            };
+            ((held, linked), (values, renewed)) = join(threads, of_links, by_name);
         }
         let measured = || Measures {
             total: analysis.total(),
             containers: containers::measure(&analysis, &candidates, &wanted),
             held: held::measure(&analysis, &held),
+            chains: chains::measure(&analysis, &last.snapshot, &linked),
             values: values::measure(&analysis, &values),
+            renewed: renewed::measure(&analysis, &renewed),
             groups: groups::Groups::default(),
         };
         let (measured, groups) = join(threads, measured, || groups::groups(&analysis).sums);
@@ -233,7 +251,9 @@ pub fn find(
             .map(|candidate| Some((candidate.entries, last.retained[candidate.node as usize])))
             .collect(),
         held: Vec::new(),
+        chains: Vec::new(),
         values: Vec::new(),
+        renewed: Vec::new(),
         groups: groups::Groups::default(),
     });
     let times = times::between(files, every);
@@ -248,11 +268,18 @@ pub fn find(
     };
     let before = &measures[..measures.len() - 1];
     let mut suspects = sorted::Suspects::default();
-    let families = || suspects.containers(&view, families::families(&view, &candidates, &measures));
+    let figures: Vec<_> = before.iter().map(|moment| &moment.renewed[..]).collect();
+    let families = || {
+        let mut families = families::families(&view, &candidates, &measures);
+        families.extend(renewed::families(&view, &renewed, &figures));
+        suspects.containers(&view, families);
+    };
     let ((), held_last) = join(threads, families, || held::measure(&last, &held));
     let figures = before.iter().map(|moment| &moment.held[..]);
     let figures: Vec<_> = figures.chain([&held_last[..]]).collect();
     suspects.held(&view, held::grown(&held, &figures));
+    let figures: Vec<_> = before.iter().map(|moment| &moment.chains[..]).collect();
+    suspects.held(&view, chains::grown(&last, linked, &figures));
     let figures: Vec<_> = before.iter().map(|moment| &moment.values[..]).collect();
     suspects.values(values::leaks(&view, &values, &figures));
     suspects.groups(&view, grown::grown(&view, &grouped, before));

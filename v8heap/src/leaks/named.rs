@@ -43,6 +43,7 @@ pub(super) fn leaks(view: &View, rules: &Rules, found: &[Vec<Found>]) -> Vec<Lea
             entries: None,
             also: Vec::new(),
             shared: None,
+            perhaps: Vec::new(),
             program: None,
             allocated: None,
             way: view.ways.to(view.analysis, &view.scripts, newest),

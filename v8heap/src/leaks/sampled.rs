@@ -149,6 +149,7 @@ mod tests {
             entries: None,
             also: Vec::new(),
             shared: None,
+            perhaps: Vec::new(),
             way: Vec::new(),
             is: String::new(),
             cure: String::new(),

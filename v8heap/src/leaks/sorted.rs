@@ -296,6 +296,7 @@ impl Told {
             self.leak.also.push(Also {
                 what: leak.what,
                 place: leak.place,
+                perhaps: leak.perhaps,
                 counts: leak.counts,
                 retained: leak.retained,
                 id: leak.id,

@@ -64,6 +64,9 @@ pub(super) fn tell(view: &View, leak: &mut Leak, new: &[Node], holders: &[Node])
     };
     let mut all = grown.iter().chain(&made_at).flatten();
     let is_seen = all.any(is_guess);
+    if found.is_some() {
+        leak.perhaps.clear();
+    }
     leak.place = match found {
         Some(frame) if is_seen || !is_inlined(view, frame, guess.as_ref()) => Some(frame.said()),
         _ => guess,

@@ -235,6 +235,7 @@ pub(super) fn leaks(
                 .map(|location| location.script),
             added: u64::MAX,
             pieces: &pieces,
+            made_of: &[],
             by: match candidate.is_text {
                 true => &[],
                 false => &EXTENDING,
@@ -256,6 +257,7 @@ pub(super) fn leaks(
                 entries: None,
                 also: Vec::new(),
                 shared: None,
+                perhaps: Vec::new(),
                 program: None,
                 allocated: None,
                 way: view.ways.to(view.analysis, &view.scripts, candidate.value),
