@@ -123,10 +123,11 @@ pub struct ReportFlags {
     #[arg(long, value_name = "SIZE", value_parser = figures::parse_bytes)]
     pub min_bytes: Option<u64>,
 
-    /// What makes one site: the whole stack, or what allocated: the innermost function outside of
-    /// allocators and standard libraries, its source file, or its module.
-    #[arg(short, long, value_name = "BY", default_value = "stack")]
-    pub merge: Merge,
+    /// What makes one site: the whole stack; the innermost JavaScript function of the program; or
+    /// what allocated: the innermost function outside of allocators and standard libraries, its
+    /// source file, or its module. Default: stack; in text of programs with JavaScript: place.
+    #[arg(short, long, value_name = "BY")]
+    pub merge: Option<Merge>,
 
     /// What was live when the heap was largest, instead of at the end.
     #[arg(long, conflicts_with = "temporary")]
@@ -342,6 +343,9 @@ pub enum Format {
 pub enum Merge {
     /// Each distinct stack is a site.
     Stack,
+    /// Stacks with the same innermost JavaScript function of the program are one: neither Node's
+    /// own nor a package's, if there is another. Stacks without JavaScript stay as they are.
+    Place,
     /// Stacks that end in the same function are one.
     Function,
     /// Stacks that end in the same source file are one.

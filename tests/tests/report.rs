@@ -106,7 +106,7 @@ fn options_of_the_report_choose_and_order() {
     let by_temporary = Report::with_options(temporary.log(), &["--temporary"]);
     assert_eq!(by_temporary.sites()[0]["temporary"].as_u64(), Some(500));
 
-    for way in ["function", "file", "module", "stack"] {
+    for way in ["place", "function", "file", "module", "stack"] {
         let merged = Report::with_options(log, &["--merge", way]);
         assert_eq!(
             merged.everywhere().bytes,

@@ -64,6 +64,7 @@ pub fn print(
                     stacks: 1,
                     processes: 1,
                     frames,
+                    other_ways: 0,
                     cut,
                     reach: None,
                     pattern: None,

@@ -138,6 +138,35 @@ pub fn is_standard(frame: &Frame<'_>) -> bool {
     starts(frame.file, STANDARD) || starts(frame.function, V8)
 }
 
+/// How near a JavaScript file is to the program's author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Script {
+    /// The program's own.
+    Own,
+    /// A package's.
+    Package,
+    /// Node's.
+    Node,
+}
+
+impl Script {
+    /// Whose a file is.
+    pub fn of(file: &str) -> Script {
+        if file.starts_with("node:") {
+            Script::Node
+        } else if file.contains("/node_modules/") {
+            Script::Package
+        } else {
+            Script::Own
+        }
+    }
+}
+
+/// The script that a frame is in, if it is a JavaScript function.
+pub fn script<'a>(frame: &Frame<'a>) -> Option<&'a str> {
+    frame.file.filter(|_| frame.module.is_none())
+}
+
 /// Whether a file is the recorder.
 pub fn is_own_path(path: &std::path::Path) -> bool {
     path.file_name().is_some_and(|name| name == OWN)
@@ -194,14 +223,10 @@ fn name<'a>(frame: &Frame<'a>) -> &'a str {
 
 /// How many frames are inside of Node's event loop and loader, if the program is one of Node's.
 fn inside_node(frames: &[Frame<'_>]) -> Option<usize> {
-    fn javascript<'a>(frame: &Frame<'a>) -> Option<&'a str> {
-        frame.file.filter(|_| frame.module.is_none())
-    }
-    let own =
-        |frame: &Frame<'_>| javascript(frame).is_some_and(|file| !file.starts_with(NODE_INSIDE));
+    let own = |frame: &Frame<'_>| script(frame).is_some_and(|file| !file.starts_with(NODE_INSIDE));
     let len = frames.iter().rposition(own)? + 1;
     let node = |frame: &Frame<'_>| {
-        javascript(frame).is_some() || NODE.iter().any(|start| name(frame).starts_with(start))
+        script(frame).is_some() || NODE.iter().any(|start| name(frame).starts_with(start))
     };
     frames[len..].iter().all(node).then_some(len)
 }

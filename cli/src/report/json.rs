@@ -229,6 +229,7 @@ fn report<'a>(
         },
         merge: match options.merge {
             Merge::Stack => "stack",
+            Merge::Place => "place",
             Merge::Function => "function",
             Merge::File => "file",
             Merge::Module => "module",

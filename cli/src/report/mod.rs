@@ -75,6 +75,8 @@ pub struct Options {
     pub min_bytes: u64,
     /// What makes a site.
     pub merge: Merge,
+    /// Whether the place in the program makes it instead where there is JavaScript.
+    pub place_first: bool,
     /// What it is about.
     pub subject: Subject,
     /// Whether it is about the teardown instead where there was one.
@@ -117,7 +119,8 @@ impl From<&ReportFlags> for Options {
                 top => top,
             },
             min_bytes: flags.min_bytes.unwrap_or(0),
-            merge: flags.merge,
+            merge: flags.merge.unwrap_or(Merge::Stack),
+            place_first: text && flags.merge.is_none(),
             subject,
             teardown_first: text
                 && subject == Subject::End
@@ -168,12 +171,16 @@ impl Options {
         }
     }
 
-    /// The same, or about the teardown if that comes first and one of these processes had one.
+    /// The same, or about the teardown if that comes first and one of these processes had one;
+    /// by place if that comes first and one of them ran JavaScript.
     fn about(&self, profiles: &[Profile]) -> Options {
         let mut options = self.clone();
         let torn_down = |profile: &Profile| profile.totals.teardown.is_some();
         if self.teardown_first && profiles.iter().any(torn_down) {
             options.subject = Subject::Teardown;
+        }
+        if self.place_first && profiles.iter().any(|profile| !profile.codes.is_empty()) {
+            options.merge = Merge::Place;
         }
         options
     }
@@ -183,6 +190,7 @@ impl Options {
         Options {
             top: Some(top),
             teardown_first: true,
+            place_first: true,
             paint,
             ..Options::whole()
         }
@@ -203,6 +211,7 @@ impl Options {
             top: None,
             min_bytes: 0,
             merge: Merge::Stack,
+            place_first: false,
             subject: Subject::End,
             teardown_first: false,
             kinds: None,

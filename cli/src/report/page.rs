@@ -48,6 +48,8 @@ pub struct Site<'a> {
     pub processes: u64,
     /// Innermost first, without the allocator's frames.
     pub frames: Vec<Frame<'a>>,
+    /// Other stacks that have some of it, of which only the common part is in `frames`.
+    pub other_ways: u64,
     /// Why there are no more frames, if they end early.
     pub cut: Option<&'static str>,
     /// What its blocks' classes are, if that is known.

@@ -74,6 +74,17 @@ pub fn print(
             )?;
         }
     }
+    if site.other_ways > 0 {
+        let ways = if site.other_ways == 1 { "way" } else { "ways" };
+        writeln!(
+            out,
+            "     {}",
+            paint.faint(format_args!(
+                "(and {} other {ways} here; --merge stack shows each)",
+                count(site.other_ways)
+            ))
+        )?;
+    }
     if let Some(why) = site.cut {
         writeln!(
             out,

@@ -142,6 +142,7 @@ fn title(page: &Page) -> String {
     };
     let by = match page.merge {
         Some(Merge::Function) => "by function",
+        Some(Merge::Place) => "by place in the program",
         Some(Merge::File) => "by file",
         Some(Merge::Module) => "by module",
         _ => "by stack",

@@ -1,6 +1,7 @@
 //! From profiles to the sites that are shown: merged, sorted, cut, and only then named.
 
 mod merge;
+mod place;
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,6 +20,7 @@ use super::reach::{Chains, Named};
 use super::{Options, Subject};
 use crate::flags::{Format, Merge, Sort};
 use merge::Label;
+use place::Ways;
 
 /// The sites of some processes, in order, with what is needed to show each.
 pub struct View<'p> {
@@ -40,6 +42,8 @@ pub struct View<'p> {
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
+    /// How each group by place is reached.
+    ways: Vec<Ways>,
     /// What leads to a block of each group.
     paths: Vec<Vec<Named>>,
 }
@@ -81,6 +85,7 @@ impl<'p> View<'p> {
             merge: options.merge,
             mapped,
             labels: Vec::new(),
+            ways: Vec::new(),
             paths: Vec::new(),
         };
         match options.merge {
@@ -103,7 +108,7 @@ impl<'p> View<'p> {
                 }
             }
             _ => {
-                let mut groups = view.all_groups(names, progress);
+                let mut groups = view.all_groups(names, options, progress);
                 if let Some(kinds) = &options.kinds {
                     groups.retain_mut(|group| view.keep(group, kinds));
                 }
@@ -116,7 +121,7 @@ impl<'p> View<'p> {
             }
         }
         let wanted: Vec<Place> = match view.merge {
-            Merge::Stack => view
+            Merge::Stack | Merge::Place => view
                 .groups
                 .iter()
                 .filter_map(first_site)
@@ -147,10 +152,12 @@ impl<'p> View<'p> {
     fn all_groups(
         &mut self,
         names: &mut Names,
+        options: &Options,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Vec<Group<u32>> {
         match self.merge {
             Merge::Stack => self.by_stack(names, progress),
+            Merge::Place => self.by_place(names, options, progress),
             _ => self.by_label(names, progress),
         }
     }
@@ -162,7 +169,7 @@ impl<'p> View<'p> {
         options: &Options,
         progress: &(dyn Fn(usize) + Sync),
     ) {
-        let groups = self.all_groups(names, progress);
+        let groups = self.all_groups(names, options, progress);
         let growths = self.judge(&groups);
         let mut groups: Vec<(Group<u32>, Option<Growth>)> =
             groups.into_iter().zip(growths).collect();
@@ -328,6 +335,9 @@ impl<'p> View<'p> {
         self.groups.iter().enumerate().map(move |(number, group)| {
             let (frames, cut) = match (self.merge, first_site(group)) {
                 (Merge::Stack, Some((profile, stack))) => self.stack(profile, stack, names),
+                (Merge::Place, Some((profile, stack))) => {
+                    self.to_place(profile, stack, group.key, names)
+                }
                 _ => (self.label(group.key), None),
             };
             let processes: HashSet<usize> =
@@ -340,6 +350,7 @@ impl<'p> View<'p> {
                 processes: processes.len() as u64,
                 frames,
                 cut,
+                other_ways: self.other_ways(group.key),
                 reach: self.reach(group),
                 pattern: self.pattern(group, names),
                 path: self.paths.get(number).map_or(&[], Vec::as_slice),
@@ -349,7 +360,12 @@ impl<'p> View<'p> {
 
     /// What a site looks like; of several, the one with most bytes.
     fn pattern(&self, group: &Group<u32>, names: &Names) -> Option<Pattern> {
-        let (profile, stack) = first_site(group).filter(|_| self.merge == Merge::Stack)?;
+        let one_stack = match self.merge {
+            Merge::Stack => true,
+            Merge::Place => self.other_ways(group.key) == 0,
+            _ => false,
+        };
+        let (profile, stack) = first_site(group).filter(|_| one_stack)?;
         heap::patterns::pattern(&self.profiles[profile], stack, |stacks| {
             stacks.iter().any(|&stack| {
                 let (frames, _) = self.whole_stack(profile, stack, names);

@@ -88,8 +88,10 @@ pub fn heading(
     if site.threads > site.processes {
         text.push(counted(site.threads, "thread"));
     }
-    // Of one stack there are as many as its library had loads; that is no news either.
-    if site.stacks > site.processes && page.merge != Some(Merge::Stack) {
+    // Of one stack there are as many as its library had loads; that is no news either. Of a place
+    // the other ways are told under the stack.
+    let merged = !matches!(page.merge, Some(Merge::Stack | Merge::Place));
+    if site.stacks > site.processes && merged {
         text.push(counted(site.stacks, "stack"));
     }
     if site.processes > 1 {

@@ -67,6 +67,7 @@ fn site(frames: Vec<Frame<'_>>) -> Site<'_> {
         stacks: 1,
         processes: 1,
         frames,
+        other_ways: 0,
         cut: None,
         reach: None,
         pattern: None,
