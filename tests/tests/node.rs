@@ -212,11 +212,14 @@ fn what_a_program_had_kept_is_told_though_node_frees_it_at_a_clean_end() {
 
             let text = leak_tests::report::text(outcome.log(), &[]);
             let (_, listed) = text
-                .split_once("Live when JavaScript had ended, by stack")
+                .split_once("Live when JavaScript had ended, by place in the program")
                 .unwrap_or_else(|| panic!("{which}: {text}"));
             assert!(listed.contains("     keepMore  "), "{which}: {text}");
             let text = leak_tests::report::text(outcome.log(), &["--at", "end"]);
-            assert!(text.contains("Not freed, by stack"), "{which}: {text}");
+            assert!(
+                text.contains("Not freed, by place in the program"),
+                "{which}: {text}"
+            );
         }
     }
 }
