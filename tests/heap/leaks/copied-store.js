@@ -1,4 +1,4 @@
-// leak: array Array Object.todos in variable store has 400 entries
+// leak: array Array variable store.#state.todos has 400 entries
 class Store {
   #state = {todos: [], filter: 'all'};
   listeners = [];

@@ -1,4 +1,4 @@
-// leak: array Array Object.price in variable bus has 400 entries
+// leak: array Array variable bus.handlers.price has 400 entries
 class Bus {
   constructor() { this.handlers = {}; }
   subscribe(topic, handler) { // HERE

@@ -60,7 +60,11 @@ pub(super) fn adders(
     }
     let way = view.ways.raw(view.analysis, node);
     // What is on the stack alone is seen by the call that has it, and by those it is given to.
-    if let Some((running, _)) = view.ways.running(snapshot, &view.scripts, &way) {
+    let knows = || wanted.name.is_some_and(|name| view.functions.knows(name));
+    let is_local = holder.is_local || !knows();
+    if let Some((running, _)) = view.ways.running(snapshot, &view.scripts, &way)
+        && is_local
+    {
         return view.functions.at(running.location).into_iter().collect();
     }
     // What is named outside of it.
@@ -78,7 +82,7 @@ pub(super) fn adders(
             ..wanted
         })
     };
-    if holder.context.is_some() || wanted.name.is_some_and(|name| view.functions.knows(name)) {
+    if holder.context.is_some() || knows() {
         // The name may be a key that whoever adds is given: others know it, and he knows what has it.
         let by_key = || {
             let mut outer = outer().skip_while(|outer| outer.name == wanted.name);

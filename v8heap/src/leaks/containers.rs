@@ -348,6 +348,11 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             .and_then(|(_, location)| view.functions.around(*location));
         let place = match pattern {
             Pattern::Modules => loader(view),
+            _ if piped => view.functions.adder(Wanted {
+                name: snapshot.strings.find("pipe"),
+                added,
+                ..Wanted::default()
+            }),
             Pattern::Performance => ["mark", "measure", "fetch"].iter().find_map(|word| {
                 view.functions.adder(Wanted {
                     name: Some(snapshot.strings.find(word)?),

@@ -5,6 +5,8 @@ use graph::{Edge, Node};
 use super::View;
 use super::entries::entries;
 use super::words::Pattern;
+use crate::scopes::block_variable;
+use crate::snapshot::Snapshot;
 use crate::ways::Running;
 
 /// How a container is held.
@@ -44,6 +46,8 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
         let of = snapshot.kind_of_edge(edge);
         of == kind.property || of == kind.context || of == kind.shortcut
     });
+    let block = |&(from, edge): &(Node, Edge)| block_variable(snapshot, from, edge);
+    let named = named.max(way.iter().rposition(|step| block(step).is_some()));
     // In an array or a Map that has the name.
     let within = named.is_some_and(|at| {
         way[at + 1..].iter().any(|&(_, edge)| {
@@ -56,34 +60,41 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
     let Some(&(from, edge)) = named.and_then(|at| way.get(at)) else {
         return exported(view, &way);
     };
-    let name = snapshot.edge_name(edge).into_owned();
-    let word = snapshot
-        .has_string_name(edge)
-        .then(|| snapshot.edge_names[edge as usize]);
+    let block = block(&(from, edge));
+    let name = match block {
+        Some(name) => snapshot.strings.get(name),
+        None => snapshot.edge_name(edge),
+    };
+    let name = name.into_owned();
+    let word = block.or_else(|| {
+        let has_name = snapshot.has_string_name(edge);
+        has_name.then(|| snapshot.edge_names[edge as usize])
+    });
     let class = snapshot.name(from);
     let is_global = class.starts_with("global") || class.starts_with("Window");
-    let (shown, context, pattern) = if snapshot.kind_of_edge(edge) == kind.context {
-        (format!("variable {name}"), Some(from), None)
-    } else if snapshot.kinds[from as usize] == snapshot.kind.closure {
-        (format!("static {class}.{name}"), None, None)
-    } else if is_global {
-        (format!("global {name}"), None, Some(Pattern::Global))
-    } else if is_exports(view, &way, from) {
-        (format!("exports.{name}"), None, None)
-    } else {
-        let shown = match view.ways.variable(snapshot, &way) {
-            // The class of an object without one says nothing.
-            Some((variable, _)) if class == "Object" => {
-                let variable = snapshot.strings.get(variable);
-                match way[1..].first() {
-                    Some(&(object, _)) if object == from => format!("variable {variable}.{name}"),
-                    _ => format!("{class}.{name} in variable {variable}"),
+    let (shown, context, pattern) =
+        if snapshot.kind_of_edge(edge) == kind.context || block.is_some() {
+            (format!("variable {name}"), Some(from), None)
+        } else if snapshot.kinds[from as usize] == snapshot.kind.closure {
+            (format!("static {class}.{name}"), None, None)
+        } else if is_global {
+            (format!("global {name}"), None, Some(Pattern::Global))
+        } else if is_exports(view, &way, from) {
+            (format!("exports.{name}"), None, None)
+        } else {
+            let shown = match view.ways.variable(snapshot, &way) {
+                // The class of an object without one says nothing.
+                Some((variable, _)) if class == "Object" => {
+                    let variable = snapshot.strings.get(variable);
+                    match properties(snapshot, &way[1..=named.unwrap_or_default()]) {
+                        Some(names) => format!("variable {variable}.{names}"),
+                        None => format!("{class}.{name} in variable {variable}"),
+                    }
                 }
-            }
-            _ => format!("{class}.{name}"),
+                _ => format!("{class}.{name}"),
+            };
+            (shown, None, None)
         };
-        (shown, None, None)
-    };
     // All caches of the loader grow with the modules.
     let modules = match name.as_str() {
         "#resolveCache"
@@ -119,6 +130,25 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
         pattern,
         is_local: false,
     }
+}
+
+/// `.handlers.price` without its first dot: a way that has nothing but properties with plain names.
+fn properties(snapshot: &Snapshot, way: &[(Node, Edge)]) -> Option<String> {
+    let plain = |name: &str| {
+        let letters = name.strip_prefix('#').unwrap_or(name);
+        !letters.is_empty()
+            && !letters.starts_with(|first: char| first.is_ascii_digit())
+            && letters
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    let names = way.iter().map(|&(_, edge)| {
+        let name = snapshot.edge_name(edge).into_owned();
+        let of = snapshot.kind_of_edge(edge);
+        (of == snapshot.edge_kind.property && plain(&name)).then_some(name)
+    });
+    let names: Vec<String> = names.collect::<Option<_>>()?;
+    (!names.is_empty()).then(|| names.join("."))
 }
 
 /// What holds a container that no property and no context names: a variable that an ES module exports.

@@ -9,7 +9,7 @@ use super::running::on_way;
 use super::{Step, start};
 use crate::pairs::PAIR;
 use crate::place::Place;
-use crate::scopes::{Scopes, common_js_file};
+use crate::scopes::{Scopes, block_variable, common_js_file};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::sources::Sources;
@@ -256,7 +256,10 @@ impl Words<'_> {
             && snapshot.name(from) == "system / Context"
             && Scopes::has_names(snapshot, from)
         {
-            "variable of a block".to_owned()
+            match block_variable(snapshot, from, edge) {
+                Some(name) => format!("variable {} of a block", snapshot.strings.get(name)),
+                None => "variable of a block".to_owned(),
+            }
         } else {
             String::new()
         })
