@@ -54,7 +54,7 @@
 //! Process { pid, ppid: u32, exe, cwd: PathBuf, argv: Vec<OsString>, parent_log: Option<PathBuf>,
 //!           log_id, parent_log_id: [u8; 16], fork_child: bool, started: SystemTime, duration: Nanos,
 //!           ending: Ending }
-//! Ending { Killed (or still running), Exited { status: u8 }, Exec, Stopped { reason: StopReason } }
+//! Ending { Killed (or still running), Signal { signal: u8 }, Exited { status: u8 }, Exec, Stopped { reason: StopReason } }
 //! Totals { allocations, frees, reallocations: u64, allocated_bytes: Bytes, live_blocks: u64,
 //!          live_bytes: Bytes, peak_bytes: Bytes, peak_time: Nanos, temporary: u64,
 //!          mappings: u64, mapped_bytes: Bytes, ignored_blocks: u64, ignored_bytes: Bytes }

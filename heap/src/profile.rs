@@ -23,6 +23,11 @@ use std::time::SystemTime;
 pub enum Ending {
     /// The log has no end: the process was killed, crashed, or still runs.
     Killed,
+    /// A signal ended it, as `leak run` saw.
+    Signal {
+        /// Its number.
+        signal: u8,
+    },
     /// It ended through `exit`, `_exit` or `quick_exit`.
     Exited {
         /// Exit status, 0 to 255.

@@ -165,6 +165,37 @@ pub struct Header {
     /// Fork children that could make no log. Counted by themselves, through the page
     /// that they share with their parent.
     pub children_without_log: AtomicU64,
+    /// The end that whoever waited for the process saw, written after it: [`SeenEnd::to_raw`]; zero if
+    /// nobody wrote it.
+    pub seen_end: AtomicU64,
+}
+
+/// How a process ended, as seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeenEnd {
+    /// With an exit status, without the recorder's knowing.
+    Exited(u8),
+    /// By a signal.
+    Killed(u8),
+}
+
+impl SeenEnd {
+    /// The stored number: 256 and the status, or 512 and the signal.
+    pub fn to_raw(self) -> u64 {
+        match self {
+            SeenEnd::Exited(status) => 0x100 | u64::from(status),
+            SeenEnd::Killed(signal) => 0x200 | u64::from(signal),
+        }
+    }
+
+    /// The end for its stored number; `None` for none, and for what only a newer version knows.
+    pub fn from_raw(raw: u64) -> Option<SeenEnd> {
+        match raw >> 8 {
+            1 => Some(SeenEnd::Exited(raw as u8)),
+            2 => Some(SeenEnd::Killed(raw as u8)),
+            _ => None,
+        }
+    }
 }
 
 /// Bits of [`Header::flags`].
@@ -291,4 +322,5 @@ const _: () = {
     assert!(offset_of!(Header, events_lost) == 136);
     assert!(offset_of!(Header, flags) == 192);
     assert!(offset_of!(Header, children_without_log) == 208);
+    assert!(offset_of!(Header, seen_end) == 216);
 };

@@ -39,5 +39,7 @@ pub mod reach;
 pub mod reader;
 pub mod record;
 pub mod ring;
+#[cfg(feature = "std")]
+pub mod seen;
 pub mod varint;
 pub mod window;

@@ -5,9 +5,10 @@ mod support;
 use log_format::blob::BlobKind;
 use log_format::block::{BlockKind, Codec};
 use log_format::error::Error;
-use log_format::layout::{ExtentKind, Header, Node, State, flag};
+use log_format::layout::{ExtentKind, Header, Node, SeenEnd, State, flag};
 use log_format::reader::{Facts, Item, Log};
 use log_format::record::Record;
+use log_format::seen::note_end;
 use log_format::window::{Event, EventKind, Head, Sum, Tail};
 use std::mem::offset_of;
 use support::{LogFile, blob, node};
@@ -197,6 +198,34 @@ fn the_header_is_told() {
         (1234, State::Exited, 3, 5)
     );
     assert!(info.has(flag::FORK_CHILD) && !info.has(flag::DEEPBIND));
+}
+
+#[test]
+fn the_end_of_a_killed_process_can_be_added_to_its_own_log_only() {
+    let mut file = sample();
+    file.header_u32(offset_of!(Header, state), State::Running as u32);
+    let saved = file.save();
+    let seen = || Log::peek(&saved.path()).unwrap().seen_end;
+    assert_eq!(seen(), None);
+    note_end(&saved.path(), 1235, SeenEnd::Killed(9)).unwrap();
+    assert_eq!(seen(), None, "the log is of process 1234");
+    for end in [
+        SeenEnd::Killed(15),
+        SeenEnd::Exited(0),
+        SeenEnd::Exited(255),
+    ] {
+        note_end(&saved.path(), 1234, end).unwrap();
+        assert_eq!(seen(), Some(end));
+    }
+    let mut ended = sample();
+    ended.header_u32(offset_of!(Header, state), State::Exited as u32);
+    let saved = ended.save();
+    note_end(&saved.path(), 1234, SeenEnd::Killed(9)).unwrap();
+    assert_eq!(
+        Log::peek(&saved.path()).unwrap().seen_end,
+        None,
+        "it said so itself"
+    );
 }
 
 #[test]

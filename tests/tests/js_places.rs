@@ -102,6 +102,34 @@ fn the_text_of_a_node_program_has_a_leak_once_and_counts_the_ways() {
 }
 
 #[test]
+fn what_a_heap_snapshot_of_leak_left_is_not_told_as_the_programs() {
+    let Some(node) = versions().pop() else {
+        return;
+    };
+    let run = Run::executable(&node.path).arg(program("exits"));
+    let outcome = run.by_leak_run(&["-q", "--snapshot", "exit"]);
+    let log = outcome.log();
+    let at_end = ["--at", "end", "--top", "0"];
+    let by_place = text(log, &at_end);
+    assert!(
+        by_place.contains("by heap snapshots that leak took left out"),
+        "{by_place}"
+    );
+    let places = entries(&by_place);
+    assert!(places.iter().all(|site| !site.contains("TakeHeapSnapshot")));
+    assert!(places.iter().any(|site| site.contains(" keepBuffer  ")));
+    let by_stack = text(
+        log,
+        &[&at_end[..], &["--merge", "stack", "--all-frames"]].concat(),
+    );
+    assert!(by_stack.contains("TakeHeapSnapshot"), "{by_stack}");
+    assert!(!by_stack.contains("left out"), "{by_stack}");
+    // A program that takes no snapshot has nothing to leave out.
+    let plain = run.by_leak_run(&["-q"]);
+    assert!(!text(plain.log(), &at_end).contains("left out"));
+}
+
+#[test]
 fn a_program_without_javascript_is_told_by_stack() {
     let outcome = Run::program("leak_some").arg("3").under_leak();
     let said = text(outcome.log(), &[]);

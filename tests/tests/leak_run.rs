@@ -34,6 +34,37 @@ fn leak_run_passes_the_exit_status_on() {
 }
 
 #[test]
+fn the_log_of_a_killed_program_knows_the_signal_that_leak_run_saw() {
+    for (how, signal, name) in [
+        ("term", libc::SIGTERM, "SIGTERM"),
+        ("segv", libc::SIGSEGV, "SIGSEGV"),
+        ("kill", libc::SIGKILL, "SIGKILL"),
+    ] {
+        for options in [&[][..], &["-q"]] {
+            let outcome = Run::program("endings").arg(how).by_leak_run(options);
+            let report = outcome.report();
+            assert_eq!(report.number("process.signal"), signal as u64, "{how}");
+            let text = leak_tests::report::text(outcome.log(), &[]);
+            assert!(text.contains(&format!("killed by {name}")), "{text}");
+        }
+    }
+    // Without anybody who waited and wrote it down, nothing more is said than is known.
+    let outcome = Run::program("endings").arg("kill").under_leak();
+    assert_eq!(
+        outcome.report().0["process"]["signal"],
+        serde_json::Value::Null
+    );
+    let text = leak_tests::report::text(outcome.log(), &[]);
+    assert!(text.contains("killed or still running"), "{text}");
+}
+
+#[test]
+fn an_exit_that_the_recorder_could_not_see_is_known_by_leak_run() {
+    let outcome = Run::program("endings").arg("syscall").by_leak_run(&[]);
+    assert_eq!(outcome.report().number("process.exit_status"), 6);
+}
+
+#[test]
 fn leak_run_prints_a_summary_on_stderr_only() {
     let outcome = some("40").by_leak_run(&[]);
     assert_eq!(outcome.stdout, "leaked 40\n");

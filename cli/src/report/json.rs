@@ -59,6 +59,7 @@ struct Process<'a> {
     duration_ns: u64,
     ending: &'static str,
     exit_status: Option<u8>,
+    signal: Option<u8>,
     stop_reason: Option<&'static str>,
     live_blocks: u64,
     live_bytes: u64,
@@ -350,7 +351,7 @@ impl<'a> From<&'a Profile> for Process<'a> {
         let process = &profile.process;
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let (ending, exit_status, stop_reason) = match process.ending {
-            Ending::Killed => ("killed_or_running", None, None),
+            Ending::Killed | Ending::Signal { .. } => ("killed_or_running", None, None),
             Ending::Exited { status } => ("exited", Some(status), None),
             Ending::Exec => ("exec", None, None),
             Ending::Stopped { reason } => ("recording_stopped", None, Some(stop(reason))),
@@ -380,6 +381,10 @@ impl<'a> From<&'a Profile> for Process<'a> {
             duration_ns: process.duration.0,
             ending,
             exit_status,
+            signal: match process.ending {
+                Ending::Signal { signal } => Some(signal),
+                _ => None,
+            },
             stop_reason,
             live_blocks: profile.totals.live_blocks,
             live_bytes: profile.totals.live_bytes.0,

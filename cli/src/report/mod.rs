@@ -17,6 +17,7 @@ mod page;
 mod progress;
 mod reach;
 mod shorten;
+mod signals;
 mod source;
 mod stack;
 mod text;
@@ -393,6 +394,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         all: view.all,
         small: view.small,
         late: view.late,
+        snapshots: view.snapshots,
         verdicts: view.verdicts,
         memory: memory::sentence(view, names),
         js: js::lines(view.profiles),
@@ -407,6 +409,7 @@ fn process(profile: &Profile) -> text::ProcessLine {
     let ending = match process.ending {
         Ending::Exited { status } => format!("exit status {status}"),
         Ending::Killed => "killed or still running".to_owned(),
+        Ending::Signal { signal } => format!("killed by {}", signals::name(signal)),
         Ending::Exec => "then exec".to_owned(),
         Ending::Stopped { .. } => "recording ended early".to_owned(),
     };

@@ -195,6 +195,10 @@ fn remark(search: Search, profile: &Profile) -> Option<String> {
             "what was still reachable is not known: the process was killed or still runs"
                 .to_owned(),
         ),
+        Search::None if matches!(profile.process.ending, heap::Ending::Signal { .. }) => Some(
+            "what was still reachable is not known: a signal ended the process before it could be searched"
+                .to_owned(),
+        ),
         Search::None => None,
         Search::Made(summary) => of_summary(&summary),
     }

@@ -1,6 +1,7 @@
 //! The report for people.
 
 mod site;
+mod wrap;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ pub struct Page {
     pub small: Hidden,
     /// Those that come too late.
     pub late: Hidden,
+    /// Those of the recorder's own heap snapshots, which are left out.
+    pub snapshots: Hidden,
     /// Where the memory was, if that is known.
     pub memory: Option<String>,
     /// JavaScript heaps, a line each.
@@ -264,11 +267,13 @@ pub fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()>
     if let Some(checks) = &page.checks {
         line(out, "checked", checks)?;
     }
-    if let Some(memory) = &page.memory {
-        line(out, "memory", memory)?;
+    let memory = page.memory.iter().flat_map(|memory| wrap::lines(memory));
+    for (number, part) in memory.enumerate() {
+        line(out, if number == 0 { "memory" } else { "" }, &part)?;
     }
-    for (number, heap) in page.js.iter().enumerate() {
-        line(out, if number == 0 { "JS heap" } else { "" }, heap)?;
+    let heaps = page.js.iter().flat_map(|heap| wrap::lines(heap));
+    for (number, part) in heaps.enumerate() {
+        line(out, if number == 0 { "JS heap" } else { "" }, &part)?;
     }
     for (number, mark) in page.marks.iter().enumerate() {
         line(out, if number == 0 { "marks" } else { "" }, mark)?;
@@ -407,6 +412,12 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
             "{} below --min-bytes with {}.",
             counted(page.small.sites, "site"),
             amount(&page.small.figures)
+        ));
+    }
+    if page.snapshots.sites > 0 {
+        lines.push(format!(
+            "{} by heap snapshots that leak took left out (--merge stack shows them).",
+            amount(&page.snapshots.figures)
         ));
     }
     lines.extend(growth::others(&page.verdicts));

@@ -39,6 +39,8 @@ pub struct View<'p> {
     pub small: Hidden,
     /// Those of them that come too late.
     pub late: Hidden,
+    /// What the recorder's own heap snapshots left, which are no groups then.
+    pub snapshots: Hidden,
     merge: Merge,
     mapped: Vec<Mapped>,
     labels: Vec<Label>,
@@ -82,6 +84,7 @@ impl<'p> View<'p> {
             all: Hidden::default(),
             small: Hidden::default(),
             late: Hidden::default(),
+            snapshots: Hidden::default(),
             merge: options.merge,
             mapped,
             labels: Vec::new(),

@@ -90,6 +90,7 @@ pub fn run_beside(
         |pid| beside(pid, &pattern),
     )
     .map_err(|error| Error::Start { program, error })?;
+    summary::note_end(&pattern, began, pid, status);
     if options.summary.is_none() && gate.is_none() {
         return Ok(child::end_like(status));
     }

@@ -3,8 +3,12 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
+
+use log_format::layout::SeenEnd;
 
 use super::output::Pattern;
 use crate::report;
@@ -22,6 +26,20 @@ pub fn load(
     options: &report::Options,
 ) -> report::Loaded {
     report::load(&own_logs(new_logs(pattern, began), pattern, pid), options)
+}
+
+/// Writes into the logs of the process that was run how it ended, if they do not know. What cannot be written is no
+/// harm: the log then says what it knew.
+pub fn note_end(pattern: &Pattern, began: SystemTime, pid: u32, status: ExitStatus) {
+    let byte = |number: i32| u8::try_from(number).ok();
+    let killed = status.signal().and_then(byte).map(SeenEnd::Killed);
+    let exited = status.code().and_then(byte).map(SeenEnd::Exited);
+    let Some(end) = killed.or(exited) else {
+        return;
+    };
+    for log in new_logs(pattern, began) {
+        let _ = log_format::seen::note_end(&log, pid, end);
+    }
 }
 
 /// Prints the summary of a run. It never fails: the program's run is done, and its logs are there.

@@ -4,7 +4,7 @@ use crate::ignored::Ignored;
 use crate::profile::{Checks, Ending, LeakCheck, Module, Process, Site, Thread};
 use crate::reach::Tally;
 use crate::units::{Bytes, Nanos, StackId, ThreadId};
-use log_format::layout::{State, flag};
+use log_format::layout::{SeenEnd, State, flag};
 use log_format::reader::{CheckFacts, Clock, Facts, Info};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -30,7 +30,11 @@ pub fn process(info: &Info, facts: &Facts, duration: Nanos) -> Process {
         started: SystemTime::UNIX_EPOCH + Duration::from_nanos(info.start_wall_ns),
         duration,
         ending: match info.state {
-            State::Running => Ending::Killed,
+            State::Running => match info.seen_end {
+                None => Ending::Killed,
+                Some(SeenEnd::Killed(signal)) => Ending::Signal { signal },
+                Some(SeenEnd::Exited(status)) => Ending::Exited { status },
+            },
             State::Exited => Ending::Exited {
                 status: info.exit_status as u8,
             },

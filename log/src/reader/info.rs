@@ -2,7 +2,7 @@
 
 use super::source::{Source, u32_at, u64_at};
 use crate::error::Error;
-use crate::layout::{self, CLOCK_MONOTONIC, Calibration, Header, State, StopReason};
+use crate::layout::{self, CLOCK_MONOTONIC, Calibration, Header, SeenEnd, State, StopReason};
 use std::mem::{offset_of, size_of};
 
 /// What the header page says, as plain values.
@@ -46,6 +46,8 @@ pub struct Info {
     pub block_count: u64,
     /// See [`Header`].
     pub children_without_log: u64,
+    /// How the process ended, if it could not say so itself and somebody saw it.
+    pub seen_end: Option<SeenEnd>,
     /// Event clock to nanoseconds.
     pub clock: Clock,
 }
@@ -117,6 +119,7 @@ impl Info {
             flags: u64_at(&page, offset_of!(Header, flags)),
             block_count: u64_at(&page, offset_of!(Header, block_count)),
             children_without_log: u64_at(&page, offset_of!(Header, children_without_log)),
+            seen_end: SeenEnd::from_raw(u64_at(&page, offset_of!(Header, seen_end))),
             clock: Clock::read(&page),
         })
     }

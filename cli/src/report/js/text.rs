@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use heap::js::{JsHeap, JsSite};
+use heap::js::{JsHeap, JsSite, Mark as HeapMark};
 use heap::{COLLECTION_NAMES, Profile, Trend};
 use log_format::js::collection;
 
@@ -17,6 +17,8 @@ use crate::paint::Paint;
 
 /// Frames of a stack that are shown.
 const MAX_FRAMES: usize = 12;
+/// Figures that rest on so many samples, or on fewer, are rough.
+const FEW_SAMPLES: u64 = 4;
 /// Sites below this part of the live bytes are not worth a place.
 const SMALL: u64 = 200;
 
@@ -183,7 +185,7 @@ pub fn print(
             .collect();
         for (number, site) in shown.iter().enumerate() {
             writeln!(out)?;
-            head(out, number + 1, heap, site, mark.live.0, paint)?;
+            head(out, number + 1, heap, site, mark, paint)?;
             stack(out, heap, site, page, sources, paint)?;
         }
         let left = all.clone().count() - shown.len();
@@ -209,9 +211,13 @@ fn head(
     number: usize,
     heap: &JsHeap,
     site: &JsSite,
-    live: u64,
+    mark: &HeapMark,
     paint: Paint,
 ) -> io::Result<()> {
+    let samples = match few_samples(site, mark.interval.0) {
+        None => String::new(),
+        Some(n) => format!(" (a rough figure, from {})", counted(n, "sample")),
+    };
     let growth = match &site.trend {
         Some(trend) if trend.grows => format!(
             ", {}",
@@ -226,11 +232,19 @@ fn head(
     };
     writeln!(
         out,
-        "{number:>3}. {} ({}) in about {}{growth}",
+        "{number:>3}. {} ({}) in about {}{samples}{growth}",
         paint.amount(bytes(site.bytes.0)),
-        percent(site.bytes.0, live),
+        percent(site.bytes.0, mark.live.0),
         counted(site.objects, "object"),
     )
+}
+
+/// On how many samples a site's figures rest, if those are too few to trust them. An object larger than the
+/// interval is hardly ever missed: of such ones the figures are nearly exact.
+fn few_samples(site: &JsSite, interval: u64) -> Option<u64> {
+    let samples = (site.bytes.0 + interval / 2) / interval.max(1);
+    let samples = samples.max(1);
+    (samples <= FEW_SAMPLES && site.objects > samples).then_some(samples)
 }
 
 fn stack(

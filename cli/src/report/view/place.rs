@@ -2,7 +2,7 @@
 //! program differ in what the event loop and packages put outside of it, and in what the compiler
 //! inlined inside of it; the leak is one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use heap::{Group, StackId};
 
@@ -10,7 +10,14 @@ use super::super::Options;
 use super::super::hiding::{self, Script};
 use super::super::names::{Names, Place};
 use super::super::page::Frame;
-use super::{View, rank};
+use super::{Hidden, View, rank};
+use crate::flags::Format;
+
+/// What the recorder calls in V8 to take a heap snapshot; V8 keeps some of what that needs.
+const SNAPSHOTS: [&str; 2] = [
+    "v8::HeapProfiler::TakeHeapSnapshot",
+    "v8::HeapSnapshot::Serialize",
+];
 
 /// How the sites of a place are reached.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +39,23 @@ impl View<'_> {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Vec<Group<u32>> {
         let stacks = self.by_stack(names, progress);
+        // Programs that read the report have every site.
+        let snapshots = match options.format {
+            Format::Text => self.snapshot_calls(names, progress),
+            Format::Json => HashSet::new(),
+        };
         let names = &*names;
         let mut numbers: HashMap<Result<Place, u32>, u32> = HashMap::new();
         // Of each site: its key, and which stack it is.
         let mut keys: HashMap<(usize, StackId), (u32, u32)> = HashMap::new();
         for group in &stacks {
             for &(profile, stack) in &group.sites {
+                if self
+                    .calls(profile, stack, names)
+                    .any(|call| snapshots.contains(&call))
+                {
+                    continue;
+                }
                 let functions = self.functions(profile, stack, names);
                 let place = home(&functions, names).map(|at| functions[at]);
                 let next = numbers.len() as u32;
@@ -46,12 +64,19 @@ impl View<'_> {
             }
         }
         let mut figures = HashMap::new();
+        let mut left_out = Hidden::default();
         let mut groups = heap::aggregate(self.profiles, |number, _, site| {
-            let &(key, stack) = keys.get(&(number, site.stack))?;
+            let Some(&(key, stack)) = keys.get(&(number, site.stack)) else {
+                if options.shows(&site.figures) {
+                    left_out.add(&site.figures);
+                }
+                return None;
+            };
             let rank = (options.shows(&site.figures), rank(&site.figures, options));
             figures.insert((number, site.stack), (rank, stack));
             Some(key)
         });
+        self.snapshots = left_out;
         let none = Ways {
             stacks: 0,
             common: None,
@@ -80,7 +105,7 @@ impl View<'_> {
         stacks: &HashMap<(usize, StackId), (R, u32)>,
         names: &Names,
     ) -> Ways {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut first: Option<(usize, Vec<Place>)> = None;
         let mut common = usize::MAX;
         for site in sites {
@@ -112,6 +137,43 @@ impl View<'_> {
                 .filter(|_| common != usize::MAX)
                 .map(|(inside, _)| inside + common),
         }
+    }
+
+    /// What the recorder itself called to take heap snapshots.
+    fn snapshot_calls(
+        &self,
+        names: &mut Names,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> HashSet<Place> {
+        let mut calls = HashSet::new();
+        for (number, profile) in self.profiles.iter().enumerate() {
+            for site in profile.sites() {
+                calls.extend(self.calls(number, site.stack, names));
+            }
+        }
+        names.look_up(calls.iter().copied(), progress);
+        calls.retain(|&call| {
+            let mut functions = names
+                .at(call)
+                .iter()
+                .filter_map(|frame| frame.function.as_deref());
+            functions.any(|function| SNAPSHOTS.iter().any(|start| function.starts_with(start)))
+        });
+        calls
+    }
+
+    /// What the recorder called on a stack: Node, V8, or a function that it stands before.
+    fn calls(&self, profile: usize, stack: StackId, names: &Names) -> impl Iterator<Item = Place> {
+        let own = |place: Place| {
+            names
+                .module(place.module)
+                .is_some_and(|known| hiding::is_own_path(&known.module.path))
+        };
+        let mut inner: Option<Place> = None;
+        self.places(profile, stack).filter_map(move |place| {
+            let inside = inner.replace(place)?;
+            (own(place) && !own(inside)).then_some(inside)
+        })
     }
 
     /// The JavaScript functions of a stack, innermost first.
