@@ -240,6 +240,24 @@ fn is_cache(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
+/// Whether a class is that of the global object.
+fn is_global(class: &str) -> bool {
+    let first = class.split_whitespace().next();
+    matches!(first, Some("global" | "Window"))
+}
+
+/// Of the global object itself.
+const GLOBALS: (&str, &str) = (
+    "New properties are added to the global object, which lives as long as the process.",
+    "Declare variables (strict mode refuses those that are not), and keep what belongs to somebody in a Map that is bounded.",
+);
+
+/// What the console keeps of each label.
+const LABELS: (&str, &str) = (
+    "console.time() and console.count() keep an entry for each new label.",
+    "Call console.timeEnd() or countReset() with the same label, and use a fixed set of labels.",
+);
+
 /// What there is to say of one container, or of several that are held alike.
 pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Location>) {
     let snapshot = &view.analysis.snapshot;
@@ -333,6 +351,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             _ if is_map(snapshot, node) => Pattern::Map,
             _ if is_set(snapshot, node) => Pattern::Set,
             "Array" => Pattern::Array,
+            class if is_global(class) => Pattern::Global,
             // Libraries keep who waits in elements of the promise itself.
             "Promise" => Pattern::Promises,
             _ => Pattern::Object,
@@ -389,6 +408,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             (_, 1) if family.numbers => {
                 format!("{class} {} has room for {last} numbers", holder.shown)
             }
+            (_, 1) if is_global(&class) => format!("the global object has {last} properties"),
             (_, 1) => format!("{class} {} has {last} entries", holder.shown),
             (_, many) => format!(
                 "{many} × {class} {} have {last} entries together",
@@ -401,7 +421,20 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     if cache && matches!(pattern, Pattern::Map | Pattern::Object | Pattern::Array) {
         cure = "It is called a cache: give it a bound (drop the least recently used entry beyond N) or entries a time to live.";
     }
-    let is = if family.renewed { RENEWED } else { is };
+    let mut is = if family.renewed { RENEWED } else { is };
+    let of_objects = one.is_some_and(|one| snapshot.kinds[one as usize] == snapshot.kind.object);
+    if pattern == Pattern::Set && of_objects && holder.pattern.is_none() {
+        cure = "Delete members when they end, bound it, or make it a WeakSet if it need not be walked through.";
+    }
+    if holder
+        .from
+        .is_some_and(|from| snapshot.name(from) == "console")
+    {
+        (is, cure) = LABELS;
+    }
+    if is_global(&class) {
+        (is, cure) = GLOBALS;
+    }
     let (is, cure) = notes::of_entries(view, one, is, cure);
     let leak = Leak {
         pattern,

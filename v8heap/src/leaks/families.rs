@@ -58,6 +58,16 @@ impl Family {
         new
     }
 
+    /// Whether its new entries are modules of CommonJS.
+    pub(super) fn is_of_modules(&self, view: &View) -> bool {
+        let snapshot = &view.analysis.snapshot;
+        let new = self.new_entries(view);
+        let modules = new.iter().filter(|&&node| {
+            snapshot.name(node) == "Module" && snapshot.kinds[node as usize] == snapshot.kind.object
+        });
+        modules.count() * 2 > new.len()
+    }
+
     /// The containers and the tables behind them.
     pub(super) fn holders(&self, view: &View) -> Vec<Node> {
         let snapshot = &view.analysis.snapshot;

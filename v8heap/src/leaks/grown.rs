@@ -114,6 +114,17 @@ fn is_of_closure(view: &View, node: Node) -> bool {
     })
 }
 
+/// A response of which more is waiting was not read, bytes.
+const UNREAD: u64 = 4096;
+
+/// Whether messages are responses that keep what nobody has read.
+fn is_unread(view: &View, sum: &Sum) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let request = snapshot.follow(sum.newest, snapshot.edge_kind.property, "req");
+    request.is_some_and(|request| snapshot.name(request) == "ClientRequest")
+        && sum.retained / sum.count.max(1) > UNREAD
+}
+
 /// Whether something is a node of a page outside of its document.
 pub(super) fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
     let states = snapshot.detachedness.as_ref();
@@ -147,6 +158,7 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         }
         Group::Listeners { .. } if is_of_something_new(view, grown.sum.newest) => 43,
         Group::Timers(_) | Group::Intervals(_) | Group::Listeners { .. } => 19,
+        Group::Streams(class) if class == "IncomingMessage" && is_unread(view, &grown.sum) => 39,
         Group::Streams(class) if WHOLE.contains(&&**class) => 40,
         Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
         Group::Streams(_) => 41,
@@ -165,6 +177,9 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         Group::Copies(..) => COPIES,
     }
 }
+
+/// What ends listeners of an EventTarget.
+const EVENT_TARGET: &str = "Call removeEventListener() when the owner of each ends, add it with {once: true} or a {signal}, or add one for all.";
 
 /// What there is to say of a group, and its place.
 pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Location>)> {
@@ -382,7 +397,13 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             }),
         _ => None,
     };
-    let (is, cure) = pattern.sentences();
+    let (is, mut cure) = pattern.sentences();
+    match group {
+        Group::Streams(class) => cure = notes::closing(class),
+        // Those of emitters are found by their lists.
+        Group::Listeners { .. } => cure = EVENT_TARGET,
+        _ => {}
+    }
     let leak = Leak {
         pattern,
         what,

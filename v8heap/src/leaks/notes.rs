@@ -1,8 +1,9 @@
 //! What the entries of a container keep that does not show: memory behind small views, long strings
-//! behind short ones.
+//! behind short ones, what has to be closed.
 
 use graph::Node;
 
+use super::groups::STREAMS;
 use super::{View, async_contexts};
 use crate::ways::what;
 
@@ -18,15 +19,28 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
     let snapshot = &view.analysis.snapshot;
     let internal = snapshot.edge_kind.internal;
     let size = |node: Node| snapshot.sizes.get(node);
-    let memory = snapshot
-        .follow(one, internal, "buffer")
-        .and_then(|buffer| snapshot.follow(buffer, internal, "backing_store"))
+    let mut nearby = std::iter::once(one).chain(own(view, one));
+    if let Some(opened) = nearby.clone().find(|&node| is_opened(view, node)) {
+        let class = snapshot.name(opened);
+        return (
+            format!("{is} What is in it has to be closed: the newest has a {class}."),
+            format!(
+                "{} Only then take them out of here, which closes nothing.",
+                closing(&class)
+            ),
+        );
+    }
+    let memory = nearby
+        .find_map(|node| {
+            let buffer = snapshot.follow(node, internal, "buffer")?;
+            snapshot.follow(buffer, internal, "backing_store")
+        })
         .map(size)
         .filter(|&bytes| bytes >= MIN_BEHIND);
     if let Some(bytes) = memory {
         return (
             format!(
-                "{is} Its entries are views of memory: each keeps all that is behind it, the newest {bytes} bytes."
+                "{is} Its entries are, or have, views of memory: each keeps all that is behind it, the newest {bytes} bytes."
             ),
             format!(
                 "{cure} Where only a part is needed, keep a copy of the part (Buffer.from(view)), not a slice."
@@ -64,6 +78,60 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
             ),
         ),
         None => plain,
+    }
+}
+
+/// So many edges of an entry are looked at.
+const MAX_OWN: usize = 64;
+
+/// What an object has itself, as properties or elements.
+fn own(view: &View, node: Node) -> impl Iterator<Item = Node> + Clone {
+    let snapshot = &view.analysis.snapshot;
+    let is_object = snapshot.kinds[node as usize] == snapshot.kind.object;
+    let edges = snapshot
+        .graph
+        .of(node)
+        .take(if is_object { MAX_OWN } else { 0 });
+    edges
+        .filter(|&edge| {
+            let kind = snapshot.kind_of_edge(edge);
+            (kind == snapshot.edge_kind.property || kind == snapshot.edge_kind.element)
+                && view.is_new(snapshot.graph.to(edge))
+        })
+        .map(|edge| snapshot.graph.to(edge))
+}
+
+/// Whether an object is one of Node's that have to be closed.
+fn is_opened(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    snapshot.kinds[node as usize] == snapshot.kind.object
+        && STREAMS.contains(&&*snapshot.name(node))
+        && snapshot
+            .location(node)
+            .is_none_or(|location| view.scripts.is_internal(location))
+}
+
+/// How things of a class of Node's are closed.
+pub(super) fn closing(class: &str) -> &'static str {
+    match class {
+        "MessagePort" | "BroadcastChannel" => {
+            "Call close() on each when nothing more will be sent."
+        }
+        "Worker" => {
+            "Call terminate() on each when its work is done, or use a few for all work (a pool)."
+        }
+        "ChildProcess" => {
+            "Wait for each, and kill() those that hang; close their pipes (stdin.end())."
+        }
+        "Agent" => "Make one Agent for all requests, and destroy() those that are done with.",
+        "IncomingMessage" | "ClientRequest" => {
+            "Read each response to its end (resume() throws it away) or destroy() it, errors and time-outs included."
+        }
+        "ClientHttp2Session" | "ServerHttp2Session" | "Server" | "Interface" | "FileHandle"
+        | "FSWatcher" | "StatWatcher" => "Call close() on each on every way out, errors included.",
+        _ => {
+            "Call destroy() or close() on every way out, errors included (pipeline() does), and set time-outs."
+        }
     }
 }
 

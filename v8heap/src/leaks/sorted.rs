@@ -79,6 +79,8 @@ impl<'a> Suspects<'a> {
             let distance = view.distance(place);
             let rank = match (leak.pattern, distance) {
                 (Pattern::Detached, _) => 20,
+                // All of the loader's own grow with these.
+                (Pattern::Modules, _) if family.is_of_modules(view) => 13,
                 // A pipe adds listeners as well.
                 (Pattern::Streams, _) => 9,
                 (_, 0) => 10,

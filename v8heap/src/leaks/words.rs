@@ -106,7 +106,7 @@ impl Pattern {
             ),
             Pattern::Set => (
                 "A Set gets new members and loses none.",
-                "Delete members when they end, bound it, or make it a WeakSet if the members are objects.",
+                "Delete members when they end, or bound it.",
             ),
             Pattern::Array => (
                 "An array is added to and never shortened.",
