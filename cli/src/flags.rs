@@ -161,8 +161,8 @@ pub struct ReportFlags {
     #[arg(short, long, value_name = "BY")]
     pub sort: Option<Sort>,
 
-    /// Show the frames inside of the C++ and Rust standard libraries, those outside of main, and
-    /// the middle of long stacks as well (JSON always has them).
+    /// Show the frames inside of the C++ and Rust standard libraries and of V8, those outside of
+    /// main, and the middle of long stacks as well (JSON always has them).
     #[arg(long)]
     pub all_frames: bool,
 

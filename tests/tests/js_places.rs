@@ -95,6 +95,13 @@ fn the_text_of_a_node_program_has_a_leak_once_and_counts_the_ways() {
     assert_eq!(uploads.len(), 1, "{uploads:?}");
     assert!(uploads[0].contains("other ways here"), "{}", uploads[0]);
     assert!(uploads[0].starts_with("  1. "), "{}", uploads[0]);
+    assert!(uploads[0].contains(" V8 frames)"), "{}", uploads[0]);
+    let internal = |text: &str| text.matches("v8::internal::").count();
+    let all_frames = of(&["--top", "0", "--all-frames"], "keepUpload").concat();
+    assert!(
+        internal(&uploads[0]) < internal(&all_frames),
+        "{all_frames}"
+    );
     assert_eq!(of(&["--top", "0"], "keepHeader").len(), 1);
     let each = of(&["--top", "0", "--merge", "stack"], "keepUpload");
     assert!(each.len() >= 4, "{each:?}");

@@ -112,7 +112,16 @@ const STANDARD: &[&str] = &[
 ];
 
 /// What V8 calls its own code.
-const V8: &[&str] = &["Builtins_", "BytecodeHandler:", "v8::internal::"];
+const V8: &[&str] = &[
+    "Builtins_",
+    "BytecodeHandler:",
+    "v8::internal::",
+    "v8::base::",
+    "v8::api_internal::",
+];
+
+/// Part of the names of V8's own templates, before their arguments, whatever they return.
+const V8_PART: &str = "v8::internal::";
 
 /// Starts of names that are between the outermost function of a Node program and the process's start.
 const NODE: &[&str] = &[
@@ -135,7 +144,17 @@ pub fn is_standard(frame: &Frame<'_>) -> bool {
     let starts = |text: Option<&str>, list: &[&str]| {
         text.is_some_and(|text| list.iter().any(|start| text.starts_with(start)))
     };
-    starts(frame.file, STANDARD) || starts(frame.function, V8)
+    starts(frame.file, STANDARD) || is_v8(frame)
+}
+
+/// Whether a frame is of V8 and not of its interface.
+pub fn is_v8(frame: &Frame<'_>) -> bool {
+    frame.function.is_some_and(|function| {
+        let before_arguments = function.split('(').next().unwrap_or_default();
+        script(frame).is_none()
+            && (V8.iter().any(|start| function.starts_with(start))
+                || before_arguments.contains(V8_PART))
+    })
 }
 
 /// How near a JavaScript file is to the program's author.
@@ -345,6 +364,32 @@ mod tests {
             native("node::Start(int, char**)"),
         ];
         assert_eq!(inside_runtime(&only_node), 2);
+    }
+
+    #[test]
+    fn v8_is_known_by_its_names_and_its_interface_is_not_folded() {
+        for name in [
+            "v8::internal::Heap::AllocateRaw(int)",
+            "v8::base::TemplateHashMapImpl<void*>::Resize()",
+            "void v8::internal::AstRawString::Internalize<v8::internal::Isolate>(v8::internal::Isolate*)",
+            "std::vector<v8::internal::Object>::push_back(v8::internal::Object&&)",
+            "Builtins_CEntry_Return1_ArgvOnStack_BuiltinExit",
+        ] {
+            assert!(is_v8(&frames(&[name])[0]), "{name}");
+        }
+        for name in [
+            "v8::ArrayBuffer::New(v8::Isolate*, unsigned long)",
+            "node::Buffer::New(v8::internal::Isolate*)",
+            "main",
+        ] {
+            assert!(!is_v8(&frames(&[name])[0]), "{name}");
+        }
+        let javascript = Frame {
+            function: Some("Builtins_are_mine"),
+            file: Some("/srv/app.js"),
+            ..Frame::default()
+        };
+        assert!(!is_v8(&javascript));
     }
 
     #[test]

@@ -188,7 +188,12 @@ fn frame_line(
         place.push_str(" (inlined)");
     }
     if inside > 0 {
-        place.push_str(&format!(" (+{inside} inside)"));
+        let what = match (hiding::is_v8(frame), inside) {
+            (true, 1) => "V8 frame",
+            (true, _) => "V8 frames",
+            _ => "inside",
+        };
+        place.push_str(&format!(" (+{inside} {what})"));
     }
     let place = place.trim_start();
     let merged = frame.address.is_none();

@@ -80,14 +80,18 @@ impl fmt::Display for Pattern {
             }
             Pattern::CountedRing { rings } => write!(
                 f,
-                "{rings} cycles of reference-counted objects that only hold each other"
+                "{} cycles of reference-counted objects that only hold each other",
+                Count(*rings)
             ),
             Pattern::ThreadEnd { threads, each: 1 } => {
+                let threads = Count(*threads);
                 write!(f, "each of {threads} threads left one block when it ended")
             }
             Pattern::ThreadEnd { threads, each } => write!(
                 f,
-                "each of {threads} threads left {each} blocks when it ended"
+                "each of {} threads left {} blocks when it ended",
+                Count(*threads),
+                Count(*each)
             ),
             Pattern::Overwritten { lost: 1 } => {
                 f.write_str("a pointer was overwritten: only the block made last is still held")
@@ -95,13 +99,43 @@ impl fmt::Display for Pattern {
             Pattern::Overwritten { lost } => {
                 write!(
                     f,
-                    "a pointer was overwritten {lost} times: only the block made last is still held"
+                    "a pointer was overwritten {} times: only the block made last is still held",
+                    Count(*lost)
                 )
             }
             Pattern::SomeWays { lost, made } => {
+                let (lost, made) = (Count(*lost), Count(*made));
                 write!(f, "{lost} of {made} blocks were lost, the others freed")
             }
         }
+    }
+}
+
+/// A number with its thousands apart, as all of a report's are.
+struct Count(u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            few @ ..1000 => write!(f, "{few}"),
+            many => write!(f, "{},{:03}", Count(many / 1000), many % 1000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, Pattern};
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        let shown = [0, 999, 1000, 400_000, 1_002_003].map(|n| Count(n).to_string());
+        assert_eq!(shown, ["0", "999", "1,000", "400,000", "1,002,003"]);
+        let pattern = Pattern::SomeWays {
+            lost: 8000,
+            made: 400_000,
+        };
+        assert!(pattern.to_string().starts_with("8,000 of 400,000 blocks"));
     }
 }
 
