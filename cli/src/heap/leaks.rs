@@ -114,6 +114,7 @@ fn entry(leak: &Leak, found: &Leaks) -> Value {
         "entries": leak.entries,
         "also": leak.also.iter().map(|also| json!({
             "what": also.what,
+            "same_objects": also.same,
             "place": also.place.as_ref().map(ToString::to_string),
             "perhaps": places(&also.perhaps),
             "counts": also.counts,
@@ -302,12 +303,17 @@ fn one(number: usize, leak: &Leak, span: Option<Duration>, out: &mut impl Write)
         )?;
     }
     for also in &leak.also {
-        writeln!(
-            out,
-            "   also in: {}{}",
-            also.what,
-            by(also.place.as_ref(), &also.perhaps)
-        )?;
+        let who = by(also.place.as_ref(), &also.perhaps);
+        if also.same {
+            writeln!(out, "   also in: {}{who}", also.what)?;
+        } else {
+            let retained = series(&also.retained, bytes);
+            writeln!(
+                out,
+                "   grows with it: {}{who} ({retained} retained)",
+                also.what
+            )?;
+        }
     }
     if let Some(shared) = leak.shared {
         let all = match shared.holders {

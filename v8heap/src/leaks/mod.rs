@@ -88,7 +88,7 @@ pub struct Leak {
     pub allocated: Option<Allocated>,
     /// What most of the entries are.
     pub entries: Option<String>,
-    /// What else grows with the same objects.
+    /// What else has the same objects, or grows one for one with them.
     pub also: Vec<Also>,
     /// If others hold the same objects, so that these go only when all of them have let go.
     pub shared: Option<Shared>,
@@ -102,7 +102,7 @@ pub struct Leak {
     pub doubt: Option<String>,
 }
 
-/// Something that grows with the objects of another finding.
+/// Something that has the objects of another finding, or grows with it.
 #[derive(Debug, Clone)]
 pub struct Also {
     /// What grows.
@@ -117,6 +117,8 @@ pub struct Also {
     pub retained: Vec<u64>,
     /// The container, or one of the group, in the last snapshot.
     pub id: u32,
+    /// Whether it has the same objects; else others that come one for one with them.
+    pub same: bool,
 }
 
 impl Leak {

@@ -179,7 +179,7 @@ impl<'a> Suspects<'a> {
                 if let What::Container(leak, 0 | 1) = suspect.what
                     && let Some(first) = told.get_mut(owner as usize)
                 {
-                    first.also(*leak, suspect.holders);
+                    first.also(*leak, Some(suspect.holders));
                 }
                 continue;
             }
@@ -209,7 +209,7 @@ impl<'a> Suspects<'a> {
                 && let Some(first) = goes_with.and_then(|at| told.get_mut(at))
                 && first.leak.pattern == Pattern::Streams
             {
-                first.also(leak, Vec::new());
+                first.also(leak, None);
                 continue;
             }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
@@ -220,7 +220,7 @@ impl<'a> Suspects<'a> {
                     continue;
                 }
                 if first.leak.pattern == leak.pattern {
-                    first.also(leak, Vec::new());
+                    first.also(leak, None);
                     continue;
                 }
             }
@@ -293,7 +293,8 @@ impl Told {
         self.growth * [4, 3, 2][usize::from(self.distance)]
     }
 
-    fn also(&mut self, leak: Leak, holders: Vec<Node>) {
+    /// Adds what holds the same objects, or else what grows one for one with it.
+    fn also(&mut self, leak: Leak, holders: Option<Vec<Node>>) {
         if self.leak.also.len() < MAX_ALSO {
             self.leak.also.push(Also {
                 what: leak.what,
@@ -302,10 +303,12 @@ impl Told {
                 counts: leak.counts,
                 retained: leak.retained,
                 id: leak.id,
+                same: holders.is_some(),
             });
             // Of what is no container itself, holders are not known.
-            if self.holders.first().is_some_and(|own| !own.is_empty()) && !holders.is_empty() {
-                self.holders.push(holders);
+            let is_container = |nodes: &Vec<Node>| !nodes.is_empty();
+            if self.holders.first().is_some_and(is_container) {
+                self.holders.extend(holders.filter(is_container));
             }
         }
     }
