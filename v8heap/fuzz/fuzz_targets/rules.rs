@@ -7,6 +7,7 @@ use v8heap::rules::Rules;
 fuzz_target!(|text: &str| {
     if let Err(wrong) = Rules::parse(text) {
         assert!(wrong.line >= 1 && wrong.line <= text.lines().count());
-        assert!(!wrong.why.contains('\n'), "{}", wrong.why);
+        assert!(!wrong.why.to_string().contains('\n'), "{}", wrong.why);
+        assert!(wrong.why.before <= wrong.why.text.chars().count());
     }
 });
