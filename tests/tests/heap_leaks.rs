@@ -194,6 +194,14 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
         .filter_map(|page| wrong(page, &files(page)))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+
+    let keyed = &leaks(&files(&heap.join("pages/keyed-nodes.html")))[0];
+    let sentence = |name: &str| keyed[name].as_str().unwrap_or_default();
+    assert!(
+        sentence("is").contains("no longer in the document"),
+        "{keyed}"
+    );
+    assert!(sentence("cure").contains("a WeakMap"), "{keyed}");
 }
 
 #[test]
@@ -210,6 +218,25 @@ fn the_store_that_leaked_work_keeps_is_named() {
             entries.contains("the store of an AsyncLocalStorage") && entries.contains(" Request ("),
             "Node {version}: {leak}"
         );
+    }
+}
+
+#[test]
+fn copies_of_texts_are_told_with_the_container_that_keeps_them() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/copied-fields.js");
+    for version in VERSIONS {
+        let Some(files) = node::three_snapshots(&program, version, folder.path()) else {
+            continue;
+        };
+        let leak = leaks(&files).remove(0);
+        let entries = leak["entries"].as_str().unwrap_or_default();
+        assert!(
+            entries.contains(" are 400 copies of 2 texts, such as \"Pacific/Pohnpei"),
+            "Node {version}: {leak}"
+        );
+        let cure = leak["cure"].as_str().unwrap_or_default();
+        assert!(cure.contains("each text once"), "{cure}");
     }
 }
 

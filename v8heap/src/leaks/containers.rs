@@ -435,7 +435,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     if is_global(&class) {
         (is, cure) = GLOBALS;
     }
-    let (is, cure) = notes::of_entries(view, one, is, cure);
+    let (is, cure) = notes::of_entries(view, one, &family.new_entries(view), is, cure);
     let leak = Leak {
         pattern,
         what,

@@ -33,6 +33,8 @@ pub(super) enum Group {
     Detached(String),
     /// What AsyncLocalStorage keeps for asynchronous work.
     AsyncContexts,
+    /// What was printed to a console that DevTools, or another inspector, looks at.
+    Printed,
     /// Of ArrayBuffers.
     Buffers,
     /// Copies of one string, by its text (V8 writes the first 1,024 characters) and bytes.
@@ -218,6 +220,7 @@ struct Names {
     of_calls: FxHashSet<Node>,
     streams: Vec<u32>,
     async_contexts: FxHashSet<Node>,
+    printed: FxHashSet<Node>,
     targets: Targets,
     registered: registered::Names,
 }
@@ -238,6 +241,7 @@ impl Names {
             of_calls: of_calls(snapshot, find("Generator"), find("Promise")),
             streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
             async_contexts: async_contexts::find(snapshot),
+            printed: printed(snapshot),
             targets: targets::find(snapshot),
             registered: registered::Names::new(snapshot),
         }
@@ -283,6 +287,9 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     }
     if names.async_contexts.contains(&node) {
         return Some(Group::AsyncContexts);
+    }
+    if names.printed.contains(&node) {
+        return Some(Group::Printed);
     }
     if kind != snapshot.kind.object {
         return None;
@@ -354,6 +361,24 @@ pub(super) fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
         }
     }
     None
+}
+
+/// How the console's references end, which have numbers.
+pub(super) const CONSOLE: &str = " / DevTools console";
+
+/// Objects that the console keeps because they were printed.
+fn printed(snapshot: &Snapshot) -> FxHashSet<Node> {
+    let roots = snapshot.strings.find("(Global handles)");
+    let is_roots = |&node: &Node| Some(snapshot.names[node as usize]) == roots;
+    (0..snapshot.graph.nodes() as Node)
+        .filter(is_roots)
+        .flat_map(|node| snapshot.graph.of(node))
+        .filter(|&edge| {
+            snapshot.has_string_name(edge) && snapshot.edge_name(edge).ends_with(CONSOLE)
+        })
+        .map(|edge| snapshot.graph.to(edge))
+        .filter(|&to| snapshot.kinds[to as usize] == snapshot.kind.object)
+        .collect()
 }
 
 /// The promises of calls of async functions that have not returned.

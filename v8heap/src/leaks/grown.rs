@@ -12,7 +12,7 @@ use crate::snapshot::{Location, Snapshot, detachedness};
 /// A group that grows.
 #[derive(Debug)]
 pub(super) struct Grown<'a> {
-    group: &'a Group,
+    pub(super) group: &'a Group,
     sum: Sum,
     pub(super) counts: Vec<u64>,
     pub(super) retained: Vec<u64>,
@@ -164,6 +164,7 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         Group::Streams(_) => 41,
         Group::Promises(location) if !own(location) => 66,
         Group::Promises(_) => 50,
+        Group::Printed => 30,
         Group::AsyncContexts | Group::Suspended(_) => 60,
         Group::Registered(Registered::Observers(..)) => 18,
         Group::Registered(Registered::BlobUrls) => 45,
@@ -306,6 +307,18 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             format!("{count} contexts of AsyncLocalStorage"),
             None,
         ),
+        Group::Printed => {
+            let printer = view.functions.adder(Wanted {
+                name: snapshot.strings.find("console"),
+                added: count,
+                ..Wanted::default()
+            });
+            (
+                Pattern::Console,
+                format!("{count} objects printed to the console"),
+                printer,
+            )
+        }
         Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
         Group::Copies(text, size) => {
             let start: String = text.chars().take(40).collect();

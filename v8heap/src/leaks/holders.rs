@@ -4,6 +4,7 @@ use graph::{Edge, Node};
 
 use super::View;
 use super::entries::entries;
+use super::groups::CONSOLE;
 use super::words::Pattern;
 use crate::scopes::block_variable;
 use crate::snapshot::Snapshot;
@@ -41,7 +42,7 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
     let kind = &snapshot.edge_kind;
     let console = way
         .iter()
-        .any(|&(_, edge)| snapshot.edge_name(edge).ends_with(" / DevTools console"));
+        .any(|&(_, edge)| snapshot.edge_name(edge).ends_with(CONSOLE));
     let named = way.iter().rposition(|&(_, edge)| {
         let of = snapshot.kind_of_edge(edge);
         of == kind.property || of == kind.context || of == kind.shortcut

@@ -4,6 +4,7 @@
 use graph::Node;
 
 use super::groups::STREAMS;
+use super::grown::is_detached;
 use super::{View, async_contexts};
 use crate::ways::what;
 
@@ -11,7 +12,13 @@ use crate::ways::what;
 const MIN_BEHIND: u64 = 1024;
 
 /// The sentences of a container, with what one of its new entries adds to them.
-pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -> (String, String) {
+pub(super) fn of_entries(
+    view: &View,
+    one: Option<Node>,
+    new: &[Node],
+    is: &str,
+    cure: &str,
+) -> (String, String) {
     let plain = (is.to_owned(), cure.to_owned());
     let Some(one) = one else {
         return plain;
@@ -29,6 +36,21 @@ pub(super) fn of_entries(view: &View, one: Option<Node>, is: &str, cure: &str) -
                 closing(&class)
             ),
         );
+    }
+    let is_of_page = |node: Node| is_detached(snapshot, node);
+    if !is_of_page(one) {
+        let with = nearby.clone().any(is_of_page);
+        let keys = new.iter().filter(|&&node| is_of_page(node)).count() * 3 >= new.len();
+        if with || keys {
+            return (
+                format!(
+                    "{is} With its entries it keeps DOM nodes that are no longer in the document."
+                ),
+                format!(
+                    "{cure} Forget an entry when its node is removed, or hold nodes by a WeakMap or a WeakRef."
+                ),
+            );
+        }
     }
     let memory = nearby
         .find_map(|node| {

@@ -4,6 +4,7 @@
 use graph::Node;
 
 use super::families::Family;
+use super::groups::Group;
 use super::grown::{self, Grown};
 use super::held::Held;
 use super::reach::{self, Claims};
@@ -28,6 +29,10 @@ const MAX_ALSO: usize = 4;
 
 /// From this rank on, what comes one for one with something told is not told.
 const COMPANIONS: u8 = 65;
+/// Copies of strings are told if they are this part of what a finding keeps.
+const COPIED_PART: u64 = 3;
+/// Characters of a copied text that are shown.
+const COPIED_TEXT: usize = 40;
 /// Less is nothing to look at.
 const MIN_GROWTH: u64 = 1024;
 
@@ -176,6 +181,14 @@ impl<'a> Suspects<'a> {
                 break;
             }
             if let Some(owner) = claims.owner(&suspect.new) {
+                if let What::Group(Grown {
+                    group: Group::Copies(text, _),
+                    ..
+                }) = &suspect.what
+                    && let Some(first) = told.get_mut(owner as usize)
+                {
+                    first.copies.add(text, &suspect.new, view);
+                }
                 if let What::Container(leak, 0 | 1) = suspect.what
                     && let Some(first) = told.get_mut(owner as usize)
                 {
@@ -242,8 +255,12 @@ impl<'a> Suspects<'a> {
                 distance,
                 growth,
                 holders: vec![suspect.holders],
+                copies: Copies::default(),
                 leak,
             });
+        }
+        for told in &mut told {
+            told.say_copies();
         }
         let holders: Vec<_> = told
             .iter_mut()
@@ -284,13 +301,66 @@ struct Told {
     growth: u64,
     /// The containers of the finding, if it is of containers, and of each that has the same objects.
     holders: shared::Holders,
+    copies: Copies,
     leak: Leak,
+}
+
+/// Strings of the same texts among what a finding keeps.
+#[derive(Default)]
+struct Copies {
+    texts: u64,
+    strings: u64,
+    bytes: u64,
+    /// The text with the most bytes, and these.
+    largest: (String, u64),
+}
+
+impl Copies {
+    fn add(&mut self, text: &str, strings: &[Node], view: &View) {
+        let sizes = strings
+            .iter()
+            .map(|&node| view.analysis.snapshot.sizes.get(node));
+        let bytes = sizes.sum();
+        self.texts += 1;
+        self.strings += strings.len() as u64;
+        self.bytes += bytes;
+        if bytes > self.largest.1 {
+            self.largest = (text.chars().take(COPIED_TEXT).collect(), bytes);
+        }
+    }
 }
 
 impl Told {
     /// What a program's own line adds to is more likely meant than what Node keeps.
     fn weight(&self) -> u64 {
         self.growth * [4, 3, 2][usize::from(self.distance)]
+    }
+
+    /// Copies of strings, if they are much of what is kept.
+    fn say_copies(&mut self) {
+        let Copies {
+            texts,
+            strings,
+            bytes,
+            largest,
+        } = &self.copies;
+        if *bytes * COPIED_PART < self.growth || *bytes == 0 {
+            return;
+        }
+        let texts = if *texts == 1 {
+            "one text".to_owned()
+        } else {
+            format!("{texts} texts")
+        };
+        let part = 100 * *bytes / self.growth.max(*bytes);
+        let copies = format!(
+            "{part} % of the growth are {strings} copies of {texts}, such as {:?}",
+            largest.0
+        );
+        let entries = self.leak.entries.take();
+        let entries = entries.map(|entries| format!("{entries}; "));
+        self.leak.entries = Some(entries.unwrap_or_default() + &copies);
+        self.leak.cure += " Keep each text once (a Map from text to itself, with a bound).";
     }
 
     /// Adds what holds the same objects, or else what grows one for one with it.

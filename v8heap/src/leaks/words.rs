@@ -121,8 +121,8 @@ impl Pattern {
                 "Move it to what owns it, or remove entries when they are done with.",
             ),
             Pattern::Console => (
-                "DevTools' console keeps what was printed to it.",
-                "Clear the console, or do not print objects; this does not happen with DevTools closed.",
+                "The console keeps what was printed to it while DevTools or another inspector is attached.",
+                "Clear the console, or print texts instead of objects; without an inspector nothing is kept.",
             ),
             Pattern::Modules => (
                 "Modules are loaded again and again: under new names, or anew after they were deleted from require.cache.",
