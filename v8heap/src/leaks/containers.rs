@@ -8,7 +8,7 @@ use super::entries::{count, entries, first_key, is_map, is_set, room, rows};
 use super::families::Family;
 use super::grown::is_detached;
 use super::holders::{emitter, holder};
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use super::{Leak, View, notes, reach};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
@@ -175,7 +175,7 @@ fn usual(view: &View, nodes: &[Node]) -> Option<(String, Node)> {
             .into_values()
             .max_by_key(|&(count, node)| (count, node))
     };
-    let all = new.len();
+    let all = Count(new.len() as u64);
     let by_place = most(&|node| {
         let kind = snapshot.kinds[node as usize];
         match is_text(kind) {
@@ -186,17 +186,26 @@ fn usual(view: &View, nodes: &[Node]) -> Option<(String, Node)> {
     let (count, one) = by_place?;
     let kind = snapshot.kinds[one as usize];
     if is_text(kind) {
-        return Some((format!("{count} of {all} new entries: strings"), one));
+        return Some((
+            format!("{} of {all} new entries: strings", Count(count as u64)),
+            one,
+        ));
     }
     // Each a function of its own.
-    if count * 2 < all
+    if count * 2 < new.len()
         && let Some((count, one)) = most(&|node| (snapshot.kinds[node as usize], 0, None))
         && snapshot.kinds[one as usize] == snapshot.kind.closure
     {
-        return Some((format!("{count} of {all} new entries: functions"), one));
+        return Some((
+            format!("{} of {all} new entries: functions", Count(count as u64)),
+            one,
+        ));
     }
     let what = crate::ways::what(snapshot, &view.scripts, one);
-    Some((format!("{count} of {all} new entries: {what}"), one))
+    Some((
+        format!("{} of {all} new entries: {what}", Count(count as u64)),
+        one,
+    ))
 }
 
 /// Whether a Map's keys are objects that nothing else keeps.
@@ -270,6 +279,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
         .and_then(|one| bound(view, one));
     let last = family.counts.last().copied().unwrap_or_default();
     let added = last - family.counts.first().copied().unwrap_or_default().min(last);
+    let last = Count(last);
     let near = || {
         let place = reach::function_near(view, one?, |place| !view.scripts.is_internal(place))?;
         Some(

@@ -4,7 +4,7 @@ use graph::Node;
 
 use super::groups::{Group, Grouped, MIN_COPIED, STREAMS, Sum};
 use super::registered::Registered;
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use super::{Leak, Measures, View, grows, holders, notes, reach, targets, views};
 use crate::functions::Wanted;
 use crate::snapshot::{Location, Snapshot, detachedness};
@@ -188,7 +188,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         group, sum, new, ..
     } = grown;
     let snapshot = &view.analysis.snapshot;
-    let count = sum.count;
+    let count = Count(sum.count);
     let node = sum.newest;
     let user = |location: &Option<Location>| {
         location.filter(|&location| !view.scripts.is_internal(location))
@@ -268,7 +268,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             let maker = || {
                 view.functions.adder(Wanted {
                     name: Some(snapshot.names[node as usize]),
-                    added: count,
+                    added: sum.count,
                     ..Wanted::default()
                 })
             };
@@ -281,7 +281,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             if matches!(registered, Registered::Symbols) && !names(view, "Symbol") {
                 return None;
             }
-            let (pattern, what, word) = registered.said(count);
+            let (pattern, what, word) = registered.said(sum.count);
             let callback = registered.callback();
             if callback.is_some_and(|at| view.scripts.is_internal(at)) {
                 return None;
@@ -290,7 +290,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             let adder = || {
                 view.functions.adder(Wanted {
                     name: word,
-                    added: count,
+                    added: sum.count,
                     ..Wanted::default()
                 })
             };
@@ -310,7 +310,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         Group::Printed => {
             let printer = view.functions.adder(Wanted {
                 name: snapshot.strings.find("console"),
-                added: count,
+                added: sum.count,
                 ..Wanted::default()
             });
             (
@@ -446,7 +446,7 @@ fn listeners(
     event: Option<&str>,
     from: Option<Location>,
 ) -> String {
-    let count = grown.sum.count;
+    let count = Count(grown.sum.count);
     let from = from.map_or(String::new(), |from| {
         format!(", from {}", view.scripts.place(from))
     });

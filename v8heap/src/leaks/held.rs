@@ -7,7 +7,7 @@ use graph::{Edge, Node};
 use rustc_hash::FxHashMap;
 
 use super::reach;
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use super::{Leak, View, grows};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
@@ -325,6 +325,7 @@ impl Held {
             .max_by_key(|&node| snapshot.ids[node as usize])?;
         let last = self.counts.last().copied().unwrap_or_default();
         let added = last - self.counts.first().copied().unwrap_or_default().min(last);
+        let last = Count(last);
         let link = self.list.as_ref().map(|list| list.link.as_str());
         let way = view.ways.raw(view.analysis, self.node);
         let kind = &snapshot.edge_kind;

@@ -1,6 +1,6 @@
 //! Leaks by rules of the user's: see [`crate::rules`].
 
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use super::{Leak, View};
 use crate::rules::{Found, Rules};
 
@@ -58,6 +58,6 @@ pub(super) fn leaks(view: &View, rules: &Rules, found: &[Vec<Found>]) -> Vec<Lea
 fn objects(count: u64) -> String {
     match count {
         1 => "1 object".to_owned(),
-        _ => format!("{count} objects"),
+        _ => format!("{} objects", Count(count)),
     }
 }

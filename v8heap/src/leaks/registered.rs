@@ -3,7 +3,7 @@
 
 use graph::Node;
 
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use crate::snapshot::{Location, Snapshot};
 
 /// Something registered; alike in all snapshots of a process.
@@ -93,6 +93,7 @@ impl Registered {
     /// The pattern, what there is to say of so many of them, and the word that the function names which
     /// registers them.
     pub(super) fn said(&self, count: u64) -> (Pattern, String, &'static str) {
+        let count = Count(count);
         match self {
             Registered::Observers(class, _) => (
                 Pattern::Observers,

@@ -9,7 +9,7 @@ use super::grown::{self, Grown};
 use super::held::Held;
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
-use super::words::Pattern;
+use super::words::{Count, Pattern};
 use super::{Also, Leak, View, bounds, containers, notes, shared, stacks};
 use crate::functions::Wanted;
 use crate::place::Place;
@@ -350,11 +350,12 @@ impl Told {
         let texts = if *texts == 1 {
             "one text".to_owned()
         } else {
-            format!("{texts} texts")
+            format!("{} texts", Count(*texts))
         };
         let part = 100 * *bytes / self.growth.max(*bytes);
         let copies = format!(
-            "{part} % of the growth are {strings} copies of {texts}, such as {:?}",
+            "{part} % of the growth are {} copies of {texts}, such as {:?}",
+            Count(*strings),
             largest.0
         );
         let entries = self.leak.entries.take();

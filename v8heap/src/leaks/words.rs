@@ -1,5 +1,7 @@
 //! The kinds of leaks, and for each what it is and what ends it.
 
+use std::fmt;
+
 /// A kind of leak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
@@ -205,5 +207,29 @@ impl Pattern {
                 "Follow the way that keeps the newest of them, and cut it when the object is done with.",
             ),
         }
+    }
+}
+
+/// A number with its thousands apart, as all of a report's are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count(pub(super) u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            few @ ..1000 => write!(f, "{few}"),
+            many => write!(f, "{},{:03}", Count(many / 1000), many % 1000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        let shown = [0, 999, 1000, 72_500, 1_002_003].map(|n| Count(n).to_string());
+        assert_eq!(shown, ["0", "999", "1,000", "72,500", "1,002,003"]);
     }
 }
