@@ -59,6 +59,16 @@ enum What<'a> {
     Value(Box<Leak>),
 }
 
+impl Suspect<'_> {
+    /// What is said of a container.
+    fn said(&self) -> Option<&str> {
+        match &self.what {
+            What::Container(leak, _) => Some(&leak.what),
+            _ => None,
+        }
+    }
+}
+
 /// All that grows.
 #[derive(Default)]
 pub(super) struct Suspects<'a> {
@@ -68,9 +78,7 @@ pub(super) struct Suspects<'a> {
 impl<'a> Suspects<'a> {
     /// Adds containers.
     pub(super) fn containers(&mut self, view: &View, mut all: Vec<Family>) {
-        // Of two that are alike, the one that was made first.
-        let id = |family: &Family| view.analysis.snapshot.ids[family.nodes[0] as usize];
-        all.sort_by_key(|family| (std::cmp::Reverse(growth(&family.retained)), id(family)));
+        all.sort_by_key(|family| std::cmp::Reverse(growth(&family.retained)));
         all.truncate(MAX_FAMILIES);
         for family in all {
             let (mut leak, place) = containers::describe(view, &family);
@@ -172,8 +180,9 @@ impl<'a> Suspects<'a> {
     /// The leaks among them, what weighs most first, and what may be none.
     pub(super) fn told_once(mut self, view: &View) -> (Vec<Leak>, Vec<Leak>) {
         self.lists_give_way();
+        // Ids say nothing of two that are alike: V8 numbers objects as they lie in memory.
         self.all
-            .sort_by_key(|suspect| (suspect.rank, std::cmp::Reverse(suspect.growth)));
+            .sort_by(|a, b| (a.rank, b.growth, a.said()).cmp(&(b.rank, a.growth, b.said())));
         let mut claims = Claims::new(view);
         let mut told: Vec<Told> = Vec::new();
         for suspect in self.all {
