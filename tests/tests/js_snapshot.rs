@@ -203,7 +203,11 @@ fn what_cannot_be_done_is_told_in_one_line_and_leaves_nothing() {
 fn a_process_that_cannot_be_asked_is_told_in_one_line() {
     let Some(node) = versions().pop() else { return };
     let plain = Waiting::start_with(&node, &[], "idle", false);
-    plain.refused("snapshot", &[], "it runs without libleak");
+    plain.refused(
+        "snapshot",
+        &[],
+        "runs without libleak; leak snapshot --inspect",
+    );
     plain.refused("mark", &[], "it runs without libleak");
     plain.finish();
     let run = |arguments: &[&str]| {
