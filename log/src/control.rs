@@ -228,23 +228,27 @@ impl Control {
 pub struct Estimate {
     /// Bytes.
     pub memory: u64,
-    /// Nanoseconds.
+    /// Nanoseconds of CPU, if the heap is one of buffers and numbers.
+    pub least_pause_ns: u64,
+    /// Nanoseconds of CPU, if it is one of small objects.
     pub pause_ns: u64,
 }
 
 impl Estimate {
     /// For a heap with so many bytes in use, by the first number of V8's version.
     pub fn of_heap(used: u64, engine: u32) -> Estimate {
-        let per_byte = if engine < FASTER {
-            NS_PER_BYTE_BEFORE
-        } else {
-            NS_PER_BYTE
+        let (least, most) = match engine {
+            ..11 => NS_PER_BYTE_BEFORE_11,
+            11 | 12 => NS_PER_BYTE_BEFORE_13,
+            _ => NS_PER_BYTE,
         };
+        let pause = |per_byte: u64| used.saturating_mul(per_byte).saturating_add(PAUSE_LEAST_NS);
         Estimate {
             memory: used
                 .saturating_mul(MEMORY_PER_BYTE)
                 .saturating_add(MEMORY_LEAST),
-            pause_ns: used.saturating_mul(per_byte).saturating_add(PAUSE_LEAST_NS),
+            least_pause_ns: pause(least),
+            pause_ns: pause(most),
         }
     }
 
@@ -260,12 +264,12 @@ impl Estimate {
 const MEMORY_PER_BYTE: u64 = 22;
 /// … and in any case.
 const MEMORY_LEAST: u64 = 32 << 20;
-/// Pause for each byte of the heap, ns.
-const NS_PER_BYTE: u64 = 75;
-/// … before [`FASTER`].
-const NS_PER_BYTE_BEFORE: u64 = 450;
-/// First version of V8 that does not look for equal numbers one by one (Node 20).
-const FASTER: u32 = 11;
+/// CPU time for each byte of the heap, ns: least, of large arrays and buffers, and most, of small objects.
+const NS_PER_BYTE: (u64, u64) = (7, 60);
+/// … in Node 20 and 22.
+const NS_PER_BYTE_BEFORE_13: (u64, u64) = (8, 100);
+/// … in Node 18, which looks for equal numbers one by one: longer still if there are very many.
+const NS_PER_BYTE_BEFORE_11: (u64, u64) = (13, 700);
 /// Pause in any case, ns.
 const PAUSE_LEAST_NS: u64 = 100_000_000;
 

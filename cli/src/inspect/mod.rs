@@ -29,7 +29,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::figures::{bytes, duration, parse_duration};
 use crate::live::interrupt;
-use crate::snapshot::place;
+use crate::snapshot::{pause, place};
 use new_file::NewFile;
 use session::{Session, Written};
 use targets::Address;
@@ -39,8 +39,9 @@ pub use problem::Problem;
 /// Memory that V8 needs for a snapshot, in bytes for each byte of heap: 12 to 14 in Node 20 and 24 at 48 and
 /// 170 MiB, most of it messages on their way.
 const MEMORY: u64 = 14;
-/// How long a snapshot stops the program, in ns for each byte of heap: 50 to 180 there.
-const PAUSE: u64 = 150;
+/// How long a snapshot stops the program, in ns of CPU for each byte of heap: least and most; 50 to 180 there, less for large
+/// arrays and buffers.
+const PAUSE: (u64, u64) = (20, 180);
 
 /// Flags for processes that run without libleak.
 #[derive(Debug, Args)]
@@ -235,10 +236,10 @@ fn take(
         .any(|near| found.url.starts_with(near));
     let needs = used.saturating_mul(MEMORY);
     tell!(
-        "leak: {} uses {} of heap; a snapshot stops it for about {} and may need {} of memory",
+        "leak: {} uses {} of heap; a snapshot stops it for {} and may need {} of memory",
         found.shown,
         bytes(used),
-        duration(used.saturating_mul(PAUSE)),
+        pause::words(PAUSE.0.saturating_mul(used), PAUSE.1.saturating_mul(used)),
         bytes(needs)
     );
     if let Some(has) = room::available(found.pid).filter(|&has| is_near && !force && has < needs) {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::SnapshotFlags;
+use super::{SnapshotFlags, pause};
 use crate::error::Error;
 use crate::figures::{bytes, duration};
 use crate::live::{self, Channel, Figures, Problem, Taken, Way};
@@ -78,15 +78,10 @@ pub fn snapshots(pid: i32, channel: &Channel, wanted: &Wanted) -> Result<u8, Err
 pub fn before(figures: &Figures, way: Way) -> String {
     let estimate = figures.estimate;
     let memory = estimate.memory_of(figures.heap_used, way.copy);
+    let time = pause::words(estimate.least_pause_ns, estimate.pause_ns);
     let stands = match way.copy {
-        false => format!(
-            "the program will stand for about {}",
-            duration(estimate.pause_ns)
-        ),
-        true => format!(
-            "a copy of the program will work for about {}",
-            duration(estimate.pause_ns)
-        ),
+        false => format!("the program will stand for {time}"),
+        true => format!("a copy of the program will work for {time}"),
     };
     format!(
         "heap of {} in use: {stands} and need up to {} of memory ({} can be had)",

@@ -9,6 +9,7 @@
 
 mod inject;
 pub mod javascript;
+pub mod pause;
 pub mod place;
 mod stop;
 mod target;
