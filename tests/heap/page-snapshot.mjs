@@ -13,7 +13,7 @@ import {pathToFileURL} from 'node:url';
 const [chromium, ...words] = process.argv.slice(2);
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'page-snapshot-'));
 const child = spawn(chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
-  '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'], {
+  '--disable-popup-blocking', '--remote-debugging-pipe', `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true});
 const [, , , to, from] = child.stdio;
 
@@ -52,7 +52,10 @@ try {
     await loaded;
     await send('HeapProfiler.enable', {}, sessionId);
     for (let i = 0; i < steps.length; i += 2) {
-      if (i > 0) await send('Runtime.evaluate', {expression: steps[i - 1]}, sessionId);
+      if (i > 0) {
+        // What a page does only for its user, such as opening windows, is allowed; a promise is waited for.
+        await send('Runtime.evaluate', {expression: steps[i - 1], userGesture: true, awaitPromise: true}, sessionId);
+      }
       await send('HeapProfiler.collectGarbage', {}, sessionId);
       out = fs.openSync(steps[i], 'w');
       await send('HeapProfiler.takeHeapSnapshot', {reportProgress: false}, sessionId);

@@ -164,7 +164,10 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
         eprintln!("skipped: no Node 22; run scripts/heap-oracle");
         return;
     }
-    const WORK: &str = "for (let n = 0; n < 100; n++) step(window.turn = (window.turn || 0) + 1)";
+    const WORK: &str = "(async () => {
+        const steps = window.STEPS || 100;
+        for (let n = 0; n < steps; n++) await step(window.turn = (window.turn || 0) + 1);
+    })()";
     let heap = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap");
     let folder = tempfile::tempdir().expect("a directory");
     let pages = corpus(&heap.join("pages"));

@@ -313,11 +313,7 @@ impl Functions {
             true => object,
             false => snapshot.follow(object, property, "__proto__")?,
         };
-        let methods: FxHashSet<Location> = snapshot
-            .graph
-            .of(class)
-            .filter_map(|edge| snapshot.location(snapshot.graph.to(edge)))
-            .collect();
+        let methods = self.methods(snapshot, class);
         let adds = |function: &&Function| {
             methods.contains(&function.location)
                 && (self.adds(&function.words, &[]) || self.adds(&function.inner, &[]))
@@ -326,13 +322,44 @@ impl Functions {
         Some((found.name.clone(), found.location))
     }
 
+    /// The function of a script whose code names a word, and of which more is known by its place and words; of
+    /// several one that has run often. If there is no such one: the only one that names the word.
+    pub(crate) fn naming(
+        &self,
+        script: u32,
+        word: u32,
+        is_wanted: impl Fn(Location, &FxHashSet<u32>) -> bool,
+    ) -> Option<(String, Location)> {
+        let of_script = self
+            .all
+            .iter()
+            .filter(|function| function.location.script == script);
+        let naming: Vec<&Function> = of_script
+            .filter(|function| function.words.contains(&word))
+            .collect();
+        let wanted = naming
+            .iter()
+            .filter(|function| is_wanted(function.location, &function.words));
+        let best = wanted
+            .max_by_key(|function| function.hot)
+            .or(match &naming[..] {
+                [only] => Some(only),
+                _ => None,
+            })?;
+        Some((best.name.clone(), best.location))
+    }
+
+    /// The places of a class's methods, given by what has them.
+    pub(crate) fn methods(&self, snapshot: &Snapshot, methods: Node) -> FxHashSet<Location> {
+        let edges = snapshot.graph.of(methods);
+        edges
+            .filter_map(|edge| snapshot.location(snapshot.graph.to(edge)))
+            .collect()
+    }
+
     /// Whether a method of a class, given by what has its methods, names a word.
     pub(crate) fn class_names(&self, snapshot: &Snapshot, methods: Node, word: u32) -> bool {
-        let of_class: FxHashSet<Location> = snapshot
-            .graph
-            .of(methods)
-            .filter_map(|edge| snapshot.location(snapshot.graph.to(edge)))
-            .collect();
+        let of_class = self.methods(snapshot, methods);
         self.all.iter().any(|function| {
             of_class.contains(&function.location)
                 && (function.words.contains(&word) || function.inner.contains(&word))

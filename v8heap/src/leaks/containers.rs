@@ -4,9 +4,9 @@ use graph::Node;
 use rustc_hash::FxHashMap;
 
 use super::adders::{adders, loader};
+use super::detached::{WINDOWS, is_detached, is_window};
 use super::entries::{count, entries, first_key, is_map, is_set, room, rows};
 use super::families::Family;
-use super::grown::is_detached;
 use super::holders::{emitter, holder};
 use super::words::{Count, Pattern};
 use super::{Leak, View, notes, reach};
@@ -444,6 +444,9 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     }
     if is_global(&class) {
         (is, cure) = GLOBALS;
+    }
+    if one.is_some_and(|one| is_window(&snapshot.name(one))) {
+        (is, cure) = WINDOWS;
     }
     let (is, cure) = notes::of_entries(view, one, &family.new_entries(view), is, cure);
     let leak = Leak {

@@ -4,7 +4,8 @@ use graph::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::async_contexts;
-use super::grown::is_detached;
+use super::callbacks::{self, callback};
+use super::detached::is_detached;
 use super::registered::{self, Registered};
 use super::targets::{self, Targets};
 use crate::figures::Analysis;
@@ -17,6 +18,8 @@ pub(super) enum Group {
     Timers(Option<Location>),
     /// By the callback.
     Intervals(Option<Location>),
+    /// Of a page: what is to be called before the next frame, by the function.
+    Frames(Location),
     /// By the function that waits.
     Promises(Option<Location>),
     /// Calls of an async function that wait.
@@ -123,6 +126,21 @@ pub(super) const STREAMS: [&str; 30] = [
     "BrotliDecompress",
 ];
 
+/// Things of pages that have to be closed: Blink keeps them while they may have something to tell.
+pub(super) const OF_PAGES: [&str; 11] = [
+    "AudioContext",
+    "BroadcastChannel",
+    "EventSource",
+    "IDBDatabase",
+    "MessagePort",
+    "RTCPeerConnection",
+    "SharedWorker",
+    "WebSocket",
+    "WebTransport",
+    "Worker",
+    "XMLHttpRequest",
+];
+
 /// The groups of a snapshot, and the one of each node.
 pub(super) struct Grouped {
     pub(super) sums: Groups,
@@ -213,6 +231,8 @@ struct Names {
     listener: Option<u32>,
     dom_listener: Option<u32>,
     dom_timer: Option<u32>,
+    frames: [Option<u32>; 2],
+    of_pages: Vec<u32>,
     data: Option<u32>,
     request: Option<u32>,
     worker: Option<u32>,
@@ -233,8 +253,13 @@ impl Names {
             promise: find("Promise"),
             generator: find("Generator"),
             listener: find("Listener"),
-            dom_listener: find("V8EventListener"),
+            dom_listener: find(targets::LISTENER),
             dom_timer: find("DOMTimer"),
+            frames: [
+                find("V8FrameRequestCallback"),
+                find("V8IdleRequestCallback"),
+            ],
+            of_pages: OF_PAGES.iter().filter_map(|name| find(name)).collect(),
             data: find("system / JSArrayBufferData"),
             request: find("system / AsyncGeneratorRequest"),
             worker: find("Worker"),
@@ -282,6 +307,12 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         if Some(name) == names.dom_timer {
             return callback(snapshot, node).map(|location| Group::Timers(Some(location)));
         }
+        if names.frames.contains(&Some(name)) {
+            return callback(snapshot, node).map(Group::Frames);
+        }
+        if names.of_pages.contains(&name) {
+            return Some(Group::Streams(snapshot.name(node).into_owned()));
+        }
         return is_detached(snapshot, node)
             .then(|| Group::Detached(snapshot.name(node).into_owned()));
     }
@@ -304,7 +335,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
         let once = snapshot
             .follow(node, property, "_repeat")
             .is_some_and(|repeat| snapshot.kinds[repeat as usize] != snapshot.kind.number);
-        let location = snapshot.location(callback);
+        let location = callbacks::place(snapshot, callback);
         return Some(if once {
             Group::Timers(location)
         } else {
@@ -332,7 +363,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     // What Node's EventTarget keeps of a listener.
     if Some(name) == names.listener
         && let Some(callback) = snapshot.follow(node, property, "callback")
-        && let Some(location) = snapshot.location(callback)
+        && let Some(location) = callbacks::place(snapshot, callback)
     {
         return Some(names.listener(snapshot, node, location));
     }
@@ -341,26 +372,6 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     }
     let location = snapshot.location(node)?;
     Some(Group::Objects(Name::Number(name), location))
-}
-
-/// The function behind a timer or a listener of Blink's, one or two of its own objects away.
-pub(super) fn callback(snapshot: &Snapshot, node: Node) -> Option<Location> {
-    let mut list = vec![node];
-    let mut next = 0;
-    while next < list.len() && next < 4 {
-        let node = list[next];
-        next += 1;
-        for edge in snapshot.graph.of(node) {
-            let to = snapshot.graph.to(edge);
-            if snapshot.kinds[to as usize] == snapshot.kind.closure {
-                return snapshot.location(to);
-            }
-            if matches!(&*snapshot.name(to), "ScheduledAction" | "V8Function") {
-                list.push(to);
-            }
-        }
-    }
-    None
 }
 
 /// How the console's references end, which have numbers.

@@ -2,24 +2,25 @@
 
 use graph::Node;
 
-use super::groups::{Group, Grouped, MIN_COPIED, STREAMS, Sum};
+use super::detached::{WINDOWS, is_window};
+use super::groups::{CONSOLE, Group, Grouped, MIN_COPIED, Sum};
 use super::registered::Registered;
 use super::words::{Count, Pattern};
-use super::{Leak, Measures, View, grows, holders, notes, reach, targets, views};
+use super::{Leak, Measures, View, callbacks, grows, holders, notes, reach, views};
 use crate::functions::Wanted;
-use crate::snapshot::{Location, Snapshot, detachedness};
+use crate::snapshot::{Location, Snapshot};
 
 /// A group that grows.
 #[derive(Debug)]
 pub(super) struct Grown<'a> {
     pub(super) group: &'a Group,
-    sum: Sum,
+    pub(super) sum: Sum,
     pub(super) counts: Vec<u64>,
     pub(super) retained: Vec<u64>,
     /// Those that have come since the first snapshot.
     pub(super) new: Vec<Node>,
     /// What listeners are added to, if all new ones are added to one.
-    target: Option<Node>,
+    pub(super) target: Option<Node>,
 }
 
 impl Grown<'_> {
@@ -82,105 +83,14 @@ pub(super) fn grown<'a>(view: &View, last: &'a Grouped, earlier: &[Measures]) ->
     found
 }
 
-/// What says more than the sockets and ports that come with it.
-const WHOLE: [&str; 9] = [
-    "Agent",
-    "Worker",
-    "ChildProcess",
-    "Server",
-    "ClientRequest",
-    "ClientHttp2Session",
-    "ServerHttp2Session",
-    "Interface",
-    "FSWatcher",
-];
-
-/// Whether something is kept by a stream, a port, or a detached node that is new itself.
-fn is_of_something_new(view: &View, node: Node) -> bool {
-    let snapshot = &view.analysis.snapshot;
-    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
-        view.is_new(from)
-            && (STREAMS.contains(&&*snapshot.name(from)) || is_detached(snapshot, from))
-    })
-}
-
-/// Whether something is kept by a new function of the user's.
-fn is_of_closure(view: &View, node: Node) -> bool {
-    let snapshot = &view.analysis.snapshot;
-    view.ways.raw(view.analysis, node).iter().any(|&(from, _)| {
-        view.is_new(from)
-            && snapshot.kinds[from as usize] == snapshot.kind.closure
-            && view.distance(snapshot.location(from)) < 2
-    })
-}
-
-/// A response of which more is waiting was not read, bytes.
-const UNREAD: u64 = 4096;
-
-/// Whether messages are responses that keep what nobody has read.
-fn is_unread(view: &View, sum: &Sum) -> bool {
-    let snapshot = &view.analysis.snapshot;
-    let request = snapshot.follow(sum.newest, snapshot.edge_kind.property, "req");
-    request.is_some_and(|request| snapshot.name(request) == "ClientRequest")
-        && sum.retained / sum.count.max(1) > UNREAD
-}
-
-/// Whether something is a node of a page outside of its document.
-pub(super) fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
-    let states = snapshot.detachedness.as_ref();
-    // Node's own objects outside of V8 are not of a document.
-    let of_page = !snapshot.name(node).contains("Node / ");
-    of_page && states.is_some_and(|states| states[node as usize] & 3 == detachedness::DETACHED)
-}
-
-/// The rank of copies of strings.
-pub(super) const COPIES: u8 = 110;
-
-/// Strong evidence is low.
-pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
-    let own = |location: &Option<Location>| {
-        location.is_some_and(|location| !view.scripts.is_internal(location))
-    };
-    match grown.group {
-        Group::Detached(_) => 20,
-        Group::Timers(location) | Group::Intervals(location) if !own(location) => 65,
-        // A package's timers come with what they watch.
-        Group::Timers(location) | Group::Intervals(location) if view.distance(*location) > 0 => 43,
-        // All on one that outlives them.
-        Group::Listeners { location, .. }
-            if grown.target.is_some_and(|target| !view.is_new(target)) =>
-        {
-            if own(&Some(*location)) {
-                18
-            } else {
-                19
-            }
-        }
-        Group::Listeners { .. } if is_of_something_new(view, grown.sum.newest) => 43,
-        Group::Timers(_) | Group::Intervals(_) | Group::Listeners { .. } => 19,
-        Group::Streams(class) if class == "IncomingMessage" && is_unread(view, &grown.sum) => 39,
-        Group::Streams(class) if WHOLE.contains(&&**class) => 40,
-        Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
-        Group::Streams(_) => 41,
-        Group::Promises(location) if !own(location) => 66,
-        Group::Promises(_) => 50,
-        Group::Printed => 30,
-        Group::AsyncContexts | Group::Suspended(_) => 60,
-        Group::Registered(Registered::Observers(..)) => 18,
-        Group::Registered(Registered::BlobUrls) => 45,
-        // What is registered may be what leaks.
-        Group::Registered(Registered::Finalizers(_) | Registered::Symbols) => 95,
-        // Kept by functions that are new as well, which are told instead.
-        Group::Objects(..) if is_of_closure(view, grown.sum.newest) => 92,
-        Group::Objects(..) => 80,
-        Group::Closures(_) => 90,
-        Group::Buffers => 100,
-        Group::Copies(..) => COPIES,
-    }
-}
-
 /// What ends listeners of an EventTarget.
 const EVENT_TARGET: &str = "Call removeEventListener() when the owner of each ends, add it with {once: true} or a {signal}, or add one for all.";
+
+/// What keeps on asking for the next frame.
+const FRAMES: (&str, &str) = (
+    "What requestAnimationFrame() or requestIdleCallback() was given asks for the next one again and again, and never stops.",
+    "Keep the number it returns and call cancelAnimationFrame() or cancelIdleCallback() when its owner ends, or ask for no more then.",
+);
 
 /// What there is to say of a group, and its place.
 pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Location>)> {
@@ -201,39 +111,49 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
                 .unwrap_or((String::new(), location)),
         )
     };
+    // Who registers it, or else what is around the callback.
+    let registrar = |location: Location| {
+        callbacks::registrar(view, node, location, callbacks::registering(group))
+            .or_else(|| callback(&Some(location)))
+    };
     let at = |location: &Option<Location>| {
         location.map_or(String::new(), |location| {
             format!(" of {}", view.scripts.place(location))
         })
     };
     let (pattern, what, place) = match group {
-        // Blink's timers do not tell whether they repeat; the code around the callback does.
-        Group::Timers(location)
-            if snapshot.kinds[node as usize] == snapshot.kind.native
-                && location.is_some_and(|location| {
-                    let around = |word| {
-                        let word = snapshot.strings.find(word);
-                        view.functions.around_names(location, word)
-                    };
-                    around("setInterval") && !around("setTimeout")
-                }) =>
-        {
-            (
-                Pattern::Intervals,
-                format!("{count} intervals{}", at(location)),
-                callback(location),
-            )
+        Group::Timers(location) => {
+            let place = user(location).and_then(registrar);
+            // Blink's timers do not tell whether they repeat; the code that sets them does.
+            let names = |word| {
+                let word = snapshot.strings.find(word);
+                let place = place.as_ref().zip(word);
+                place.is_some_and(|(&(_, place), word)| view.functions.names(place, word))
+            };
+            let is_of_page = snapshot.kinds[node as usize] == snapshot.kind.native;
+            let repeats = is_of_page && names("setInterval") && !names("setTimeout");
+            let (pattern, word) = match repeats {
+                true => (Pattern::Intervals, "intervals"),
+                false => (Pattern::Timers, "timers"),
+            };
+            (pattern, format!("{count} {word}{}", at(location)), place)
         }
-        Group::Timers(location) => (
-            Pattern::Timers,
-            format!("{count} timers{}", at(location)),
-            callback(location),
-        ),
         Group::Intervals(location) => (
             Pattern::Intervals,
             format!("{count} intervals{}", at(location)),
-            callback(location),
+            user(location).and_then(registrar),
         ),
+        Group::Frames(location) => {
+            let location = user(&Some(*location))?;
+            (
+                Pattern::Timers,
+                format!(
+                    "{count} callbacks of requestAnimationFrame() or requestIdleCallback(){}",
+                    at(&Some(location))
+                ),
+                registrar(location),
+            )
+        }
         Group::Promises(location) => (
             Pattern::Promises,
             format!("{count} promises never settled"),
@@ -257,10 +177,12 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             if own.is_none() && grown.target.is_none_or(|target| view.is_new(target)) {
                 return None;
             }
+            let place = own.and_then(registrar);
+            let by = place.as_ref().map(|&(_, location)| location);
             (
                 Pattern::Listeners,
-                listeners(view, grown, target, event.as_deref(), own),
-                callback(&own),
+                listeners(view, grown, target, event.as_deref(), own, by),
+                place,
             )
         }
         Group::Streams(class) => {
@@ -272,7 +194,12 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
                     ..Wanted::default()
                 })
             };
-            let place = callback(&inside(view, node)).or_else(maker);
+            // In pages the class is a global, which its maker names.
+            let is_of_page = snapshot.kinds[node as usize] == snapshot.kind.native;
+            let maker_first = is_of_page.then(maker).flatten();
+            let place = maker_first
+                .or_else(|| callback(&inside(view, node)))
+                .or_else(maker);
             (Pattern::Streams, format!("{count} × {class}"), place)
         }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),
@@ -281,21 +208,26 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             if matches!(registered, Registered::Symbols) && !names(view, "Symbol") {
                 return None;
             }
-            let (pattern, what, word) = registered.said(sum.count);
+            let (pattern, what, words) = registered.said(sum.count);
             let callback = registered.callback();
             if callback.is_some_and(|at| view.scripts.is_internal(at)) {
                 return None;
             }
-            let word = snapshot.strings.find(word);
             let adder = || {
-                view.functions.adder(Wanted {
-                    name: word,
-                    added: sum.count,
-                    ..Wanted::default()
+                let mut words = words.iter().filter_map(|word| snapshot.strings.find(word));
+                words.find_map(|word| {
+                    view.functions.adder(Wanted {
+                        name: Some(word),
+                        added: sum.count,
+                        ..Wanted::default()
+                    })
                 })
             };
             let around = callback
-                .filter(|&at| view.functions.around_names(at, word))
+                .filter(|&at| {
+                    let mut words = words.iter().map(|word| snapshot.strings.find(word));
+                    words.any(|word| view.functions.around_names(at, word))
+                })
                 .and_then(|at| view.functions.around(at));
             let from = callback.map_or(String::new(), |at| {
                 format!(", callback {}", view.scripts.place(at))
@@ -320,6 +252,8 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             )
         }
         Group::Buffers => (Pattern::Buffers, format!("{count} ArrayBuffers"), None),
+        // Nobody copies what is printed again and again; the console forgets the oldest.
+        Group::Copies(..) if is_printed(view, node) => return None,
         Group::Copies(text, size) => {
             let start: String = text.chars().take(40).collect();
             let more = if start.len() < text.len() { "…" } else { "" };
@@ -410,11 +344,13 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             }),
         _ => None,
     };
-    let (is, mut cure) = pattern.sentences();
+    let (mut is, mut cure) = pattern.sentences();
     match group {
         Group::Streams(class) => cure = notes::closing(class),
         // Those of emitters are found by their lists.
         Group::Listeners { .. } => cure = EVENT_TARGET,
+        Group::Frames(_) => (is, cure) = FRAMES,
+        Group::Detached(name) if is_window(name) => (is, cure) = WINDOWS,
         _ => {}
     }
     let leak = Leak {
@@ -445,23 +381,16 @@ fn listeners(
     target: &str,
     event: Option<&str>,
     from: Option<Location>,
+    by: Option<Location>,
 ) -> String {
     let count = Count(grown.sum.count);
     let from = from.map_or(String::new(), |from| {
         format!(", from {}", view.scripts.place(from))
     });
     // Where events are not in a snapshot, the code that adds the listener names some.
-    let event = event.map(|event| format!("'{event}'")).or_else(|| {
-        let around = grown.sum.newest;
-        let location = super::groups::callback(&view.analysis.snapshot, around)?;
-        let strings = &view.analysis.snapshot.strings;
-        let named: Vec<String> = targets::EVENTS
-            .iter()
-            .filter(|event| view.functions.around_names(location, strings.find(event)))
-            .map(|event| format!("'{event}'"))
-            .collect();
-        (!named.is_empty() && named.len() < 4).then(|| named.join(" or "))
-    });
+    let event = event
+        .map(|event| format!("'{event}'"))
+        .or_else(|| callbacks::events(view, by?));
     let event = event.map_or(String::new(), |event| format!("{event} "));
     match (grown.target, target) {
         (Some(node), _) => {
@@ -478,6 +407,13 @@ fn listeners(
             format!("{count} listeners {event}of as many or fewer {target} objects{from}")
         }
     }
+}
+
+/// Whether the console keeps something.
+fn is_printed(view: &View, node: Node) -> bool {
+    let way = view.ways.raw(view.analysis, node);
+    let name = |edge| view.analysis.snapshot.edge_name(edge);
+    way.iter().any(|&(_, edge)| name(edge).ends_with(CONSOLE))
 }
 
 /// Whether a closure is kept as what goes on when a promise is settled.

@@ -18,8 +18,10 @@
 mod adders;
 mod async_contexts;
 mod bounds;
+mod callbacks;
 mod chains;
 mod containers;
+mod detached;
 mod entries;
 mod families;
 mod groups;
@@ -28,6 +30,7 @@ mod held;
 mod holders;
 mod named;
 mod notes;
+mod rank;
 mod reach;
 mod registered;
 mod renewed;

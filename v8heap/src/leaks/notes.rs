@@ -3,8 +3,8 @@
 
 use graph::Node;
 
-use super::groups::STREAMS;
-use super::grown::is_detached;
+use super::detached::{WINDOWS, is_detached, is_of_window};
+use super::groups::{OF_PAGES, STREAMS};
 use super::{View, async_contexts};
 use crate::ways::what;
 
@@ -30,16 +30,19 @@ pub(super) fn of_entries(
     if let Some(opened) = nearby.clone().find(|&node| is_opened(view, node)) {
         let class = snapshot.name(opened);
         return (
-            format!("{is} What is in it has to be closed: the newest has a {class}."),
+            format!("{is} What is in it has to be closed: such as {class}."),
             format!(
                 "{} Only then take them out of here, which closes nothing.",
                 closing(&class)
             ),
         );
     }
+    if nearby.clone().any(|node| is_of_window(snapshot, node)) {
+        return (WINDOWS.0.to_owned(), WINDOWS.1.to_owned());
+    }
     let is_of_page = |node: Node| is_detached(snapshot, node);
     if !is_of_page(one) {
-        let with = nearby.clone().any(is_of_page);
+        let with = nearby.clone().chain(variables(view, one)).any(is_of_page);
         let keys = new.iter().filter(|&&node| is_of_page(node)).count() * 3 >= new.len();
         if with || keys {
             return (
@@ -123,23 +126,50 @@ fn own(view: &View, node: Node) -> impl Iterator<Item = Node> + Clone {
         .map(|edge| snapshot.graph.to(edge))
 }
 
-/// Whether an object is one of Node's that have to be closed.
+/// The new objects among the variables that a function captures.
+fn variables(view: &View, closure: Node) -> impl Iterator<Item = Node> {
+    let snapshot = &view.analysis.snapshot;
+    let is_function = snapshot.kinds[closure as usize] == snapshot.kind.closure;
+    let context = is_function
+        .then(|| snapshot.follow(closure, snapshot.edge_kind.internal, "context"))
+        .flatten();
+    let edges = context
+        .into_iter()
+        .flat_map(|context| snapshot.graph.of(context));
+    edges
+        .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.context)
+        .map(|edge| snapshot.graph.to(edge))
+        .filter(|&to| view.is_new(to))
+}
+
+/// Of pages: what has memory outside of the heap until it is closed, or waits for something until then.
+const CLOSED: [&str; 3] = ["ImageBitmap", "VideoFrame", "AudioData"];
+
+/// Whether an object is one of Node's or of a page's that have to be closed.
 fn is_opened(view: &View, node: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
+    let name = snapshot.name(node);
+    if snapshot.kinds[node as usize] == snapshot.kind.native {
+        return OF_PAGES.contains(&&*name) || CLOSED.contains(&&*name);
+    }
     snapshot.kinds[node as usize] == snapshot.kind.object
-        && STREAMS.contains(&&*snapshot.name(node))
+        && STREAMS.contains(&&*name)
         && snapshot
             .location(node)
             .is_none_or(|location| view.scripts.is_internal(location))
 }
 
-/// How things of a class of Node's are closed.
+/// How things of a class of Node's or of a page's are closed.
 pub(super) fn closing(class: &str) -> &'static str {
     match class {
+        "XMLHttpRequest" => "Call abort() on those that hang, or give each a timeout.",
         "MessagePort" | "BroadcastChannel" => {
             "Call close() on each when nothing more will be sent."
         }
-        "Worker" => {
+        "ImageBitmap" | "VideoFrame" | "AudioData" => {
+            "Call close() on each when it has been drawn or read: its pixels or samples are no part of this heap."
+        }
+        "Worker" | "SharedWorker" => {
             "Call terminate() on each when its work is done, or use a few for all work (a pool)."
         }
         "ChildProcess" => {
@@ -150,7 +180,10 @@ pub(super) fn closing(class: &str) -> &'static str {
             "Read each response to its end (resume() throws it away) or destroy() it, errors and time-outs included."
         }
         "ClientHttp2Session" | "ServerHttp2Session" | "Server" | "Interface" | "FileHandle"
-        | "FSWatcher" | "StatWatcher" => "Call close() on each on every way out, errors included.",
+        | "FSWatcher" | "StatWatcher" | "AudioContext" | "EventSource" | "IDBDatabase"
+        | "RTCPeerConnection" | "WebSocket" | "WebTransport" => {
+            "Call close() on each on every way out, errors included."
+        }
         _ => {
             "Call destroy() or close() on every way out, errors included (pipeline() does), and set time-outs."
         }

@@ -17,6 +17,8 @@ pub(super) enum Registered {
     Symbols,
     /// What `URL.createObjectURL()` was given.
     BlobUrls,
+    /// Of a page: what `performance.mark()` and `measure()` noted.
+    Marks,
 }
 
 /// Blink's callbacks of observers, and the observers' classes.
@@ -33,6 +35,7 @@ pub(super) struct Names {
     registry: Option<u32>,
     symbol: Option<u32>,
     stored: [Option<u32>; 2],
+    marks: [Option<u32>; 2],
 }
 
 impl Names {
@@ -50,6 +53,7 @@ impl Names {
                 find("Node / StoredDataObject"),
                 find("Detached Node / StoredDataObject"),
             ],
+            marks: [find("PerformanceMark"), find("PerformanceMeasure")],
         }
     }
 
@@ -61,6 +65,9 @@ impl Names {
         if kind == of.native {
             if self.stored.contains(&name) {
                 return Some(Registered::BlobUrls);
+            }
+            if self.marks.contains(&name) {
+                return Some(Registered::Marks);
             }
             let observer = |&&(callback, _): &&(u32, &str)| Some(callback) == name;
             let &(_, class) = self.observers.iter().find(observer)?;
@@ -90,30 +97,35 @@ fn function(snapshot: &Snapshot, node: Node) -> Option<Location> {
 }
 
 impl Registered {
-    /// The pattern, what there is to say of so many of them, and the word that the function names which
+    /// The pattern, what there is to say of so many of them, and the words of which the function names one that
     /// registers them.
-    pub(super) fn said(&self, count: u64) -> (Pattern, String, &'static str) {
+    pub(super) fn said(&self, count: u64) -> (Pattern, String, &'static [&'static str]) {
         let count = Count(count);
         match self {
             Registered::Observers(class, _) => (
                 Pattern::Observers,
                 format!("{count} {class}s never disconnected"),
-                "observe",
+                &["observe"],
             ),
             Registered::Finalizers(_) => (
                 Pattern::Finalizers,
                 format!("{count} objects registered with a FinalizationRegistry"),
-                "register",
+                &["register"],
             ),
             Registered::Symbols => (
                 Pattern::Symbols,
                 format!("{count} symbols, such as those of Symbol.for()"),
-                "for",
+                &["for"],
             ),
             Registered::BlobUrls => (
                 Pattern::BlobUrls,
                 format!("{count} addresses of Blobs (URL.createObjectURL)"),
-                "createObjectURL",
+                &["createObjectURL"],
+            ),
+            Registered::Marks => (
+                Pattern::Performance,
+                format!("{count} marks and measures of performance"),
+                &["mark", "measure"],
             ),
         }
     }
@@ -124,7 +136,7 @@ impl Registered {
             Registered::Observers(_, location) | Registered::Finalizers(location) => {
                 Some(*location)
             }
-            Registered::Symbols | Registered::BlobUrls => None,
+            Registered::Symbols | Registered::BlobUrls | Registered::Marks => None,
         }
     }
 }

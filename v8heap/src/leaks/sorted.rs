@@ -7,6 +7,7 @@ use super::families::Family;
 use super::groups::Group;
 use super::grown::{self, Grown};
 use super::held::Held;
+use super::rank::{COPIES, rank};
 use super::reach::{self, Claims};
 use super::settling::{Turnover, slows, turnover};
 use super::words::{Count, Pattern};
@@ -144,7 +145,7 @@ impl<'a> Suspects<'a> {
     pub(super) fn groups(&mut self, view: &View, all: Vec<Grown<'a>>) {
         for grown in all {
             self.all.push(Suspect {
-                rank: grown::rank(view, &grown),
+                rank: rank(view, &grown),
                 growth: growth(&grown.retained),
                 new: grown.new.clone(),
                 holders: Vec::new(),
@@ -399,7 +400,7 @@ impl Suspect<'_> {
     fn is_explained_by_kind(&self, told: &[Told]) -> bool {
         match &self.what {
             // Each module brings its source.
-            What::Group(_) if self.rank == grown::COPIES => told
+            What::Group(_) if self.rank == COPIES => told
                 .iter()
                 .any(|first| first.leak.pattern == Pattern::Modules),
             What::Held(held) if self.rank == AFTER_ALL => told

@@ -18,6 +18,9 @@ pub(super) struct Target {
     pub(super) event: Option<u32>,
 }
 
+/// What Blink keeps of a listener.
+pub(super) const LISTENER: &str = "V8EventListener";
+
 /// By listener: Node's `Listener`, Blink's `V8EventListener`.
 pub(super) type Targets = FxHashMap<Node, Target>;
 
@@ -30,7 +33,7 @@ pub(super) fn find(snapshot: &Snapshot) -> Targets {
     if let (Some(events), Some(_)) = (strings.find("<symbol kEvents>"), strings.find("Listener")) {
         of_node(snapshot, events, &mut found);
     }
-    if let Some(listener) = strings.find("V8EventListener") {
+    if let Some(listener) = strings.find(LISTENER) {
         of_blink(snapshot, listener, &mut found);
     }
     found

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use graph::Node;
 use rustc_hash::FxHashMap;
 
 use super::grows;
@@ -48,7 +49,12 @@ pub(super) fn classes(
                 .map(|sums| sums.get(&key).copied().unwrap_or_default());
             let (counts, own): (Vec<u64>, Vec<u64>) = figures.unzip();
             let place = class.location.map(|location| scripts.place(location));
-            grows(&counts).then(|| Unnamed {
+            let growth = own
+                .last()
+                .zip(own.first())
+                .map_or(0, |(last, first)| last.saturating_sub(*first));
+            let is_told = !is_of_blink(&class.name) || growth >= MIN_INSIDE;
+            (is_told && grows(&counts)).then(|| Unnamed {
                 class: match place {
                     Some(place) => format!("{} {place}", class.name),
                     None => class.name.clone(),
@@ -73,12 +79,40 @@ fn is_the_programs(class: &Class) -> bool {
     class.name == "(string)" || !class.name.starts_with('(') && !class.name.starts_with("system /")
 }
 
+/// Less growth of Blink's own objects, which follow from what a page does and have caches, is nothing to tell.
+const MIN_INSIDE: u64 = 64 << 10;
+
+/// Whether objects are Blink's own, which no script sees.
+fn is_of_blink(class: &str) -> bool {
+    class.starts_with("blink::") || class.starts_with("cppgc::")
+}
+
+/// As many dominators are between what belongs to an entry of a page's timeline and the list of entries.
+const TIMELINE: usize = 8;
+
+/// Of each node, whether the page's timeline of performance keeps it: the browser's own notes of loading, layout
+/// and input, of which it keeps a bounded number.
+fn noted(analysis: &Analysis) -> impl Fn(Node) -> bool {
+    let snapshot = &analysis.snapshot;
+    let parents = &analysis.dominators.parent;
+    move |node| {
+        let above = std::iter::successors(Some(node), |&node| Some(parents[node as usize]));
+        snapshot.kinds[node as usize] == snapshot.kind.native
+            && above.skip(1).take(TIMELINE).any(|above| {
+                let name = snapshot.name(above);
+                name.starts_with("blink::HeapVectorBacking")
+                    && name.contains("blink::PerformanceEntry,")
+            })
+    }
+}
+
 /// Number and bytes of the nodes of each class that have a size.
 fn by_key(classes: &Classes, analysis: &Analysis) -> FxHashMap<String, (u64, u64)> {
     let mut sums = vec![(0, 0); classes.all.len()];
+    let noted = noted(analysis);
     for (node, &class) in (0..).zip(&classes.of) {
         let size = analysis.snapshot.sizes.get(node);
-        if size != 0 {
+        if size != 0 && !noted(node) {
             let (count, bytes): &mut (u64, u64) = &mut sums[class as usize];
             *count += 1;
             *bytes += size;

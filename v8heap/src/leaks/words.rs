@@ -123,7 +123,7 @@ impl Pattern {
                 "Move it to what owns it, or remove entries when they are done with.",
             ),
             Pattern::Console => (
-                "The console keeps what was printed to it while DevTools or another inspector is attached.",
+                "The console keeps what was printed to it (the newest 1,000 messages) while DevTools or another inspector is attached.",
                 "Clear the console, or print texts instead of objects; without an inspector nothing is kept.",
             ),
             Pattern::Modules => (

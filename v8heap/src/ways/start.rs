@@ -100,6 +100,9 @@ pub(super) fn name_of_root(name: &str) -> &str {
             "native code (global handles)"
         }
         "(Micro tasks)" => "tasks to be run next (microtasks)",
+        "C++ Persistent roots" | "C++ CrossThreadPersistent roots" => {
+            "native code (references of C++)"
+        }
         "(Compilation cache)" => "compiled code (compilation cache)",
         _ => name,
     }

@@ -362,6 +362,8 @@ fn internal(name: &str) -> Cow<'_, str> {
         "parameters_and_registers" => Cow::Borrowed("local variable"),
         "bound_this" => Cow::Borrowed("bound this"),
         "backing_store" => Cow::Borrowed("memory"),
+        // The place in Blink's own source.
+        _ if name.contains(")@../") => Cow::Borrowed(""),
         _ => {
             if let Some(number) = name.strip_prefix("bound_argument_") {
                 Cow::Owned(format!("bound argument {number}"))
