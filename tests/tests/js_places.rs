@@ -119,8 +119,13 @@ fn what_a_heap_snapshot_of_leak_left_is_not_told_as_the_programs() {
     let at_end = ["--at", "end", "--top", "0"];
     let by_place = text(log, &at_end);
     assert!(
-        by_place.contains("by heap snapshots that leak took left out"),
+        by_place.contains("by heap snapshots left out"),
         "{by_place}"
+    );
+    let not_freed = by_place.lines().find(|line| line.starts_with("not freed"));
+    assert!(
+        not_freed.is_some_and(|line| line.ends_with(" of it by heap snapshots")),
+        "{not_freed:?}"
     );
     let places = entries(&by_place);
     assert!(places.iter().all(|site| !site.contains("TakeHeapSnapshot")));

@@ -58,6 +58,37 @@ fn objects_keep_their_ids_from_snapshot_to_snapshot() {
     }
 }
 
+/// A figure of `/proc/PID/status`, kB.
+fn status(pid: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let figure = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    figure.expect("a figure")
+}
+
+#[test]
+fn most_of_the_memory_that_a_snapshot_needs_is_given_back_to_the_system() {
+    for node in versions() {
+        let mut command = Command::new(&node.path);
+        // Names of the snapshot's stay while V8 samples the heap.
+        command.env("LEAK_JS_SAMPLE", "0");
+        command.arg(program("ask")).arg("many objects");
+        let waiting = Waiting::start_by(&mut command, true);
+        let before = status(&waiting.pid(), "VmRSS");
+        waiting.snapshot("one.heapsnapshot");
+        let after = status(&waiting.pid(), "VmRSS");
+        let most = status(&waiting.pid(), "VmHWM");
+        let (kept, needed) = (after.saturating_sub(before), most - before);
+        assert!(needed > 100_000, "Node {}: {needed} kB", node.version);
+        assert!(
+            kept < needed / 2,
+            "Node {}: {kept} of {needed} kB",
+            node.version
+        );
+        waiting.finish();
+    }
+}
+
 #[test]
 fn workers_have_heaps_of_their_own() {
     for node in versions() {

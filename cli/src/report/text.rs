@@ -184,10 +184,17 @@ pub fn header(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()>
     };
     if anything {
         let blocks = counted(sums.live_blocks, "block");
+        let snapshots = match page.snapshots.figures.bytes.0 {
+            0 => String::new(),
+            left => format!(", {} of it by heap snapshots", bytes(left)),
+        };
         line(
             out,
             "not freed",
-            &format_args!("{} in {blocks}", paint.amount(bytes(sums.live_bytes))),
+            &format_args!(
+                "{} in {blocks}{snapshots}",
+                paint.amount(bytes(sums.live_bytes))
+            ),
         )?;
         if page.reach.known > 0 && sums.live_blocks > 0 {
             for class in Class::ALL {
@@ -416,7 +423,7 @@ fn footer(out: &mut impl Write, page: &Page, paint: Paint) -> io::Result<()> {
     }
     if page.snapshots.sites > 0 {
         lines.push(format!(
-            "{} by heap snapshots that leak took left out (--merge stack shows them).",
+            "{} by heap snapshots left out (--merge stack shows them).",
             amount(&page.snapshots.figures)
         ));
     }

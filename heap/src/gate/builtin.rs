@@ -308,6 +308,17 @@ const KEPT: &[Kept] = &[
     fun:node::InitializeOncePerProcess*
 }",
     },
+    Kept {
+        reason: "V8 keeps the numbers of objects for the next heap snapshot, and names while it samples its heap",
+        entries: "
+{
+    V8: heap snapshots
+    Memcheck:Leak
+    match-leak-kinds: reachable,possible
+    ...
+    fun:v8::HeapProfiler::TakeHeapSnapshot*
+}",
+    },
 ];
 
 /// All entries, each with its reason.

@@ -44,6 +44,11 @@ switch (way) {
     end();
     break;
   }
+  case 'many objects':
+    globalThis.many = Array.from({ length: 60000 }, (_, i) => ({ i, name: `number ${i}`, list: [i], more: { i } }));
+    process.stdin.once('data', end);
+    setImmediate(ready);
+    break;
   case 'blocked':
     ready();
     line();
