@@ -61,6 +61,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) added: u64,
     /// The methods that add to such a container; empty if any may.
     pub(crate) by: &'a [&'a str],
+    /// Functions whose text adds to what has that name.
+    pub(crate) written: &'a [Location],
     /// Of a string, what it is made of: constants of the function that puts it together.
     pub(crate) pieces: &'a [u32],
     /// Names of what was added: its class, its properties. Who adds it may be who makes it.
@@ -85,6 +87,9 @@ impl Wanted<'_> {
         self.pieces.iter().any(|piece| words.contains(piece))
     }
 }
+
+/// What a function's text says counts this much: as V8's feedback does, nearly.
+const WRITTEN: i32 = 8;
 
 /// What was added this often was added by a function that V8 keeps feedback of.
 const OFTEN: u64 = 60;
@@ -194,13 +199,18 @@ impl Functions {
         is_wanted: impl Fn(Location) -> bool,
     ) -> Vec<(String, Location)> {
         let Wanted { name, context, .. } = wanted;
-        let named = |function: &Function| name.is_some_and(|name| function.words.contains(&name));
-        let adds = |function: &Function| match wanted.pieces {
-            [] => self.adds(&function.words, wanted.by),
-            _ => wanted.has_piece(&function.words),
-        };
         let visible = |function: &Function| {
             context.is_some_and(|context| function.visible.contains(&context))
+        };
+        let written = |function: &Function| {
+            wanted.written.contains(&function.location) && (context.is_none() || visible(function))
+        };
+        let named = |function: &Function| {
+            name.is_some_and(|name| function.words.contains(&name)) || written(function)
+        };
+        let adds = |function: &Function| match wanted.pieces {
+            [] => self.adds(&function.words, wanted.by) || written(function),
+            _ => wanted.has_piece(&function.words),
         };
         let seeing: Vec<&Function> = self.all.iter().filter(|f| visible(f)).collect();
         // Byte code need not have the name of a variable (of `var`, and of parameters, it has none); but if
@@ -240,7 +250,9 @@ impl Functions {
             };
             let taking = if takes_away(&function.name) { 3 } else { 0 };
             let evidence = wanted.evidence(function);
-            (score > 0).then_some((score + hot + near - taking + evidence, function.hot))
+            let written = if written(function) { WRITTEN } else { 0 };
+            let sum = score + hot + near + written - taking + evidence;
+            (score > 0).then_some((sum, function.hot))
         };
         let place = |function: &Function| (function.location.line, function.location.column);
         // Of two, one inside of the other, the inner one.
@@ -274,6 +286,22 @@ impl Functions {
             .into_iter()
             .map(|function| (function.name.clone(), function.location))
             .collect()
+    }
+
+    /// The scripts of functions whose code names a word, or that see the variables of a context.
+    pub(crate) fn scripts_with(&self, name: u32, context: Option<Node>) -> FxHashSet<u32> {
+        let names = |function: &&Function| match context {
+            Some(context) => function.visible.contains(&context),
+            None => function.words.contains(&name) || function.inner.contains(&name),
+        };
+        let named = self.all.iter().filter(names);
+        named.map(|function| function.location.script).collect()
+    }
+
+    /// Where the functions of a script are.
+    pub(crate) fn in_script(&self, script: u32) -> Vec<Location> {
+        let places = self.all.iter().map(|function| function.location);
+        places.filter(|place| place.script == script).collect()
     }
 
     /// Whether one function stands around another.

@@ -5,6 +5,7 @@ use graph::Node;
 use super::View;
 use super::entries::{is_map, is_set, rows};
 use super::holders::Holder;
+use super::written::writers;
 use crate::functions::Wanted;
 use crate::snapshot::Snapshot;
 
@@ -82,20 +83,28 @@ pub(super) fn adders(
             ..wanted
         })
     };
+    let found = |wanted| {
+        let written = writers(view, wanted);
+        view.functions.adders(Wanted {
+            written: &written,
+            ..wanted
+        })
+    };
     if holder.context.is_some() || knows() {
         // The name may be a key that whoever adds is given: others know it, and he knows what has it.
         let by_key = || {
             let mut outer = outer().skip_while(|outer| outer.name == wanted.name);
             let outer = outer.next().filter(|_| holder.context.is_none())?;
             let names_and_adds = |wanted| view.functions.names_and_adds(wanted);
-            (by != ["assign"] && !names_and_adds(wanted) && names_and_adds(outer)).then_some(outer)
+            let is_written = |wanted| !writers(view, wanted).is_empty();
+            (by != ["assign"] && !names_and_adds(wanted) && names_and_adds(outer)
+                || !renewed && !is_written(wanted) && is_written(outer))
+            .then_some(outer)
         };
-        return view.functions.adders(by_key().unwrap_or(wanted));
+        return found(by_key().unwrap_or(wanted));
     }
     // A name made at run time.
-    outer()
-        .next()
-        .map_or(Vec::new(), |outer| view.functions.adders(outer))
+    outer().next().map_or(Vec::new(), found)
 }
 
 /// What code that makes an object names: its class, if it has one of the program's, and its properties.

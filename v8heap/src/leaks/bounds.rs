@@ -9,6 +9,7 @@ use graph::Node;
 use super::View;
 use super::families::Family;
 use super::holders::holder;
+use super::text::is_letter;
 use crate::Location;
 
 /// What takes entries out of a container.
@@ -118,11 +119,6 @@ fn owners_limit(view: &View, owner: Node, container: Node) -> Option<String> {
 
 /// The text of a script.
 struct Text<'a>(&'a str);
-
-/// A letter of a name.
-fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
 
 /// The first whole name of a text.
 fn first_name(text: &str) -> &str {

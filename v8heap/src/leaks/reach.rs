@@ -103,6 +103,15 @@ pub(super) fn function_near(
     start: Node,
     is_wanted: impl Fn(Location) -> bool,
 ) -> Option<Location> {
+    placed_near(view, start, is_wanted).map(|(_, place)| place)
+}
+
+/// That function, or an object whose class stands in such a place.
+pub(super) fn placed_near(
+    view: &View,
+    start: Node,
+    is_wanted: impl Fn(Location) -> bool,
+) -> Option<(Node, Location)> {
     let snapshot = &view.analysis.snapshot;
     let mut list = vec![start];
     let mut seen: rustc_hash::FxHashSet<Node> = list.iter().copied().collect();
@@ -111,8 +120,8 @@ pub(super) fn function_near(
         let node = list[next];
         next += 1;
         let place = snapshot.location(node).filter(|&place| is_wanted(place));
-        if place.is_some() {
-            return place;
+        if let Some(place) = place {
+            return Some((node, place));
         }
         for edge in snapshot.graph.of(node) {
             let to = snapshot.graph.to(edge);

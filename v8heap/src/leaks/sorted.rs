@@ -7,13 +7,12 @@ use super::families::Family;
 use super::groups::Group;
 use super::grown::{self, Grown};
 use super::held::Held;
+use super::program::program;
 use super::rank::{COPIES, rank};
-use super::reach::{self, Claims};
+use super::reach::Claims;
 use super::settling::{Turnover, slows, turnover};
 use super::words::{Count, Pattern};
 use super::{Also, Leak, View, bounds, containers, notes, shared, stacks};
-use crate::functions::Wanted;
-use crate::place::Place;
 
 /// What is to be said of containers that are emptied more slowly than they are filled.
 const BACKLOG: (&str, &str) = (
@@ -440,45 +439,6 @@ fn grow_alike(counts: &[u64], others: &[u64]) -> bool {
         let mut pairs = steps.iter().zip(&others);
         pairs.all(|(&step, &other)| step.abs_diff(other * times) * 20 <= step)
     })
-}
-
-/// The function of the program itself that is nearest to what a package keeps: one that new objects point to, that
-/// names the package's function, or that sees the variable by which it is kept.
-fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<Place> {
-    let snapshot = &view.analysis.snapshot;
-    let is_own = |location| view.distance(Some(location)) == 0;
-    let near = new.last().and_then(|&newest| {
-        let place = reach::function_near(view, newest, is_own)?;
-        Some(
-            view.functions
-                .around(place)
-                .unwrap_or_else(|| (String::new(), place)),
-        )
-    });
-    let named = || {
-        let name = &leak.place.as_ref()?.function;
-        let wanted = Wanted {
-            name: Some(snapshot.strings.find(name)?),
-            added: u64::MAX,
-            ..Wanted::default()
-        };
-        view.functions.adder_in(wanted, is_own)
-    };
-    let seen = || {
-        let way = view.ways.raw(view.analysis, snapshot.node_of_id(leak.id)?);
-        way.iter().rev().find_map(|&(from, edge)| {
-            (snapshot.kind_of_edge(edge) == snapshot.edge_kind.context).then_some(())?;
-            let wanted = Wanted {
-                context: Some(from),
-                added: u64::MAX,
-                ..Wanted::default()
-            };
-            view.functions.adder_in(wanted, is_own)
-        })
-    };
-    near.or_else(named)
-        .or_else(seen)
-        .map(|place| view.place(place))
 }
 
 /// From the first to the last snapshot.

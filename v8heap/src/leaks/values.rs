@@ -235,11 +235,11 @@ pub(super) fn leaks(
                 .map(|location| location.script),
             added: u64::MAX,
             pieces: &pieces,
-            made_of: &[],
             by: match candidate.is_text {
                 true => &[],
                 false => &EXTENDING,
             },
+            ..Wanted::default()
         });
         let (is, cure) = match candidate.is_text {
             true => pattern.sentences(),

@@ -1,0 +1,85 @@
+//! `leak heap leaks` on programs whose leak is in a package they use: the package's line, the program's own part.
+
+use std::path::Path;
+
+use leak_tests::node;
+use leak_tests::tools::heap;
+use serde_json::Value;
+
+/// A program next to a package in `node_modules`, three snapshots of it, and what is found in them.
+fn leaks(package: &str, program: &str, version: &str, folder: &Path) -> Option<Vec<Value>> {
+    let modules = folder.join("node_modules/package");
+    std::fs::create_dir_all(&modules).expect("a folder");
+    std::fs::write(modules.join("index.js"), package).expect("a file");
+    let file = folder.join("program.js");
+    std::fs::write(&file, program).expect("a file");
+    let files = node::three_snapshots(&file, version, folder)?;
+    let text = heap(&["leaks", "--format", "json"], &files);
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    Some(json["leaks"].as_array().expect("leaks").clone())
+}
+
+/// A package with a store, whose methods do not say who calls them.
+const JAR: &str = "
+class Cookie { constructor(text) { this.text = text; } }
+class Jar {
+  constructor() { this.all = []; }
+  put(text) { return this.store(new Cookie(text)); }
+  store(cookie) { this.all.push(cookie); return cookie; }
+}
+exports.Jar = Jar;
+exports.Base = class Base { constructor(name) { this.name = name; } };
+exports.use = (() => { const used = {}; return one => { used[one.name] = one; }; })();
+";
+
+#[test]
+fn the_program_s_function_that_names_what_it_has_of_a_package_is_its_part() {
+    let program = "
+const {Jar} = require('package');
+const jar = new Jar();
+function visit(i) { jar.put('sid=' + i); }
+exports.step = i => { visit(i); };
+";
+    let folder = tempfile::tempdir().expect("a directory");
+    for version in ["18", "22", "26"] {
+        let Some(found) = leaks(JAR, program, version, folder.path()) else {
+            continue;
+        };
+        let place = |name: &str| found[0][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(found.len(), 1, "Node {version}: {found:?}");
+        assert!(
+            place("place").contains("store() "),
+            "Node {version}: {found:?}"
+        );
+        assert!(
+            place("program").contains("program.js:4:"),
+            "Node {version}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_program_s_function_that_makes_what_a_package_keeps_is_its_part() {
+    let program = "
+const {Base, use} = require('package');
+class Strategy extends Base { constructor(name) { super(name); } check() { return this.name; } }
+function login(i) { use(new Strategy('tenant' + i)); }
+exports.step = i => { login(i); };
+";
+    let folder = tempfile::tempdir().expect("a directory");
+    for version in ["18", "22", "26"] {
+        let Some(found) = leaks(JAR, program, version, folder.path()) else {
+            continue;
+        };
+        let place = |name: &str| found[0][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(found.len(), 1, "Node {version}: {found:?}");
+        assert!(
+            place("place").contains("package/index.js:10:"),
+            "Node {version}: {found:?}"
+        );
+        assert!(
+            place("program").contains("login() "),
+            "Node {version}: {found:?}"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! Functions whose text adds to a container: `this.rooms.set(key, …)`, `byId[id] = …`, `(groups[k] ||= []).push(…)`.
+//!
+//! Byte code tells which names a function uses, not what for; a constructor that makes a container names it as well as
+//! the method that fills it. Where the script's text is at hand, it is looked at for what is done with the name.
+
+use super::View;
+use super::text::{closes, ends, is_letter, to_end_of_brackets};
+use crate::functions::Wanted;
+use crate::snapshot::Location;
+
+/// A text that has a name more often is not looked at: the name says nothing.
+const MAX_SITES: usize = 2_000;
+
+/// Functions that are called like this add to the first thing they are given.
+const INSERTING: [&str; 5] = ["push", "append", "add", "insert", "assign"];
+
+/// What a copy with more in it is made by.
+const COPYING: [&str; 5] = ["...", ".concat(", "assign(", "new Map(", "new Set("];
+
+/// The functions, innermost ones, whose text adds to what has a name, by some methods.
+pub(super) fn writers(view: &View, wanted: Wanted) -> Vec<Location> {
+    let snapshot = &view.analysis.snapshot;
+    let Some(word) = wanted.name else {
+        return Vec::new();
+    };
+    let name = snapshot.strings.get(word);
+    let mut found = Vec::new();
+    for script in view.functions.scripts_with(word, wanted.context) {
+        let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
+            continue;
+        };
+        let sites = sites(&text, &name, wanted.by);
+        if sites.is_empty() {
+            continue;
+        }
+        let functions = functions_in(&text, view.functions.in_script(script));
+        for site in sites {
+            let before = functions.partition_point(|&(start, _)| start < site);
+            let around = functions[..before]
+                .iter()
+                .rev()
+                .find(|&&(start, _)| ends(&text, start).is_some_and(|end| end > site));
+            if let Some(&(_, place)) = around
+                && !found.contains(&place)
+            {
+                found.push(place);
+            }
+        }
+    }
+    found
+}
+
+/// Where functions begin in a text, in this order; none if their places do not fit it (of a script within a page,
+/// whose lines are those of the page).
+fn functions_in(text: &str, places: Vec<Location>) -> Vec<(usize, Location)> {
+    let mut lines = vec![0];
+    lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
+    let offset = |place: &Location| {
+        let line = *lines.get(place.line as usize)?;
+        // V8 counts UTF-16 units.
+        let mut column = 0;
+        text[line..].char_indices().find_map(|(at, letter)| {
+            let here = column;
+            column += letter.len_utf16() as u32;
+            (here >= place.column).then_some(line + at)
+        })
+    };
+    let mut found: Vec<(usize, Location)> = places
+        .into_iter()
+        .filter_map(|place| Some((offset(&place)?, place)))
+        .filter(|&(at, _)| ends(text, at).is_some())
+        .collect();
+    found.sort_by_key(|&(at, _)| at);
+    found
+}
+
+/// Where a text adds to what has a name.
+fn sites(text: &str, name: &str, by: &[&str]) -> Vec<usize> {
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let whole = |&at: &usize| {
+        !text[..at].bytes().next_back().is_some_and(is_letter)
+            && !text[at + name.len()..]
+                .bytes()
+                .next()
+                .is_some_and(is_letter)
+    };
+    text.match_indices(name)
+        .map(|(at, _)| at)
+        .filter(whole)
+        .take(MAX_SITES)
+        .filter(|&at| adds(text, at, name, by))
+        .collect()
+}
+
+/// Whether what stands around a name adds to it.
+fn adds(text: &str, at: usize, name: &str, by: &[&str]) -> bool {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line..at].trim_start();
+    if line.starts_with("//") || line.starts_with('*') || line.starts_with("/*") {
+        return false;
+    }
+    let rest = &text[at + name.len()..];
+    let before = text[..at].trim_end_matches(|c: char| c.is_alphanumeric() || "_$.#?".contains(c));
+    // push(this.items, …), items.push.call(list, …), Object.assign(map, …)
+    if let Some(call) = before.strip_suffix('(')
+        && rest.trim_start().starts_with(',')
+    {
+        let call = call
+            .strip_suffix(".call")
+            .or(call.strip_suffix(".apply"))
+            .unwrap_or(call);
+        let start = call.bytes().rposition(|byte| !is_letter(byte));
+        let method = &call[start.map_or(0, |at| at + 1)..];
+        if by.contains(&method) || INSERTING.contains(&method) {
+            return true;
+        }
+    }
+    let after = entry(rest);
+    let is_entry = after.len() < rest.len();
+    let indexed = by.contains(&"assign") || by.contains(&"push");
+    if is_entry && indexed && is_assigned(after) {
+        return true;
+    }
+    if calls(after, by) {
+        return true;
+    }
+    // list = list.concat(x), {...state, list: [...state.list, x]}
+    let is_given = is_assigned(rest) || rest.trim_start().starts_with(':');
+    by.contains(&"concat") && is_given && {
+        let end = rest.find([';', '\n']).unwrap_or(rest.len());
+        let value = &rest[..end];
+        value.contains(name) && COPYING.iter().any(|how| value.contains(how))
+    }
+}
+
+/// What follows the entries that are asked for: `[key]`, `.get(key)`, and what is put around it.
+fn entry(rest: &str) -> &str {
+    let mut rest = rest;
+    loop {
+        let next = rest.trim_start_matches(['!', '?', ')']);
+        let opened = match next.as_bytes() {
+            [b'[', ..] => next,
+            _ => match next.strip_prefix(".get").or(next.strip_prefix("..get")) {
+                Some(call) if call.starts_with('(') => call,
+                _ => return rest,
+            },
+        };
+        let Some(end) = closes(opened, 0) else {
+            return rest;
+        };
+        rest = &opened[end..];
+    }
+}
+
+/// Whether something is assigned to what stands before.
+fn is_assigned(rest: &str) -> bool {
+    let rest = rest.trim_start();
+    let rest = ["||", "??", "&&"]
+        .iter()
+        .find_map(|operator| rest.strip_prefix(operator))
+        .unwrap_or(rest);
+    rest.starts_with('=') && !rest.starts_with("==") && !rest.starts_with("=>")
+}
+
+/// Whether one of some methods of what stands before is called.
+fn calls(rest: &str, by: &[&str]) -> bool {
+    let rest = to_end_of_brackets(rest).trim_start_matches(['!', '?']);
+    let Some(call) = rest.trim_start().strip_prefix('.') else {
+        return false;
+    };
+    by.iter().any(|method| {
+        call.strip_prefix(method).is_some_and(|rest| {
+            let rest = rest
+                .strip_prefix(".call")
+                .or(rest.strip_prefix(".apply"))
+                .unwrap_or(rest);
+            let rest = rest.strip_prefix("?.").unwrap_or(rest);
+            // splice(at, 1) takes away.
+            let commas = || {
+                let end = closes(rest, 0).unwrap_or(rest.len());
+                rest[..end].matches(',').count()
+            };
+            rest.starts_with('(') && (*method != "splice" || commas() > 1)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sites;
+
+    const PUSH: &[&str] = &["push", "unshift", "splice"];
+
+    #[test]
+    fn what_adds_to_a_name_is_told_from_what_reads_it() {
+        for (text, by) in [
+            ("this.items.push(x)", PUSH),
+            ("items?.push(x)", PUSH),
+            ("items[items.length] = x", PUSH),
+            ("(items[k] ||= []).push(v)", PUSH),
+            ("items[a[0]].push(v)", PUSH),
+            ("this.items.get(k).push(v)", PUSH),
+            ("push(this.items, x)", PUSH),
+            ("Array.prototype.push.apply(self.items, more)", PUSH),
+            ("items[id]={id}", &["assign"]),
+            ("Object.assign(items, more)", &["assign"]),
+            ("sorted.add(items, x, compare)", PUSH),
+            ("items.splice(i, 0, x)", PUSH),
+            ("items.set(k, v)", &["set"]),
+            ("items = items.concat(x)", &["concat"]),
+            ("items = [...items, x]", &["concat"]),
+            ("{...state, items: [...state.items, x]}", &["concat"]),
+        ] {
+            assert!(!sites(text, "items", by).is_empty(), "{text}");
+        }
+        for (text, by) in [
+            ("this.items = [];", PUSH),
+            ("items.map(f).push(x)", PUSH),
+            ("myitems.push(x)", PUSH),
+            ("f();\n  // items.push(x)", PUSH),
+            ("items.splice(i, 1)", PUSH),
+            ("if (items[k] == x) {}", &["assign"]),
+            ("items[k] => 1", &["assign"]),
+            ("return items[id]", &["assign"]),
+            ("items.get(k)", &["set"]),
+            ("items = []", &["concat"]),
+            ("items = reduce(items, x)", &["concat"]),
+        ] {
+            assert!(sites(text, "items", by).is_empty(), "{text}");
+        }
+    }
+}
