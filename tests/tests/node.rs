@@ -286,6 +286,25 @@ fn a_startup_snapshot_that_wants_equal_flags_still_starts() {
 }
 
 #[test]
+fn a_cpu_profile_is_made_and_where_v8_could_hang_interpreted_functions_have_no_names() {
+    for node in versions() {
+        let outcome = Run::executable(&node.path)
+            .args(["--cpu-prof", "--cpu-prof-name=made.cpuprofile", "-e", "0"])
+            .under_leak();
+        assert!(outcome.status.success(), "{}", node.version);
+        let profile = outcome.folder.path().join("made.cpuprofile");
+        assert!(profile.exists(), "{}", node.version);
+        let notes = report(&outcome).0["loss"]["notes"].to_string();
+        assert_eq!(
+            notes.contains("its CPU profiler"),
+            node.version < 22,
+            "{}: {notes}",
+            node.version
+        );
+    }
+}
+
+#[test]
 fn the_permission_model_is_no_hindrance() {
     let script = program("kinds");
     for node in versions().into_iter().filter(|node| node.version >= 20) {

@@ -18,6 +18,9 @@ const EXACT_MAGLEV: &CStr = c"--no-maglev-inlining";
 const EXACT_AT_ONCE: &CStr = c"--no-concurrent-recompilation";
 /// First version whose second compiler inlines and has the flag.
 const MAGLEV: u32 = 12;
+/// First version whose CPU profiler takes no lock for [`FRAMES`] in its signal handler, which may have interrupted
+/// the thread that holds it.
+const PROFILED: u32 = 12;
 
 /// The program's own main function.
 pub static MAIN: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
@@ -60,7 +63,11 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
             super::note(b"started with or for a startup snapshot: interpreted JavaScript functions have no names");
             return;
         }
-        (api.set_flags)(FRAMES.as_ptr());
+        if major(api) < PROFILED && has_option(argv, &[b"cpu-prof", b"--prof", b"inspect"]) {
+            super::note(b"V8 of this version could hang in its CPU profiler: interpreted JavaScript functions have no names");
+        } else {
+            (api.set_flags)(FRAMES.as_ptr());
+        }
         if start::variable(b"LEAK_JS") == b"exact" {
             (api.set_flags)(EXACT.as_ptr());
             (api.set_flags)(EXACT_AT_ONCE.as_ptr());
