@@ -83,3 +83,60 @@ exports.step = i => { login(i); };
         );
     }
 }
+
+/// A package whose object has what it is given in three ways: listeners, a table, and a list that is linked.
+const HUB: &str = "
+const {EventEmitter} = require('events');
+class Queue {
+  constructor() { this.last = null; this.length = 0; }
+  put(value) { this.last = {value, before: this.last}; this.length++; }
+}
+class Hub {
+  constructor() {
+    this.emitter = new EventEmitter().setMaxListeners(0);
+    this.byId = {};
+    this.states = {};
+    this.waiting = new Queue();
+    this.next = 0;
+  }
+  subscribe(name, call) {
+    const id = 'id' + this.next++;
+    this.emitter.on(name, call);
+    this.byId[id] = [name, call];
+  }
+  submit(work) {
+    const id = 'job' + this.next++;
+    this.states[id] = this.next;
+    this.waiting.put({id, work});
+  }
+}
+exports.Hub = Hub;
+";
+
+#[test]
+fn what_one_object_of_a_package_keeps_of_the_same_calls_is_one_leak() {
+    let hub = "const {Hub} = require('package');\nconst hub = new Hub();\n";
+    let listen = "
+function listen(i) { hub.subscribe('tick', () => i); }
+exports.step = i => { listen(i); };
+";
+    let submit = "
+function submit(i) { hub.submit(() => ({i})); }
+exports.step = i => { submit(i); };
+";
+    let folder = tempfile::tempdir().expect("a directory");
+    for version in ["18", "22", "26"] {
+        for (program, pattern, other) in [
+            (listen, "listeners", "Hub.byId"),
+            (submit, "list", "Hub.states"),
+        ] {
+            let Some(found) = leaks(HUB, &format!("{hub}{program}"), version, folder.path()) else {
+                continue;
+            };
+            assert_eq!(found.len(), 1, "Node {version}: {found:?}");
+            assert_eq!(found[0]["pattern"], pattern, "Node {version}: {found:?}");
+            let also = found[0]["also"].to_string();
+            assert!(also.contains(other), "Node {version}: {found:?}");
+        }
+    }
+}

@@ -60,9 +60,18 @@ impl Scripts {
     }
 
     pub(crate) fn is_internal_script(&self, script: u32) -> bool {
-        self.name(script)
-            .is_none_or(|name| name.starts_with("node:") || name.starts_with("extensions::"))
+        self.name(script).is_none_or(is_internal)
     }
+}
+
+/// Whether a script with some name is one of Node or Chrome itself.
+fn is_internal(name: &str) -> bool {
+    name.starts_with("node:") || name.starts_with("extensions::")
+}
+
+/// Whether a function is one of Node or Chrome itself.
+pub(crate) fn is_of_node(snapshot: &Snapshot, function: Node) -> bool {
+    script(snapshot, function).is_none_or(|(_, name)| is_internal(&name))
 }
 
 /// The script of a function, and its name.

@@ -9,6 +9,7 @@ use super::detached::is_detached;
 use super::registered::{self, Registered};
 use super::targets::{self, Targets};
 use crate::figures::Analysis;
+use crate::scripts;
 use crate::snapshot::{Location, Snapshot};
 
 /// What makes objects a group; the same in all snapshots of a process.
@@ -239,6 +240,8 @@ struct Names {
     /// Of calls of async functions that wait.
     of_calls: FxHashSet<Node>,
     streams: Vec<u32>,
+    /// Classes that are called like those, of other code than Node's.
+    others: FxHashSet<Location>,
     async_contexts: FxHashSet<Node>,
     printed: FxHashSet<Node>,
     targets: Targets,
@@ -248,6 +251,7 @@ struct Names {
 impl Names {
     fn new(snapshot: &Snapshot) -> Names {
         let find = |name| snapshot.strings.find(name);
+        let streams: Vec<u32> = STREAMS.iter().filter_map(|name| find(name)).collect();
         Names {
             timeout: find("Timeout"),
             promise: find("Promise"),
@@ -264,7 +268,8 @@ impl Names {
             request: find("system / AsyncGeneratorRequest"),
             worker: find("Worker"),
             of_calls: of_calls(snapshot, find("Generator"), find("Promise")),
-            streams: STREAMS.iter().filter_map(|name| find(name)).collect(),
+            others: others(snapshot, &streams),
+            streams,
             async_contexts: async_contexts::find(snapshot),
             printed: printed(snapshot),
             targets: targets::find(snapshot),
@@ -273,7 +278,29 @@ impl Names {
     }
 }
 
+/// Where the classes stand that have some names, in other code than Node's.
+fn others(snapshot: &Snapshot, names: &[u32]) -> FxHashSet<Location> {
+    let named = snapshot.locations.iter().filter(|&&(node, _)| {
+        snapshot.kinds[node as usize] == snapshot.kind.closure
+            && names.contains(&snapshot.names[node as usize])
+    });
+    named
+        .filter(|&&(node, _)| !scripts::is_of_node(snapshot, node))
+        .map(|&(_, location)| location)
+        .collect()
+}
+
 impl Names {
+    /// Whether an object is of a class that only is called like one of Node's, and is no stream.
+    fn is_other(&self, snapshot: &Snapshot, node: Node) -> bool {
+        let has = |name| snapshot.follow(node, snapshot.edge_kind.property, name);
+        snapshot
+            .location(node)
+            .is_some_and(|location| self.others.contains(&location))
+            && has("_readableState").is_none()
+            && has("_writableState").is_none()
+    }
+
     /// The group of a listener.
     fn listener(&self, snapshot: &Snapshot, node: Node, location: Location) -> Group {
         let target = self.targets.get(&node);
@@ -367,7 +394,7 @@ fn group(snapshot: &Snapshot, names: &Names, node: Node) -> Option<Group> {
     {
         return Some(names.listener(snapshot, node, location));
     }
-    if names.streams.contains(&name) {
+    if names.streams.contains(&name) && !names.is_other(snapshot, node) {
         return Some(Group::Streams(snapshot.name(node).into_owned()));
     }
     let location = snapshot.location(node)?;

@@ -92,6 +92,12 @@ const FRAMES: (&str, &str) = (
     "Keep the number it returns and call cancelAnimationFrame() or cancelIdleCallback() when its owner ends, or ask for no more then.",
 );
 
+/// What there is to say of functions that wait for one promise that outlives them.
+const LASTING: (&str, &str) = (
+    "More and more functions wait for one promise, with all they capture: what then(), await and Promise.race() add to it stays until it is settled.",
+    "Give each piece of work a promise, a signal or a token of its own, or keep a list of functions of which those are taken out that are done with.",
+);
+
 /// What there is to say of a group, and its place.
 pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Location>)> {
     let Grown {
@@ -351,6 +357,9 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         Group::Listeners { .. } => cure = EVENT_TARGET,
         Group::Frames(_) => (is, cure) = FRAMES,
         Group::Detached(name) if is_window(name) => (is, cure) = WINDOWS,
+        Group::Closures(_) if waits_for(view, node).is_some_and(|on| !view.is_new(on)) => {
+            (is, cure) = LASTING;
+        }
         _ => {}
     }
     let leak = Leak {
@@ -418,10 +427,17 @@ fn is_printed(view: &View, node: Node) -> bool {
 
 /// Whether a closure is kept as what goes on when a promise is settled.
 fn waits(view: &View, closure: Node) -> bool {
+    waits_for(view, closure).is_some()
+}
+
+/// The promise that a function waits for.
+pub(super) fn waits_for(view: &View, closure: Node) -> Option<Node> {
     let snapshot = &view.analysis.snapshot;
     let way = view.ways.raw(view.analysis, closure);
-    way.last()
-        .is_some_and(|&(from, _)| snapshot.name(from) == "system / PromiseReaction")
+    let is_reaction = |node: Node| snapshot.name(node) == "system / PromiseReaction";
+    way.last().filter(|&&(from, _)| is_reaction(from))?;
+    let nodes = way.iter().rev().map(|&(from, _)| from);
+    nodes.into_iter().find(|&node| !is_reaction(node))
 }
 
 /// A function of the user's that an object has, by way of properties and elements: a listener.

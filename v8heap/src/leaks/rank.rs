@@ -5,7 +5,7 @@ use graph::Node;
 use super::View;
 use super::detached::is_detached;
 use super::groups::{Group, STREAMS, Sum};
-use super::grown::Grown;
+use super::grown::{Grown, waits_for};
 use super::registered::Registered;
 use crate::snapshot::Location;
 
@@ -92,6 +92,13 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         // Kept by functions that are new as well, which are told instead.
         Group::Objects(..) if is_of_closure(view, grown.sum.newest) => 92,
         Group::Objects(..) => 80,
+        // All on one promise that outlives them, as listeners on an emitter.
+        Group::Closures(location)
+            if own(&Some(*location))
+                && waits_for(view, grown.sum.newest).is_some_and(|on| !view.is_new(on)) =>
+        {
+            21
+        }
         Group::Closures(_) => 90,
         Group::Buffers => 100,
         Group::Copies(..) => COPIES,

@@ -72,6 +72,13 @@ impl Claims {
         bytes
     }
 
+    /// Whether a finding has claimed a third of some nodes.
+    pub(super) fn has_part(&self, finding: usize, nodes: &[Node]) -> bool {
+        let of = finding as u32 + 1;
+        let own = nodes.iter().filter(|&&node| self.of[node as usize] == of);
+        own.count() * 3 >= nodes.len()
+    }
+
     /// The finding that has claimed more than half of some nodes.
     pub(super) fn owner(&self, nodes: &[Node]) -> Option<u32> {
         let claimed: Vec<u32> = nodes

@@ -3,6 +3,7 @@
 
 use graph::Node;
 
+use super::companions::{self, go_along, grow_alike, steps};
 use super::families::Family;
 use super::groups::Group;
 use super::grown::{self, Grown};
@@ -11,8 +12,9 @@ use super::program::program;
 use super::rank::{COPIES, rank};
 use super::reach::Claims;
 use super::settling::{Turnover, slows, turnover};
-use super::words::{Count, Pattern};
-use super::{Also, Leak, View, bounds, containers, notes, shared, stacks};
+use super::told::{Copies, Told};
+use super::words::Pattern;
+use super::{Leak, View, bounds, containers, notes, shared, stacks};
 
 /// What is to be said of containers that are emptied more slowly than they are filled.
 const BACKLOG: (&str, &str) = (
@@ -24,15 +26,11 @@ const STEADY: &str = "of the entries of the first snapshot hardly one is left";
 const SLOW: &str = "it grows ever more slowly";
 /// More families of containers are not described.
 const MAX_FAMILIES: usize = 200;
-/// As many other containers with the same objects are named.
-const MAX_ALSO: usize = 4;
+/// Of as many containers that are held alike it is looked what they keep together.
+const MAX_ALIKE: usize = 8;
 
 /// From this rank on, what comes one for one with something told is not told.
 const COMPANIONS: u8 = 65;
-/// Copies of strings are told if they are this part of what a finding keeps.
-const COPIED_PART: u64 = 3;
-/// Characters of a copied text that are shown.
-const COPIED_TEXT: usize = 40;
 /// Less is nothing to look at.
 const MIN_GROWTH: u64 = 1024;
 
@@ -48,6 +46,8 @@ struct Suspect<'a> {
     new: Vec<Node>,
     /// Containers, which claim what they keep alone.
     holders: Vec<Node>,
+    /// Whether these have numbers.
+    numbers: bool,
     what: What<'a>,
 }
 
@@ -84,6 +84,10 @@ impl<'a> Suspects<'a> {
             let (mut leak, place) = containers::describe(view, &family);
             match turnover(view, &family) {
                 Some(Turnover::Steady) => leak.doubt = Some(STEADY.to_owned()),
+                // Node's own, which takes them out in time.
+                Some(Turnover::Backlog) if view.distance(place) == 2 => {
+                    leak.doubt = Some(STEADY.to_owned());
+                }
                 Some(Turnover::Backlog) => {
                     (leak.is, leak.cure) = (BACKLOG.0.to_owned(), BACKLOG.1.to_owned());
                 }
@@ -105,6 +109,7 @@ impl<'a> Suspects<'a> {
                 growth: leak.growth(),
                 new: family.new_entries(view),
                 holders: family.holders(view),
+                numbers: family.numbers,
                 what: What::Container(Box::new(leak), distance),
             });
         }
@@ -122,6 +127,7 @@ impl<'a> Suspects<'a> {
                     false => Vec::new(),
                 },
                 holders: Vec::new(),
+                numbers: false,
                 what: What::Held(held),
             });
         }
@@ -135,6 +141,7 @@ impl<'a> Suspects<'a> {
                 growth: leak.growth(),
                 new: vec![node],
                 holders: Vec::new(),
+                numbers: false,
                 what: What::Value(Box::new(leak)),
             });
         }
@@ -148,6 +155,7 @@ impl<'a> Suspects<'a> {
                 growth: growth(&grown.retained),
                 new: grown.new.clone(),
                 holders: Vec::new(),
+                numbers: false,
                 what: What::Group(grown),
             });
         }
@@ -183,6 +191,10 @@ impl<'a> Suspects<'a> {
         // Ids say nothing of two that are alike: V8 numbers objects as they lie in memory.
         self.all
             .sort_by(|a, b| (a.rank, b.growth, a.said()).cmp(&(b.rank, a.growth, b.said())));
+        companions::order(view, &mut self.all, |suspect| match &suspect.what {
+            What::Container(leak, _) => Some((suspect.rank, &leak.counts, &suspect.new)),
+            _ => None,
+        });
         let mut claims = Claims::new(view);
         let mut told: Vec<Told> = Vec::new();
         for suspect in self.all {
@@ -201,7 +213,7 @@ impl<'a> Suspects<'a> {
                 if let What::Container(leak, 0 | 1) = suspect.what
                     && let Some(first) = told.get_mut(owner as usize)
                 {
-                    first.also(*leak, Some(suspect.holders));
+                    first.also(*leak, suspect.holders, true);
                 }
                 continue;
             }
@@ -231,7 +243,36 @@ impl<'a> Suspects<'a> {
                 && let Some(first) = goes_with.and_then(|at| told.get_mut(at))
                 && first.leak.pattern == Pattern::Streams
             {
-                first.also(leak, None);
+                first.also(leak, Vec::new(), false);
+                continue;
+            }
+            // The other ends of connections that a container has.
+            if leak.pattern == Pattern::Streams
+                && let Some(at) = goes_with
+                && claims.has_part(at, &suspect.new)
+            {
+                claims.claim(view, at as u32, &suspect.new);
+                told[at].also(leak, Vec::new(), false);
+                continue;
+            }
+            let mut starts = suspect.holders.clone();
+            starts.extend(&suspect.new);
+            if let Some(at) = suspect.companion_of(view, &leak, distance, &told) {
+                let bytes = claims.claim(view, at as u32, &starts);
+                let first = &mut told[at];
+                // The one that has the objects is the one to tell.
+                if bytes > first.growth && distance == first.distance {
+                    leak.program = program(view, &leak, &suspect.new);
+                    leak.also = std::mem::take(&mut first.leak.also);
+                    std::mem::swap(&mut leak, &mut first.leak);
+                }
+                first.growth += bytes;
+                let of_objects = if suspect.numbers {
+                    Vec::new()
+                } else {
+                    suspect.holders
+                };
+                first.also(leak, of_objects, false);
                 continue;
             }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
@@ -242,7 +283,7 @@ impl<'a> Suspects<'a> {
                     continue;
                 }
                 if first.leak.pattern == leak.pattern {
-                    first.also(leak, None);
+                    first.also(leak, Vec::new(), false);
                     continue;
                 }
             }
@@ -256,14 +297,16 @@ impl<'a> Suspects<'a> {
                 let entries = leak.entries.map(|entries| format!("{entries}; "));
                 leak.entries = Some(entries.unwrap_or_default() + &store);
             }
-            let mut starts = suspect.holders.clone();
-            starts.extend(suspect.new);
             let bytes = claims.claim(view, told.len() as u32, &starts);
             let growth = bytes.max(leak.growth());
             told.push(Told {
                 distance,
                 growth,
-                holders: vec![suspect.holders],
+                // What several alike have may be the same objects.
+                holders: match suspect.holders.len() / 2 {
+                    2..=MAX_ALIKE => suspect.holders.chunks(2).map(<[Node]>::to_vec).collect(),
+                    _ => vec![suspect.holders],
+                },
                 copies: Copies::default(),
                 leak,
             });
@@ -302,98 +345,6 @@ impl<'a> Suspects<'a> {
     }
 }
 
-/// A finding.
-struct Told {
-    /// How near its place is to the user.
-    distance: u8,
-    /// Bytes that have come.
-    growth: u64,
-    /// The containers of the finding, if it is of containers, and of each that has the same objects.
-    holders: shared::Holders,
-    copies: Copies,
-    leak: Leak,
-}
-
-/// Strings of the same texts among what a finding keeps.
-#[derive(Default)]
-struct Copies {
-    texts: u64,
-    strings: u64,
-    bytes: u64,
-    /// The text with the most bytes, and these.
-    largest: (String, u64),
-}
-
-impl Copies {
-    fn add(&mut self, text: &str, strings: &[Node], view: &View) {
-        let sizes = strings
-            .iter()
-            .map(|&node| view.analysis.snapshot.sizes.get(node));
-        let bytes = sizes.sum();
-        self.texts += 1;
-        self.strings += strings.len() as u64;
-        self.bytes += bytes;
-        if bytes > self.largest.1 {
-            self.largest = (text.chars().take(COPIED_TEXT).collect(), bytes);
-        }
-    }
-}
-
-impl Told {
-    /// What a program's own line adds to is more likely meant than what Node keeps.
-    fn weight(&self) -> u64 {
-        self.growth * [4, 3, 2][usize::from(self.distance)]
-    }
-
-    /// Copies of strings, if they are much of what is kept.
-    fn say_copies(&mut self) {
-        let Copies {
-            texts,
-            strings,
-            bytes,
-            largest,
-        } = &self.copies;
-        if *bytes * COPIED_PART < self.growth || *bytes == 0 {
-            return;
-        }
-        let texts = if *texts == 1 {
-            "one text".to_owned()
-        } else {
-            format!("{} texts", Count(*texts))
-        };
-        let part = 100 * *bytes / self.growth.max(*bytes);
-        let copies = format!(
-            "{part} % of the growth are {} copies of {texts}, such as {:?}",
-            Count(*strings),
-            largest.0
-        );
-        let entries = self.leak.entries.take();
-        let entries = entries.map(|entries| format!("{entries}; "));
-        self.leak.entries = Some(entries.unwrap_or_default() + &copies);
-        self.leak.cure += " Keep each text once (a Map from text to itself, with a bound).";
-    }
-
-    /// Adds what holds the same objects, or else what grows one for one with it.
-    fn also(&mut self, leak: Leak, holders: Option<Vec<Node>>) {
-        if self.leak.also.len() < MAX_ALSO {
-            self.leak.also.push(Also {
-                what: leak.what,
-                place: leak.place,
-                perhaps: leak.perhaps,
-                counts: leak.counts,
-                retained: leak.retained,
-                id: leak.id,
-                same: holders.is_some(),
-            });
-            // Of what is no container itself, holders are not known.
-            let is_container = |nodes: &Vec<Node>| !nodes.is_empty();
-            if self.holders.first().is_some_and(is_container) {
-                self.holders.extend(holders.filter(is_container));
-            }
-        }
-    }
-}
-
 impl Suspect<'_> {
     /// Whether findings by kind make this one needless: the sources of modules, the list of such objects.
     fn is_explained_by_kind(&self, told: &[Told]) -> bool {
@@ -409,6 +360,28 @@ impl Suspect<'_> {
         }
     }
 
+    /// What has been told of that this container is a part of: it stands beside its containers and has numbers, or
+    /// belongs to the same object of a package and grows with them.
+    fn companion_of(&self, view: &View, leak: &Leak, distance: u8, told: &[Told]) -> Option<usize> {
+        if !matches!(self.what, What::Container(..) | What::Held(_)) {
+            return None;
+        }
+        let node = |leak: &Leak| view.analysis.snapshot.node_of_id(leak.id);
+        let own = node(leak)?;
+        told.iter().position(|first| {
+            node(&first.leak).is_some_and(|other| match self.numbers {
+                true => companions::stand_together(view, own, other),
+                false => {
+                    let is_alike =
+                        matches!(self.what, What::Held(_)) && leak.place == first.leak.place;
+                    distance == 1
+                        && (is_alike || go_along(&leak.counts, &first.leak.counts))
+                        && companions::have_one_owner(view, own, other)
+                }
+            })
+        })
+    }
+
     /// What there is to say of it, and how near its place is to the user.
     fn describe(&self, view: &View) -> Option<(Leak, u8)> {
         let (leak, place) = match &self.what {
@@ -422,23 +395,6 @@ impl Suspect<'_> {
         };
         Some((leak, view.distance(place)))
     }
-}
-
-/// What has come from each snapshot to the next.
-fn steps(counts: &[u64]) -> Vec<u64> {
-    counts
-        .windows(2)
-        .map(|pair| pair[1].saturating_sub(pair[0]))
-        .collect()
-}
-
-/// Whether counts grow in every step as others do, or by a few times as much.
-fn grow_alike(counts: &[u64], others: &[u64]) -> bool {
-    let (steps, others) = (steps(counts), steps(others));
-    (1..=4).any(|times| {
-        let mut pairs = steps.iter().zip(&others);
-        pairs.all(|(&step, &other)| step.abs_diff(other * times) * 20 <= step)
-    })
 }
 
 /// From the first to the last snapshot.
