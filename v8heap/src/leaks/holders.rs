@@ -215,6 +215,18 @@ pub(super) fn variable(view: &View, node: Node) -> Option<String> {
     Some(snapshot.strings.get(name).into_owned())
 }
 
+/// Whether a container is one of those in which an Agent of Node's has its sockets and what waits for one.
+pub(super) fn is_of_agent(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let way = view.ways.raw(view.analysis, node);
+    way.iter().any(|&(from, edge)| {
+        let name = snapshot.edge_name(edge);
+        snapshot.name(from) == "Agent"
+            && matches!(&*name, "sockets" | "requests" | "freeSockets")
+            && view.distance(snapshot.location(from)) == 2
+    })
+}
+
 /// If a container is the list of an emitter's listeners: the event and the emitter.
 pub(super) fn emitter(view: &View, node: Node) -> Option<(String, Node)> {
     let snapshot = &view.analysis.snapshot;

@@ -27,6 +27,14 @@ pub(super) fn of_entries(
     let internal = snapshot.edge_kind.internal;
     let size = |node: Node| snapshot.sizes.get(node);
     let mut nearby = std::iter::once(one).chain(own(view, one));
+    if nearby.clone().any(|node| is_exchange(view, node)) {
+        return (
+            format!(
+                "{is} Its entries are, or have, requests that a server was sent, or its responses: all of an exchange, its socket as well."
+            ),
+            "Take each out when its response is done or its client has gone (response.once('close', …) comes in both cases), or keep only the values that are needed.".to_owned(),
+        );
+    }
     if let Some(opened) = nearby.clone().find(|&node| is_opened(view, node)) {
         let class = snapshot.name(opened);
         return (
@@ -152,11 +160,30 @@ fn is_opened(view: &View, node: Node) -> bool {
     if snapshot.kinds[node as usize] == snapshot.kind.native {
         return OF_PAGES.contains(&&*name) || CLOSED.contains(&&*name);
     }
+    STREAMS.contains(&&*name) && is_of_node(view, node)
+}
+
+/// Whether an object is of one of Node's own classes.
+fn is_of_node(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
     snapshot.kinds[node as usize] == snapshot.kind.object
-        && STREAMS.contains(&&*name)
         && snapshot
             .location(node)
             .is_none_or(|location| view.scripts.is_internal(location))
+}
+
+/// Whether an object is a request that a server was sent, or its response; what a client was answered knows its request.
+fn is_exchange(view: &View, node: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let is_server = match &*snapshot.name(node) {
+        "ServerResponse" => true,
+        "IncomingMessage" => {
+            let request = snapshot.follow(node, snapshot.edge_kind.property, "req");
+            request.is_none_or(|request| snapshot.name(request) != "ClientRequest")
+        }
+        _ => false,
+    };
+    is_server && is_of_node(view, node)
 }
 
 /// How things of a class of Node's or of a page's are closed.

@@ -8,6 +8,7 @@ use super::families::Family;
 use super::groups::Group;
 use super::grown::{self, Grown};
 use super::held::Held;
+use super::holders::is_of_agent;
 use super::program::program;
 use super::rank::{COPIES, rank};
 use super::reach::Claims;
@@ -98,6 +99,8 @@ impl<'a> Suspects<'a> {
                 (Pattern::Detached, _) => 20,
                 // All of the loader's own grow with these.
                 (Pattern::Modules, _) if family.is_of_modules(view) => 13,
+                // The sockets are what leaks, and the requests that have them.
+                _ if is_of_agent(view, family.nodes[0]) => 42,
                 // A pipe adds listeners as well.
                 (Pattern::Streams, _) => 9,
                 (_, 0) => 10,
@@ -248,8 +251,7 @@ impl<'a> Suspects<'a> {
             }
             // The other ends of connections that a container has.
             if leak.pattern == Pattern::Streams
-                && let Some(at) = goes_with
-                && claims.has_part(at, &suspect.new)
+                && let Some(at) = (0..told.len()).find(|&at| claims.has_part(at, &suspect.new))
             {
                 claims.claim(view, at as u32, &suspect.new);
                 told[at].also(leak, Vec::new(), false);
