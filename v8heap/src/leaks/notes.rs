@@ -154,7 +154,7 @@ fn variables(view: &View, closure: Node) -> impl Iterator<Item = Node> {
 const CLOSED: [&str; 3] = ["ImageBitmap", "VideoFrame", "AudioData"];
 
 /// Whether an object is one of Node's or of a page's that have to be closed.
-fn is_opened(view: &View, node: Node) -> bool {
+pub(super) fn is_opened(view: &View, node: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
     let name = snapshot.name(node);
     if snapshot.kinds[node as usize] == snapshot.kind.native {
