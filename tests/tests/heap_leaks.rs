@@ -208,6 +208,41 @@ fn every_leak_of_a_page_is_named_and_no_clean_page_is_accused() {
 }
 
 #[test]
+fn places_of_built_code_are_those_of_its_sources() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let script = folder.path().join("app.js");
+    // `function keep(text) {…}` in line 3 of src/app.ts became `k`.
+    let map =
+        r#"{"version":3,"sources":["src/app.ts"],"names":["keep"],"mappings":"AAEA,SAASA,CAAI"}"#;
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    };
+    write(
+        "app.js",
+        "function k(t){m.push({t})}const m=[];exports.step=k\n//# sourceMappingURL=app.js.map\n",
+    );
+    write("app.js.map", map);
+    for version in VERSIONS {
+        let Some(files) = node::three_snapshots(&script, version, folder.path()) else {
+            continue;
+        };
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let source = format!(", by keep() {}:3:14\n", at("src/app.ts"));
+        let built = format!(", by k() {}:1:11\n", at("app.js"));
+        let text = heap(&["leaks"], &files);
+        assert!(text.contains(&source), "Node {version}: {text}");
+        assert!(text.contains("by source maps"), "Node {version}: {text}");
+        let plain = heap(&["leaks", "--no-source-maps"], &files);
+        assert!(plain.contains(&built), "Node {version}: {plain}");
+        assert!(!plain.contains("source maps"), "Node {version}: {plain}");
+        let page = heap(&["leaks", "--format", "html"], &files);
+        assert!(page.contains("src/app.ts:3:14"), "Node {version}");
+        let json = leaks(&files).remove(0);
+        assert_eq!(json["place"], built[5..].trim_end(), "Node {version}");
+    }
+}
+
+#[test]
 fn the_store_that_leaked_work_keeps_is_named() {
     let folder = tempfile::tempdir().expect("a directory");
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("heap/leaks/timers-in-context.js");

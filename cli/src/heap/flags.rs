@@ -45,6 +45,10 @@ pub struct OutputFlags {
     /// How many threads work; more than two are of use for reading only.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,
+
+    /// Say places in built scripts as they are, not as their source maps say. JSON always does.
+    #[arg(long)]
+    pub no_source_maps: bool,
 }
 
 #[derive(Debug, Subcommand)]

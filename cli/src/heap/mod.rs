@@ -2,6 +2,7 @@
 
 mod ask;
 mod assert;
+mod built;
 mod diff;
 mod dups;
 mod files;
@@ -33,14 +34,55 @@ const IN_PAGES: usize = 200;
 /// Does what the flags say.
 pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let out_of = &mut out;
     no_page(&flags.job)?;
+    if flags.nodes
+        && let Some(file) = &flags.file
+    {
+        let analysis = read(file, &flags.output)?;
+        nodes::write(&analysis, flags.output.threads, &mut out).map_err(Error::Output)?;
+        out.flush().map_err(Error::Output)?;
+        return Ok(0);
+    }
+    let output = output_of(flags);
+    let holds = match built::is_wanted(output) {
+        false => job(flags, &mut out)?,
+        true => {
+            let mut said = Vec::new();
+            let holds = job(flags, &mut said)?;
+            built::write(&said, output.format, &mut out).map_err(Error::Output)?;
+            holds
+        }
+    };
+    out.flush().map_err(Error::Output)?;
+    Ok(if holds { 0 } else { EXCEEDED })
+}
+
+/// The flags that all jobs have.
+fn output_of(flags: &HeapFlags) -> &OutputFlags {
+    match &flags.job {
+        None => &flags.output,
+        Some(
+            HeapCommand::Diff { output, .. }
+            | HeapCommand::Leaks { output, .. }
+            | HeapCommand::Why { output, .. }
+            | HeapCommand::Dups { output, .. }
+            | HeapCommand::Shapes { output, .. }
+            | HeapCommand::Fanout { output, .. }
+            | HeapCommand::Strings { output, .. }
+            | HeapCommand::Query { output, .. }
+            | HeapCommand::Assert { output, .. },
+        ) => output,
+    }
+}
+
+/// Does one job; whether what it asserts holds.
+fn job(flags: &HeapFlags, out: &mut impl Write) -> Result<bool, Error> {
     match &flags.job {
         Some(HeapCommand::Diff {
             files,
             unrelated,
             output,
-        }) => diff::diff(files, *unrelated, output, out_of)?,
+        }) => diff::diff(files, *unrelated, output, out)?,
         Some(HeapCommand::Leaks {
             files,
             rules,
@@ -53,23 +95,23 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
                 .filter(|every| !every.is_zero());
             let sites = stacks.as_ref().map(|log| sampled::read(log, files));
             let sites = sites.transpose()?;
-            leaks::leaks(files, rules.as_deref(), every, sites, output, out_of)?;
+            leaks::leaks(files, rules.as_deref(), every, sites, output, out)?;
         }
         Some(HeapCommand::Why {
             file,
             id,
             ways,
             output,
-        }) => why::why(file, *id, *ways, output, out_of)?,
-        Some(HeapCommand::Dups { file, output }) => dups::dups(file, output, out_of)?,
-        Some(HeapCommand::Shapes { file, output }) => looks::shapes_of(file, output, out_of)?,
-        Some(HeapCommand::Fanout { file, output }) => looks::fanout_of(file, output, out_of)?,
-        Some(HeapCommand::Strings { file, output }) => looks::strings_of(file, output, out_of)?,
+        }) => why::why(file, *id, *ways, output, out)?,
+        Some(HeapCommand::Dups { file, output }) => dups::dups(file, output, out)?,
+        Some(HeapCommand::Shapes { file, output }) => looks::shapes_of(file, output, out)?,
+        Some(HeapCommand::Fanout { file, output }) => looks::fanout_of(file, output, out)?,
+        Some(HeapCommand::Strings { file, output }) => looks::strings_of(file, output, out)?,
         Some(HeapCommand::Query {
             file,
             expression,
             output,
-        }) => ask::query(file, expression, output, out_of)?,
+        }) => ask::query(file, expression, output, out)?,
         Some(HeapCommand::Assert {
             file,
             max_retained,
@@ -78,26 +120,16 @@ pub fn heap(flags: &HeapFlags) -> Result<u8, Error> {
             output,
         }) => {
             let bounds = (&max_retained[..], &max_count[..]);
-            if !assert::assert(file, bounds, *may_be_absent, output, out_of)? {
-                out.flush().map_err(Error::Output)?;
-                return Ok(EXCEEDED);
-            }
+            return assert::assert(file, bounds, *may_be_absent, output, out);
         }
         None => {
-            let Some(file) = &flags.file else {
-                return Ok(0);
-            };
-            let analysis = read(file, &flags.output)?;
-            if flags.nodes {
-                nodes::write(&analysis, flags.output.threads, out_of)
-            } else {
-                table::write(file, &analysis, &flags.output, out_of)
+            if let Some(file) = &flags.file {
+                let analysis = read(file, &flags.output)?;
+                table::write(file, &analysis, &flags.output, out).map_err(Error::Output)?;
             }
-            .map_err(Error::Output)?;
         }
     }
-    out.flush().map_err(Error::Output)?;
-    Ok(0)
+    Ok(true)
 }
 
 /// What grows in snapshots of one process, taken some time apart, as `leak heap leaks` says it; with the stacks of
@@ -112,10 +144,13 @@ pub fn what_grew(
         format: HeapFormat::Text,
         top: None,
         threads: 2,
+        no_source_maps: false,
     };
     // A log may have no stacks: of a program that samples by itself, or has just begun.
     let sites = log.and_then(|log| sampled::read(log, files).ok());
-    leaks::leaks(files, None, Some(every), sites, &output, out)
+    let mut said = Vec::new();
+    leaks::leaks(files, None, Some(every), sites, &output, &mut said)?;
+    built::write(&said, output.format, out).map_err(Error::Output)
 }
 
 /// Not all jobs have a page.
