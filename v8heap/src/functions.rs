@@ -471,9 +471,10 @@ fn may_use(function: &Function, seeing: &FxHashMap<u32, (u32, u32)>) -> bool {
 
 /// Whether a function is called like one that reads or takes away.
 fn takes_away(name: &str) -> bool {
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 22] = [
         "get", "has", "is", "find", "peek", "remove", "delete", "clear", "undo", "off", "un",
-        "release", "dispose", "destroy", "close", "evict", "finish", "pop", "reset",
+        "release", "dispose", "destroy", "close", "evict", "finish", "pop", "reset", "shift",
+        "dequeue", "unlink",
     ];
     WORDS.iter().any(|word| {
         let rest = name.strip_prefix(word);
