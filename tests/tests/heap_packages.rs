@@ -140,3 +140,45 @@ exports.step = i => { submit(i); };
         }
     }
 }
+
+/// A package whose objects are in a list and have an interval each.
+const BREAKERS: &str = "
+const all = [];
+class Breaker {
+  constructor(call) {
+    this.call = call;
+    this.counts = new Array(50).fill(call);
+    this.interval = setInterval(() => this.counts.reverse(), 3600e3);
+    all.push(this);
+  }
+}
+exports.Breaker = Breaker;
+";
+
+#[test]
+fn what_timers_keep_as_well_as_a_list_is_told_with_them() {
+    let program = "
+const {Breaker} = require('package');
+function call(i) { return new Breaker(() => i); }
+exports.step = i => { call(i); };
+";
+    let folder = tempfile::tempdir().expect("a directory");
+    for version in ["18", "22", "26"] {
+        let Some(found) = leaks(BREAKERS, program, version, folder.path()) else {
+            continue;
+        };
+        assert_eq!(found.len(), 1, "Node {version}: {found:?}");
+        let leak = &found[0];
+        assert_eq!(leak["pattern"], "array", "Node {version}: {leak}");
+        let also = leak["also"].to_string();
+        assert!(also.contains("400 intervals of "), "Node {version}: {leak}");
+        assert!(
+            leak["cure"].to_string().contains("clearInterval()"),
+            "Node {version}: {leak}"
+        );
+        // 200 breakers with 50 pointers each, of 4 or 8 bytes.
+        assert_eq!(leak["shared"]["holders"], 2, "Node {version}: {leak}");
+        let new = leak["shared"]["new_bytes"].as_u64().unwrap_or_default();
+        assert!(new > 200 * 50 * 4, "Node {version}: {leak}");
+    }
+}

@@ -61,6 +61,14 @@ enum What<'a> {
 }
 
 impl Suspect<'_> {
+    /// Whether it is of timers, which Node holds as well.
+    fn is_timers(&self) -> bool {
+        let What::Group(grown) = &self.what else {
+            return false;
+        };
+        matches!(grown.group, Group::Timers(_) | Group::Intervals(_))
+    }
+
     /// What is said of a container.
     fn said(&self) -> Option<&str> {
         match &self.what {
@@ -217,7 +225,13 @@ impl<'a> Suspects<'a> {
                 {
                     first.copies.add(text, &suspect.new, view);
                 }
-                if let What::Container(leak, 0 | 1) = suspect.what
+                if let Some(first) = told.get_mut(owner as usize)
+                    && suspect.is_timers()
+                    && first.is_held_elsewhere()
+                    && let Some((leak, _)) = suspect.describe(view)
+                {
+                    first.also_by_timers(leak, suspect.new);
+                } else if let What::Container(leak, 0 | 1) = suspect.what
                     && let Some(first) = told.get_mut(owner as usize)
                 {
                     first.also(*leak, suspect.holders, true);

@@ -54,6 +54,21 @@ impl Told {
         self.growth * [4, 3, 2][usize::from(self.distance)]
     }
 
+    /// Whether its containers alone keep but a small part of what they reach.
+    pub(super) fn is_held_elsewhere(&self) -> bool {
+        let of_containers = self.holders.first().is_some_and(|nodes| !nodes.is_empty());
+        of_containers && self.leak.growth() * 4 < self.growth
+    }
+
+    /// Adds timers that keep the same objects.
+    pub(super) fn also_by_timers(&mut self, leak: Leak, timers: Vec<Node>) {
+        const STOP: &str = " Stop their timers too (clearTimeout(), clearInterval()).";
+        if !self.leak.cure.ends_with(STOP) {
+            self.leak.cure += STOP;
+        }
+        self.also(leak, timers, true);
+    }
+
     /// Copies of strings, if they are much of what is kept.
     pub(super) fn say_copies(&mut self) {
         let Copies {
