@@ -222,7 +222,7 @@ fn slowing(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
 /// What there is to say when no pattern fits.
 fn unnamed(found: &Leaks, top: usize, out: &mut impl Write) -> io::Result<()> {
     if found.unnamed.is_empty() {
-        return writeln!(out, "\nNothing grows in every snapshot.");
+        return writeln!(out, "\nNothing grows as a leak does.");
     }
     writeln!(
         out,

@@ -309,7 +309,7 @@ pub fn find(
     // What was asked for comes first; of the rest, what was found first weighs most.
     all.sort_by_key(|leak| leak.pattern != Pattern::Rule);
     let unnamed = match all.is_empty() && slowing.is_empty() {
-        true => unnamed::classes(&last, earlier, threads)?,
+        true => unnamed::classes(&last, earlier, view.times.as_deref(), threads)?,
         false => Vec::new(),
     };
     Ok(Leaks {

@@ -1,11 +1,13 @@
 //! Growth that no pattern explains: classes of which there are more objects in each snapshot.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use graph::Node;
 use rustc_hash::FxHashMap;
 
 use super::grows;
+use super::settling::slows;
 use crate::classes::{Class, Classes};
 use crate::error::Error;
 use crate::figures::Analysis;
@@ -22,11 +24,13 @@ pub struct Unnamed {
     pub own: Vec<u64>,
 }
 
-/// The classes that grow in every step, most bytes first. Reads the files again: what is asked for
-/// only when nothing else was found.
+/// The classes that grow in every step and not ever more slowly, as what is loaded or compiled once does; most
+/// bytes first. `times` lie between the files. Reads the files again: what is asked for only when nothing else
+/// was found.
 pub(super) fn classes(
     last: &Analysis,
     earlier: &[PathBuf],
+    times: Option<&[Duration]>,
     threads: usize,
 ) -> Result<Vec<Unnamed>, Error> {
     let classes = Classes::new(last, None);
@@ -53,8 +57,13 @@ pub(super) fn classes(
                 .last()
                 .zip(own.first())
                 .map_or(0, |(last, first)| last.saturating_sub(*first));
-            let is_told = !is_of_blink(&class.name) || growth >= MIN_INSIDE;
-            (is_told && grows(&counts)).then(|| Unnamed {
+            let inside = is_of_blink(&class.name)
+                || class.name.starts_with("Node / ")
+                || place
+                    .as_ref()
+                    .is_some_and(|place| place.to_string().starts_with("node:"));
+            let is_told = !inside || growth >= MIN_INSIDE;
+            (is_told && grows(&counts) && !slows(&counts, times)).then(|| Unnamed {
                 class: match place {
                     Some(place) => format!("{} {place}", class.name),
                     None => class.name.clone(),
@@ -79,7 +88,8 @@ fn is_the_programs(class: &Class) -> bool {
     class.name == "(string)" || !class.name.starts_with('(') && !class.name.starts_with("system /")
 }
 
-/// Less growth of Blink's own objects, which follow from what a page does and have caches, is nothing to tell.
+/// Less growth of Blink's and Node's own objects, which follow from what a program does and have caches, is
+/// nothing to tell.
 const MIN_INSIDE: u64 = 64 << 10;
 
 /// Whether objects are Blink's own, which no script sees.
