@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use v8heap::{Analysis, Change, Children, Class, Classes, Scripts, Ways, what};
 
+use crate::figures::count;
 use crate::heap::stacks;
 
 const PAGE: &str = include_str!("snapshot.html");
@@ -45,7 +46,12 @@ impl Tree<'_> {
         let rest = retained(node) - shown - snapshot.sizes.get(node);
         let mut boxes: Vec<Value> = below.iter().map(|&node| self.of(node, depth + 1)).collect();
         if rest > self.least && all > below.len() {
-            boxes.push(json!([format!("{} more", all - below.len()), rest, 0, []]));
+            boxes.push(json!([
+                format!("{} more", count((all - below.len()) as u64)),
+                rest,
+                0,
+                []
+            ]));
         }
         let name = if depth == 0 {
             "everything".to_owned()
