@@ -71,23 +71,48 @@ pub fn are_comparable(files: &[PathBuf]) -> Result<(), Error> {
     }
 }
 
-/// The highest id of an object.
-pub(crate) fn newest_object(snapshot: &Snapshot) -> u32 {
-    let all = snapshot.ids.iter().zip(&snapshot.kinds);
-    all.filter(|(_, kind)| **kind == snapshot.kind.object)
-        .map(|(&id, _)| id)
-        .max()
-        .unwrap_or_default()
+/// So many objects may be newer than all of a later snapshot: they have gone, and hardly anything has come.
+const FEW: usize = 16;
+
+/// The objects of a snapshot, by which the order of several is known: V8 numbers objects as it meets them, and never
+/// gives a number twice.
+#[derive(Debug)]
+pub(crate) struct Objects<'f> {
+    ids: Ids,
+    newest: u32,
+    file: &'f Path,
 }
 
-/// Refuses snapshots of which the later one knows fewer ids.
-pub(crate) fn in_order(earlier: (u32, &Path), later: (u32, &Path)) -> Result<(), Error> {
-    match earlier.0 > later.0 {
-        true => Err(Error::Order {
-            earlier: earlier.1.to_owned(),
-            later: later.1.to_owned(),
-        }),
-        false => Ok(()),
+impl<'f> Objects<'f> {
+    pub(crate) fn of(snapshot: &Snapshot, file: &'f Path) -> Objects<'f> {
+        let all = snapshot.ids.iter().zip(&snapshot.kinds);
+        let ids = all
+            .filter(|(_, kind)| **kind == snapshot.kind.object)
+            .map(|(&id, _)| id);
+        Objects {
+            newest: ids.clone().max().unwrap_or_default(),
+            ids: Ids::of(ids),
+            file,
+        }
+    }
+
+    /// Refuses a later snapshot that knows none of the newest ids, if that is not because their objects have gone.
+    pub(crate) fn are_before(&self, later: &Objects<'_>) -> Result<(), Error> {
+        let newer = || {
+            let ids = later.newest + 1..=self.newest;
+            ids.filter(|&id| self.ids.contain(id)).take(FEW + 1).count()
+        };
+        let has_others = || {
+            let words = later.ids.0.iter().zip(&self.ids.0);
+            words.into_iter().any(|(later, own)| later & !own != 0)
+        };
+        match self.newest > later.newest && (newer() > FEW || has_others()) {
+            true => Err(Error::Order {
+                earlier: self.file.to_owned(),
+                later: later.file.to_owned(),
+            }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -102,10 +127,7 @@ pub fn are_in_order(
     later: &Snapshot,
     later_file: &Path,
 ) -> Result<(), Error> {
-    in_order(
-        (newest_object(earlier), earlier_file),
-        (newest_object(later), later_file),
-    )
+    Objects::of(earlier, earlier_file).are_before(&Objects::of(later, later_file))
 }
 
 /// Refuses snapshots of two processes, or of two sessions of an inspector, at whose end V8 forgets the
@@ -146,5 +168,30 @@ pub fn are_of_one_process(
             one: first_file.to_owned(),
             other: last_file.to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects(ids: &[u32]) -> Objects<'static> {
+        Objects {
+            ids: Ids::of(ids.iter().copied()),
+            newest: ids.iter().copied().max().unwrap_or_default(),
+            file: Path::new("a file"),
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_has_the_newer_objects_unless_nothing_came() {
+        let old = objects(&[1, 3, 5, 7]);
+        assert!(old.are_before(&objects(&[1, 5, 9])).is_ok());
+        assert!(objects(&[1, 5, 9]).are_before(&old).is_err());
+        // Some have gone, and none has come.
+        assert!(old.are_before(&objects(&[1, 3])).is_ok());
+        assert!(old.are_before(&objects(&[1, 3, 4])).is_err());
+        let many: Vec<u32> = (0..FEW as u32 + 5).collect();
+        assert!(objects(&many).are_before(&objects(&[1, 3])).is_err());
     }
 }

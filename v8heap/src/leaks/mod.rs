@@ -51,7 +51,7 @@ mod views;
 mod words;
 mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use graph::Node;
@@ -59,7 +59,7 @@ use graph::Node;
 use crate::error::Error;
 use crate::figures::Analysis;
 use crate::functions::Functions;
-use crate::ids::{self, Ids};
+use crate::ids::{self, Ids, Objects};
 use crate::place::Place;
 use crate::rules::{Findings, Rules};
 use crate::scripts::Scripts;
@@ -212,8 +212,7 @@ pub fn find(
         .map(|(at, candidate)| (last.snapshot.ids[candidate.node as usize], at))
         .collect();
     let mut measures = Vec::new();
-    // V8 numbers objects as it meets them, and never gives a number twice.
-    let mut newest = (0, last_file as &Path);
+    let mut earlier_one: Option<Objects<'_>> = None;
     let mut is_new = Vec::new();
     let mut held = Vec::new();
     let mut linked = Vec::new();
@@ -222,8 +221,11 @@ pub fn find(
     let mut by_rules = Vec::new();
     for file in earlier {
         let (analysis, ()) = Analysis::of_file_and(file, threads, distances, |_| ())?;
-        let before = std::mem::replace(&mut newest, (ids::newest_object(&analysis.snapshot), file));
-        ids::in_order(before, newest)?;
+        let objects = Objects::of(&analysis.snapshot, file);
+        if let Some(one) = &earlier_one {
+            one.are_before(&objects)?;
+        }
+        earlier_one = Some(objects);
         if is_new.is_empty() {
             ids::are_of_one_process(&analysis.snapshot, file, &last.snapshot, last_file)?;
             is_new = new_nodes(&last.snapshot, &analysis.snapshot);
@@ -253,7 +255,9 @@ pub fn find(
             by_rules.push(rules.ask(&analysis, &scripts).leaks);
         }
     }
-    ids::in_order(newest, (ids::newest_object(&last.snapshot), last_file))?;
+    if let Some(one) = earlier_one {
+        one.are_before(&Objects::of(&last.snapshot, last_file))?;
+    }
     measures.push(Measures {
         total: last.total(),
         containers: candidates
