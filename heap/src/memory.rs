@@ -120,9 +120,14 @@ pub(crate) fn memory(
     if facts.resident.is_empty() {
         return None;
     }
-    let every = facts.resident.len().div_ceil(TIMELINE_POINTS - 1);
-    let last = facts.resident.len() - 1;
-    let points = facts.resident.iter().enumerate();
+    // A JavaScript heap's figures have it as well, more often.
+    let usages = facts.isolates.values().flat_map(|isolate| &isolate.usages);
+    let of_heaps = usages.filter_map(|(time, usage)| Some((*time, usage.rss?)));
+    let mut resident: Vec<(u64, u64)> = facts.resident.iter().copied().chain(of_heaps).collect();
+    resident.sort_unstable();
+    let every = resident.len().div_ceil(TIMELINE_POINTS - 1);
+    let last = resident.len() - 1;
+    let points = resident.iter().enumerate();
     let kept = points.filter(|(at, _)| at % every == 0 || *at == last);
     Some(Memory {
         resident: kept

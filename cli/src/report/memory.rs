@@ -11,6 +11,8 @@ use crate::figures::{bytes, counted, duration};
 
 /// Parts of the resident memory below one of so many are not named in the sentence.
 const SMALL: u64 = 100;
+/// A later figure that differs by less than one of so many parts is not said.
+const LATER: u64 = 10;
 /// A site that pins less is not named, bytes.
 const LEAST_PINNED: u64 = 64 << 10;
 
@@ -49,7 +51,13 @@ pub fn sentence(view: &View<'_>, names: &Names) -> Option<String> {
         false => format!(" ({} after the start)", duration(split.time.0)),
     };
     let account = memory.account.as_ref().map(account).unwrap_or_default();
-    Some(format!("RSS {change}{when}: {parts}{account}"))
+    // Where a process was killed, its last figure is later than what says where it was.
+    let (time, last) = memory.resident.last()?;
+    let later = match !split.at_end && *time > split.time && last.0.abs_diff(now) > now / LATER {
+        true => format!("; {} {} after the start", bytes(last.0), duration(time.0)),
+        false => String::new(),
+    };
+    Some(format!("RSS {change}{when}: {parts}{account}{later}"))
 }
 
 /// The allocator's own words; they count what is not resident as well.
