@@ -327,6 +327,20 @@ fn places_where_no_inspector_is_are_said() {
     let run = |place: &str| inspect(folder.path(), &[place]);
     refused(&run("app.js"), folder.path(), &["\"app.js\"", "HOST:PORT"]);
     refused(&run("2147483647"), folder.path(), &["no such process"]);
+    // One that has ended and is not waited for yet.
+    let mut ended = Command::new("true").spawn().expect("it starts");
+    // SAFETY: our own child, which is left to be waited for.
+    unsafe {
+        let mut info = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        libc::waitid(libc::P_PID, ended.id(), &mut info, flags);
+    }
+    refused(
+        &run(&ended.id().to_string()),
+        folder.path(),
+        &["it has ended"],
+    );
+    ended.wait().expect("it ended");
     let nobody = format!("127.0.0.1:{}", free_port());
     refused(&run(&nobody), folder.path(), &["nobody answers"]);
     refused(

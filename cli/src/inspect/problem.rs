@@ -76,7 +76,7 @@ impl fmt::Display for Problem {
                 f,
                 "{text:?} is neither a process id nor an address; give PID, HOST:PORT, http://HOST:PORT or ws://…"
             ),
-            Problem::Gone => write!(f, "there is no such process"),
+            Problem::Gone => write!(f, "there is no such process, or it has ended"),
             Problem::Interrupted => write!(f, "interrupted; nothing was written"),
             Problem::NotOurs(error) => write!(
                 f,

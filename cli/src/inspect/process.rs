@@ -16,6 +16,7 @@ use object::{Object, ObjectSymbol};
 
 use super::problem::Problem;
 use super::targets;
+use crate::live::is_alive;
 
 /// Node's own `node::Start(int, char**)`: in every build, also where it comes from a library.
 const NODE_START: &str = "_ZN4node5StartEiPPc";
@@ -39,6 +40,9 @@ pub struct Inspector {
 pub fn inspector(pid: i32) -> Result<Inspector, Problem> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
     let held = hold(pid)?;
+    if !is_alive(pid) {
+        return Err(Problem::Gone);
+    }
     let own = sockets(&proc)?;
     let name = name(&proc);
     enter_network(&proc)?;
