@@ -17,10 +17,11 @@ use std::collections::BTreeMap;
 pub const COLLECTION_NAMES: [&str; COLLECTIONS] =
     ["scavenge", "minor", "full", "incremental", "weak_callbacks"];
 
-/// Points of the series that the growth of an isolate is judged by.
-const TREND_POINTS: usize = 40;
-/// The level at the end of the run over that at its start that is called growth.
-const TREND_FACTOR: f64 = 1.1;
+/// What the growth of an isolate and of its sites is judged by.
+const RULE: Rule = Rule {
+    window: 40,
+    factor: 1.1,
+};
 /// Collections that are kept for a report.
 const KEPT_COLLECTIONS: usize = TIMELINE_POINTS;
 /// Frames outwards, at most: deeper ones are of a damaged log.
@@ -33,6 +34,8 @@ pub struct JsHeap {
     pub thread: ThreadId,
     /// Most bytes that the heap may take.
     pub limit: Bytes,
+    /// The engine inlined no calls.
+    pub exact: bool,
     /// Names of its spaces.
     pub spaces: Vec<String>,
     /// First figures.
@@ -155,6 +158,25 @@ impl JsHeap {
         .take(MAX_DEPTH)
     }
 
+    /// Some sites as one: the frame is that of the first, the figures are sums.
+    ///
+    /// `None` without sites.
+    pub fn merged(&self, sites: &[&JsSite]) -> Option<JsSite> {
+        let (first, others) = sites.split_first()?;
+        let mut sum = JsSite::clone(first);
+        for other in others {
+            sum.objects = sum.objects.saturating_add(other.objects);
+            sum.bytes += other.bytes;
+            for (sum, &bytes) in sum.by_mark.iter_mut().zip(&other.by_mark) {
+                *sum += bytes;
+            }
+        }
+        if !others.is_empty() {
+            sum.trend = over_marks(&self.marks, &sum.by_mark);
+        }
+        Some(sum)
+    }
+
     /// The marks that stand for two moments: of each the first one from then on, or else the last one; and not the
     /// same one twice if there is an earlier one. `None` if there are none.
     pub fn marks_at(&self, from: Nanos, to: Nanos) -> Option<(usize, usize)> {
@@ -210,15 +232,12 @@ fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock, spans: &Spans) -> O
     full.reverse();
     let full = full.into_iter().map(|(_, time, left)| (time, left));
     let full: Vec<(Nanos, Bytes)> = full.collect();
-    let rule = Rule {
-        window: TREND_POINTS,
-        factor: TREND_FACTOR,
-    };
     let whole: Vec<&MarkFact> = fact.marks.iter().filter(|mark| mark.whole).collect();
     let marks: Vec<Mark> = whole.iter().map(|mark| mark_of(mark, clock)).collect();
     Some(JsHeap {
         thread,
         limit: Bytes(fact.limit),
+        exact: fact.exact,
         spaces: fact
             .spaces
             .iter()
@@ -231,9 +250,9 @@ fn heap(thread: ThreadId, fact: &IsolateFact, clock: &Clock, spans: &Spans) -> O
         collections: last_raw
             .collections
             .map(|sum| (sum.count, Nanos(sum.pause_ns))),
-        trend: trend(&thinned(full, TREND_POINTS), rule),
+        trend: trend(&thinned(full, RULE.window), RULE),
         told: thinned(told, KEPT_COLLECTIONS),
-        sites: sites(&whole, &marks, rule),
+        sites: sites(&whole, &marks),
         marks,
         frames: frames(fact),
     })
@@ -295,7 +314,7 @@ fn mark_of(fact: &MarkFact, clock: &Clock) -> Mark {
     }
 }
 
-fn sites(facts: &[&MarkFact], marks: &[Mark], rule: Rule) -> Vec<JsSite> {
+fn sites(facts: &[&MarkFact], marks: &[Mark]) -> Vec<JsSite> {
     let mut by_frame: BTreeMap<u64, JsSite> = BTreeMap::new();
     for (number, fact) in facts.iter().enumerate() {
         for &(frame, objects, bytes) in &fact.live {
@@ -315,14 +334,19 @@ fn sites(facts: &[&MarkFact], marks: &[Mark], rule: Rule) -> Vec<JsSite> {
     }
     let mut sites: Vec<JsSite> = by_frame.into_values().collect();
     for site in &mut sites {
-        let figures = marks.iter().zip(&site.by_mark);
-        let figures: Vec<_> = figures.map(|(mark, &bytes)| (mark.time, bytes)).collect();
-        // Marks of before it began say nothing of how it went.
-        let began = figures.iter().position(|(_, bytes)| bytes.0 > 0);
-        site.trend = trend(&figures[began.unwrap_or(0).saturating_sub(1)..], rule);
+        site.trend = over_marks(marks, &site.by_mark);
     }
     sites.sort_by_key(|site| (std::cmp::Reverse(site.bytes), site.frame));
     sites
+}
+
+/// How figures went over the marks.
+fn over_marks(marks: &[Mark], by_mark: &[Bytes]) -> Option<Trend> {
+    let figures = marks.iter().zip(by_mark);
+    let figures: Vec<_> = figures.map(|(mark, &bytes)| (mark.time, bytes)).collect();
+    // Marks of before it began say nothing of how it went.
+    let began = figures.iter().position(|(_, bytes)| bytes.0 > 0);
+    trend(&figures[began.unwrap_or(0).saturating_sub(1)..], RULE)
 }
 
 fn frames(fact: &IsolateFact) -> BTreeMap<u64, JsFrame> {
@@ -446,6 +470,24 @@ mod tests {
             heap.stack(&ring).count() <= 3,
             "a damaged log has no endless stack"
         );
+    }
+
+    #[test]
+    fn sites_that_grow_in_turn_grow_as_one() {
+        // Each has long stretches without a step; their sum rises at each mark.
+        let at = |n: u64| [(5, 1, n.div_ceil(2) * 1000), (6, 1, n / 2 * 1000)];
+        let heap = only(IsolateFact {
+            usages: vec![usage_at(1, 1, 0)],
+            marks: (0..20).map(|n: u64| mark(n, &at(n))).collect(),
+            ..IsolateFact::default()
+        });
+        let sites: Vec<&JsSite> = heap.sites.iter().collect();
+        let sum = heap.merged(&sites).unwrap();
+        assert_eq!((sum.objects, sum.bytes, sum.frame), (2, Bytes(19_000), 5));
+        assert_eq!(sum.by_mark[7], Bytes(7000));
+        let found = sum.trend.unwrap();
+        assert!(found.grows && found.ups == found.steps, "{found:?}");
+        assert_eq!(heap.merged(&[]), None);
     }
 
     #[test]

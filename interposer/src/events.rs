@@ -8,23 +8,12 @@ use crate::unwind::capture;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::record::{kind, word0};
 
-/// Time of a record after the allocator returned.
+/// Time of a record: after the allocator returned, before it is called.
 #[inline(always)]
-unsafe fn time_after(thread: *mut ThreadState) -> u64 {
+unsafe fn time(thread: *mut ThreadState) -> u64 {
     // SAFETY: this thread's state.
     if unsafe { (*thread).precise.load(Relaxed) } {
-        clock::after()
-    } else {
-        unsafe { coarse_time(thread) }
-    }
-}
-
-/// Time of a record before the allocator is called.
-#[inline(always)]
-unsafe fn time_before(thread: *mut ThreadState) -> u64 {
-    // SAFETY: this thread's state.
-    if unsafe { (*thread).precise.load(Relaxed) } {
-        clock::before()
+        clock::now()
     } else {
         unsafe { coarse_time(thread) }
     }
@@ -59,7 +48,7 @@ pub unsafe fn alloc(ptr: *mut u8, size: usize, slot: *const u64, fp: u64) {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let time = time_after(thread);
+        let time = time(thread);
         let stack = u64::from(capture(thread, slot, fp));
         if !(*thread).precise.load(Relaxed) && size >> 32 == 0 {
             put(
@@ -87,7 +76,7 @@ pub fn free(ptr: *mut u8) {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let time = time_before(thread);
+        let time = time(thread);
         if (*thread).precise.load(Relaxed) {
             put(thread, [word0(kind::FREE, ptr as u64), time]);
         } else {
@@ -105,7 +94,7 @@ pub fn realloc_begin(old: *mut u8) -> bool {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let time = time_before(thread);
+        let time = time(thread);
         put(thread, [word0(kind::REALLOC_BEGIN, old as u64), time]);
     }
     true
@@ -131,7 +120,7 @@ pub unsafe fn realloc_end(
     }
     // SAFETY: as in `alloc`.
     unsafe {
-        let time = time_after(thread);
+        let time = time(thread);
         let stack = if ok { capture(thread, slot, fp) } else { 0 };
         let words = [
             word0(kind::REALLOC_END, new as u64),
@@ -156,7 +145,7 @@ pub unsafe fn map(address: u64, len: usize, prot: i32, flags: i32, slot: *const 
     }
     // SAFETY: as in `alloc`.
     unsafe {
-        let time = time_after(thread);
+        let time = time(thread);
         let stack = capture(thread, slot, fp);
         let words = [
             word0(kind::MAP, address),
@@ -178,7 +167,7 @@ pub fn unmap(address: u64, len: usize) {
     }
     // SAFETY: this thread's state.
     unsafe {
-        let time = time_before(thread);
+        let time = time(thread);
         put(thread, [word0(kind::UNMAP, address), time, len as u64, 0]);
     }
 }

@@ -175,7 +175,7 @@ fn append(
     let mut out = Out::new(block);
     Blob {
         what: what as u8,
-        time: clock::before(),
+        time: clock::early(),
         thread: 0,
         payload,
     }

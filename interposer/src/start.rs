@@ -328,7 +328,7 @@ fn fill(header: &Header, tsc: bool, child: bool) {
     header
         .start_ns
         .store(clock::clock_ns(libc::CLOCK_MONOTONIC), Relaxed);
-    header.start_ticks.store(clock::before(), Relaxed);
+    header.start_ticks.store(clock::early(), Relaxed);
     if originals::other_malloc_first() {
         header.flags.fetch_or(flag::OTHER_MALLOC_FIRST, Relaxed);
     }
@@ -344,7 +344,7 @@ fn fill(header: &Header, tsc: bool, child: bool) {
 /// Process and modules: one META block.
 fn first_blocks(global: &Global, drain: &mut collect::drain::Drain, room: &mut Room, child: bool) {
     let mut out = Out::new(room.blobs);
-    let time = clock::before();
+    let time = clock::early();
     let exe = room.exe;
     let len = if child {
         PARENT.len.load(Relaxed) as usize

@@ -38,14 +38,17 @@ pub struct Heap<'a> {
     pub limit: u64,
     /// Number of spaces.
     pub spaces: u64,
+    /// The engine was told not to inline calls. Logs of before this was said end earlier: not told.
+    pub exact: bool,
     names: In<'a>,
 }
 
 impl<'a> Heap<'a> {
-    /// Appends the limit, the number of spaces and their names, each with its length.
+    /// Appends the limit, the number of spaces, their names, each with its length, and whether calls are kept.
     pub fn encode<'n>(
         limit: u64,
         names: impl ExactSizeIterator<Item = &'n [u8]>,
+        exact: bool,
         out: &mut Out<'_>,
     ) {
         out.uint(limit);
@@ -54,25 +57,36 @@ impl<'a> Heap<'a> {
             out.uint(name.len() as u64);
             out.bytes(name);
         }
+        out.uint(u64::from(exact));
     }
 
-    /// Decodes a payload.
+    /// Decodes a payload; `None` if it ends early.
     pub fn decode(payload: &'a [u8]) -> Option<Heap<'a>> {
         let mut input = In::new(payload);
-        Some(Heap {
+        let mut heap = Heap {
             limit: input.uint()?,
             spaces: input.uint()?,
+            exact: false,
             names: input,
-        })
+        };
+        let mut rest = heap.walk(|_| ())?;
+        heap.exact = rest.uint().is_some_and(|exact| exact != 0);
+        Some(heap)
     }
 
     /// Calls `each` with the spaces' names; `None` if the payload ends early.
-    pub fn names(mut self, mut each: impl FnMut(&'a [u8])) -> Option<()> {
+    pub fn names(self, each: impl FnMut(&'a [u8])) -> Option<()> {
+        self.walk(each).map(|_| ())
+    }
+
+    /// The same; returns what follows them.
+    fn walk(self, mut each: impl FnMut(&'a [u8])) -> Option<In<'a>> {
+        let mut input = self.names;
         for _ in 0..self.spaces {
-            let len = usize::try_from(self.names.uint()?).ok()?;
-            each(self.names.bytes(len)?);
+            let len = usize::try_from(input.uint()?).ok()?;
+            each(input.bytes(len)?);
         }
-        Some(())
+        Some(input)
     }
 }
 
@@ -422,8 +436,12 @@ mod tests {
         assert_eq!(found, [(7, 2, 8192), (9, 1, 64)]);
         let cut = Live::decode(&payload[..payload.len() - 1]).unwrap();
         assert_eq!(cut.entries(|_, _, _| {}), None);
-        let names = written(|out| Heap::encode(9, [b"new".as_slice(), b"old"].into_iter(), out));
+        let names =
+            written(|out| Heap::encode(9, [b"new".as_slice(), b"old"].into_iter(), true, out));
         let heap = Heap::decode(&names).unwrap();
+        assert!(heap.exact);
+        let older = Heap::decode(&names[..names.len() - 1]).unwrap();
+        assert!(!older.exact, "logs of before have no such number");
         let mut spaces = Vec::new();
         heap.names(|name| spaces.push(name.to_vec())).unwrap();
         assert_eq!(spaces, [b"new".to_vec(), b"old".to_vec()]);

@@ -6,14 +6,20 @@
 
 use crate::request::Frame;
 
+/// What code of scripts begins with.
+const KINDS: &[&str] = &["JS:", "Function:", "LazyCompile:", "Script:", "Eval:"];
+
 /// Marks of V8's compilers: interpreter, baseline, the middle ones, optimizing.
 const TIERS: &[char] = &['~', '^', '+', '\'', '*'];
 
+/// Marks of those that inline calls.
+const INLINING: &[char] = &['+', '*'];
+
 /// What V8's name of a piece of code says.
 pub fn v8_code(name: &str) -> Frame {
-    for kind in ["JS:", "Function:", "LazyCompile:", "Script:", "Eval:"] {
+    for kind in KINDS {
         if let Some(rest) = name.strip_prefix(kind) {
-            let script = kind == "Script:";
+            let script = *kind == "Script:";
             return function(unmarked(rest), script);
         }
     }
@@ -26,6 +32,12 @@ pub fn v8_code(name: &str) -> Frame {
         function: Some(function),
         ..Frame::default()
     }
+}
+
+/// Whether V8's name of a piece of code says that a compiler made it which inlines calls, of which V8 says nothing.
+pub fn v8_inlines(name: &str) -> bool {
+    let marked = KINDS.iter().find_map(|kind| name.strip_prefix(kind));
+    marked.is_some_and(|text| text.strip_prefix('o').unwrap_or(text).starts_with(INLINING))
 }
 
 /// Without the mark of the compiler, before which V8 14 puts an `o` if the code was entered in the
@@ -135,6 +147,22 @@ mod tests {
             "node:internal/process/per_thread",
             209,
         );
+    }
+
+    #[test]
+    fn the_optimizing_compilers_inline() {
+        for mark in ["+", "*", "+'", "*'", "o+", "o*'"] {
+            assert!(v8_inlines(&format!("JS:{mark}a /app/a.js:3:14")), "{mark}");
+        }
+        for name in [
+            "JS:~a /a.js:1:1",
+            "JS:^a /a.js:1:1",
+            "JS:old /a.js:1:1",
+            "RegExp:*",
+            "Builtin:*",
+        ] {
+            assert!(!v8_inlines(name), "{name}");
+        }
     }
 
     #[test]

@@ -71,6 +71,38 @@ fn what_is_live_is_shown_by_the_javascript_that_made_it() {
 }
 
 #[test]
+fn one_function_that_is_called_on_two_ways_is_one_place() {
+    let line = line_of("inlined", "function objects");
+    for node in versions() {
+        let run = Run::executable(&node.path).arg("--allow-natives-syntax");
+        let outcome = run.arg(program("inlined")).under_leak();
+        let listed = |options: &[&str]| {
+            let text = leak_tests::report::text(outcome.log(), options);
+            let (_, list) = text.split_once("JavaScript heap: ").expect("the list");
+            let list = list.split("Live when JavaScript").next().unwrap_or(list);
+            let ways = list
+                .lines()
+                .filter(|line| line.trim_start().starts_with("objects "));
+            assert!(list.contains(&format!("inlined.js:{line} ")), "{list}");
+            (ways.count(), list.to_owned())
+        };
+        let (places, list) = listed(&[]);
+        assert_eq!(places, 1, "{}: {list}", node.version);
+        assert!(
+            list.contains("(and 1 other way here"),
+            "{}: {list}",
+            node.version
+        );
+        let (stacks, list) = listed(&["--merge", "stack"]);
+        assert!(stacks >= 2, "{}: {list}", node.version);
+        assert!(
+            list.contains("oneWay") && list.contains("otherWay"),
+            "{list}"
+        );
+    }
+}
+
+#[test]
 fn the_figures_are_those_of_the_process_itself() {
     for node in versions() {
         let outcome = run(&node, &["end"]).under_leak();

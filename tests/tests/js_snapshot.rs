@@ -90,6 +90,21 @@ fn most_of_the_memory_that_a_snapshot_needs_is_given_back_to_the_system() {
 }
 
 #[test]
+fn a_node_whose_javascript_is_left_alone_gives_no_other_snapshot_unasked() {
+    for node in versions() {
+        let mut command = Command::new(&node.path);
+        command.env("LEAK_JS", "0").arg(program("ask")).arg("idle");
+        let waiting = Waiting::start_by(&mut command, true);
+        waiting.refused("snapshot", &[], "LEAK_JS=0");
+        assert!(waiting.files().is_empty(), "Node {}", node.version);
+        let run = waiting.leak("snapshot", &["--native", "-o", "native.leak"]);
+        let words = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.success(), "Node {}: {words}", node.version);
+        waiting.finish();
+    }
+}
+
+#[test]
 fn workers_have_heaps_of_their_own() {
     for node in versions() {
         let waiting = Waiting::start(&node, "worker");

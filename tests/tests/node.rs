@@ -190,6 +190,37 @@ fn functions_that_are_compiled_again_while_they_run_keep_their_names() {
 }
 
 #[test]
+fn inlined_calls_are_said_and_kept_apart_on_demand() {
+    let hint = "(optimized): V8 may have inlined other functions";
+    let sampled = "that V8 inlined counts as its caller's (leak run --js-exact";
+    for node in versions() {
+        let run = Run::executable(&node.path)
+            .arg("--allow-natives-syntax")
+            .arg(program("inlined"));
+        let lines = |outcome: &Outcome| {
+            let text = leak_tests::report::text(outcome.log(), &["--min-bytes", "1000000"]);
+            let place = |function: &str| {
+                let line = |line: &&str| line.trim_start().starts_with(function);
+                let found = text.lines().find(line).map(str::to_owned);
+                found.unwrap_or_default()
+            };
+            (place("inner  "), place("outer  "), text)
+        };
+        let (inner, outer, text) = lines(&run.under_leak());
+        let which = format!("Node {}: {text}", node.version);
+        assert!(inner.is_empty(), "{which}");
+        assert!(outer.ends_with("inlined.js:6 (optimized)"), "{which}");
+        assert!(text.contains(hint) && text.contains(sampled), "{which}");
+
+        let (inner, outer, text) = lines(&run.by_leak_run(&["--js-exact", "-q"]));
+        let which = format!("Node {}, exact: {text}", node.version);
+        assert!(inner.ends_with("inlined.js:5"), "{which}");
+        assert!(outer.ends_with("inlined.js:6"), "{which}");
+        assert!(!text.contains(hint) && !text.contains(sampled), "{which}");
+    }
+}
+
+#[test]
 fn what_a_program_had_kept_is_told_though_node_frees_it_at_a_clean_end() {
     for node in versions() {
         for (end, status) in [("itself", 0), ("exit", 3), ("throw", 1)] {

@@ -143,6 +143,31 @@ fn each_worker_of_a_cluster_is_watched_also_those_that_come_later() {
 }
 
 #[test]
+fn a_process_for_which_there_is_no_place_is_told_of() {
+    let Some(node) = newest() else { return };
+    let folder = tempfile::tempdir().expect("a directory");
+    let parent = folder.path().join("parent.js");
+    // Both wait for two snapshots; the second is there before the first gets one.
+    let source = "const { spawn } = require('child_process');
+        const children = [1, 2].map(() => spawn(process.execPath, process.argv.slice(2), { stdio: 'inherit' }));
+        children[1].on('exit', (status) => process.exitCode = status);";
+    std::fs::write(&parent, source).expect("a file");
+    let flags = ["--snapshots", "2", "--every", "1s", "--processes", "1"];
+    let flags = [&flags[..], &["--only", "leaky"]].concat();
+    let (path, script) = (text(&node.path), text(&program("leaky")));
+    let words = [&path, "parent.js", &script, "2", ".heapsnapshot"];
+    let (run, told) = watch(folder.path(), &flags, &words);
+    assert_eq!(run.status.code(), Some(3), "{told}");
+    let lines = told.lines().filter(|line| line.contains("--processes 1"));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 1, "{told}");
+    assert!(
+        lines[0].contains("node leaky.js: no heap snapshots of it"),
+        "{told}"
+    );
+}
+
+#[test]
 fn only_what_is_named_is_watched_of_any_program() {
     let folder = tempfile::tempdir().expect("a directory");
     let flags = [

@@ -101,7 +101,7 @@ impl fmt::Display for Problem {
             Problem::NotListening => write!(
                 f,
                 "nothing in it takes requests: it has no Node, has not begun its program yet, runs with \
-                 LEAK_JS=0, or is about to end"
+                 LEAK_JS=0, or is about to end; leak snapshot --native looks at its native blocks"
             ),
             Problem::Asked(pid) => write!(
                 f,

@@ -5,6 +5,7 @@ mod checks;
 mod frees;
 mod growth;
 mod hiding;
+mod hints;
 mod js;
 mod json;
 mod load;
@@ -29,7 +30,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use heap::{Ending, Figures, Nanos, Profile, WarmUp};
-use symbolizer::{Detail, LocalFiles};
+use symbolizer::LocalFiles;
 
 use crate::error::Error;
 use crate::flags::{Format, Merge, Moment, ReportFlags, Sort};
@@ -46,8 +47,6 @@ pub use named::Named;
 
 /// Sites in a text, unless told otherwise.
 const DEFAULT_TOP: usize = 10;
-/// Modules without lines that are named, at most.
-const MAX_HINTS: usize = 4;
 
 /// What the sites are about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -387,7 +386,7 @@ fn page(view: &View<'_>, loss: &Loss, names: &Names, options: &Options) -> text:
         checks: checks::line(view.profiles),
         loss: loss.lines(),
         checked: loss.selfcheck.checked,
-        hints: hints(view, names, options),
+        hints: hints::lines(view, names, options),
         subject: options.subject,
         sort: Some(options.sort),
         merge: Some(options.merge),
@@ -447,57 +446,4 @@ fn command(argv: &[OsString], exe: &Path) -> String {
         }
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Which names are missing on show, why, and what helps.
-fn hints(view: &View<'_>, names: &Names, options: &Options) -> Vec<String> {
-    // Those with most frames first.
-    let mut without_lines: Vec<(&Path, usize)> = Vec::new();
-    for site in view.sites(names) {
-        let shown = if options.all_frames {
-            site.frames.len()
-        } else {
-            hiding::inside_runtime(&site.frames)
-        };
-        let frames = site.frames[..shown]
-            .iter()
-            .filter(|frame| frame.file.is_none() && frame.address.is_some());
-        for module in frames.filter_map(|frame| frame.module) {
-            match without_lines.iter_mut().find(|(path, _)| *path == module) {
-                Some((_, count)) => *count += 1,
-                None => without_lines.push((module, 1)),
-            }
-        }
-    }
-    without_lines.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-
-    let mut hints = Vec::new();
-    let mut plain = Vec::new();
-    for known in without_lines
-        .iter()
-        .filter_map(|(path, _)| names.by_path(path))
-    {
-        if let Some(problem) = &known.problem {
-            hints.push(problem.to_string());
-        } else if known.detail.is_some_and(|detail| detail < Detail::Lines)
-            && let Some(name) = known.module.path.file_name()
-        {
-            plain.push(name.to_string_lossy());
-        }
-    }
-    hints.truncate(MAX_HINTS);
-    if !plain.is_empty() {
-        let more = if plain.len() > MAX_HINTS {
-            " and others"
-        } else {
-            ""
-        };
-        plain.truncate(MAX_HINTS);
-        hints.push(format!(
-            "No file names and lines for {}{more}: no debug information found (compile with -g, or install its \
-             debug package).",
-            plain.join(", ")
-        ));
-    }
-    hints
 }

@@ -47,6 +47,8 @@ pub struct Names {
     /// Functions made at run time, by what is known of them: the same one may have been compiled
     /// several times, and stood at several addresses.
     functions: HashMap<symbolizer::Frame, u64>,
+    /// Those of them that were compiled with calls inlined.
+    inlining: HashSet<Place>,
 }
 
 /// Two modules are the same if their build-ids are; without one, if their paths are.
@@ -75,12 +77,14 @@ impl Names {
             by_identity: HashMap::new(),
             found: HashMap::new(),
             functions: HashMap::new(),
+            inlining: HashSet::new(),
         }
     }
 
     /// Makes a process's modules known.
     pub fn map(&mut self, profile: &Profile) -> Mapped {
         let modules = &profile.modules;
+        let exact = profile.js_heaps.iter().any(|heap| heap.exact);
         Mapped {
             modules: modules
                 .iter()
@@ -91,14 +95,18 @@ impl Names {
             codes: profile
                 .codes
                 .iter()
-                .map(|code| self.function(&code.name))
+                .map(|code| self.function(&code.name, exact))
                 .collect(),
         }
     }
 
     /// The place of a function by the name that its runtime gave it.
-    fn function(&mut self, name: &str) -> Place {
+    fn function(&mut self, name: &str, exact: bool) -> Place {
         let frame = symbolizer::v8_code(name);
+        let nodes = frame
+            .file
+            .as_deref()
+            .is_none_or(|file| file.starts_with("node:"));
         let next = self.functions.len() as u64;
         let at = *self.functions.entry(frame.clone()).or_insert(next);
         let place = Place {
@@ -107,6 +115,9 @@ impl Names {
         };
         if at == next {
             self.found.insert(place, vec![frame]);
+        }
+        if !exact && !nodes && symbolizer::v8_inlines(name) {
+            self.inlining.insert(place);
         }
         place
     }
@@ -231,6 +242,12 @@ impl Names {
     /// What was found for a place: the innermost inlined function first.
     pub fn at(&self, place: Place) -> &[symbolizer::Frame] {
         self.found.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a place is a function of a script into which V8 may have inlined others: what those allocate is told
+    /// there.
+    pub fn is_inlining(&self, place: Place) -> bool {
+        self.inlining.contains(&place)
     }
 
     /// A module.

@@ -24,6 +24,8 @@ pub struct Frame<'a> {
     pub line: Option<u32>,
     /// Whether it was inlined into the next one.
     pub inlined: bool,
+    /// Whether others that are not told may have been inlined into it, by V8.
+    pub inlining: bool,
 }
 
 impl Frame<'_> {

@@ -74,17 +74,7 @@ pub fn print(
             )?;
         }
     }
-    if site.other_ways > 0 {
-        let ways = if site.other_ways == 1 { "way" } else { "ways" };
-        writeln!(
-            out,
-            "     {}",
-            paint.faint(format_args!(
-                "(and {} other {ways} here; --merge stack shows each)",
-                count(site.other_ways)
-            ))
-        )?;
-    }
+    other_ways(out, site.other_ways, paint)?;
     if let Some(why) = site.cut {
         writeln!(
             out,
@@ -93,6 +83,19 @@ pub fn print(
         )?;
     }
     Ok(())
+}
+
+/// Says that a stack stands for others as well.
+pub fn other_ways(out: &mut impl Write, others: u64, paint: Paint) -> io::Result<()> {
+    if others == 0 {
+        return Ok(());
+    }
+    let ways = if others == 1 { "way" } else { "ways" };
+    let text = format!(
+        "(and {} other {ways} here; --merge stack shows each)",
+        count(others)
+    );
+    writeln!(out, "     {}", paint.faint(text))
 }
 
 /// A frame, and how many inside of it are not shown.
@@ -186,6 +189,9 @@ fn frame_line(
     };
     if frame.inlined {
         place.push_str(" (inlined)");
+    }
+    if frame.inlining {
+        place.push_str(" (optimized)");
     }
     if inside > 0 {
         let what = match (hiding::is_v8(frame), inside) {

@@ -488,6 +488,7 @@ fn push<'v>(frames: &mut Vec<Frame<'v>>, address: u64, place: Place, names: &'v 
         address: Some(address),
         offset: place.at,
         module: names.path(place),
+        inlining: names.is_inlining(place),
         ..Frame::default()
     };
     let found = names.at(place);

@@ -187,7 +187,8 @@ pub fn snapshot(flags: &SnapshotFlags) -> Result<u8, Error> {
             Ok(channel) if channel.listens() => {
                 return javascript::snapshots(pid, &channel, &flags.into());
             }
-            Ok(_) if !needs_node => {}
+            // A Node's native blocks are not what was asked for.
+            Ok(_) if !needs_node && !inspect::is_node(pid) => {}
             Ok(_) => {
                 return Err(Error::Asked {
                     pid,

@@ -26,6 +26,8 @@ pub struct Places {
     is_told: AtomicBool,
     /// Whether a Node ended before its first one.
     has_early: AtomicBool,
+    /// Whether it was told that there are no more places.
+    is_full_told: AtomicBool,
 }
 
 impl Places {
@@ -38,6 +40,7 @@ impl Places {
             taken: AtomicUsize::new(0),
             is_told: AtomicBool::new(false),
             has_early: AtomicBool::new(false),
+            is_full_told: AtomicBool::new(false),
         }
     }
 
@@ -75,6 +78,16 @@ impl Places {
     /// Notes that a Node ended before its first one.
     pub fn note_early(&self) {
         self.has_early.store(true, Relaxed);
+    }
+
+    /// Says once that there are no more places, and for whom the first was missing.
+    pub fn say_full(&self, who: &str, most: u32) {
+        if !self.is_full_told.swap(true, Relaxed) {
+            tell!(
+                "leak watch: {who}: no heap snapshots of it nor of others that come later: --processes {most} have \
+                 theirs"
+            );
+        }
     }
 
     /// If snapshots were wanted and none came: why.

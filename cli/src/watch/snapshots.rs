@@ -127,7 +127,12 @@ impl<'a> Snapshots<'a> {
         self.due = Instant::now() + self.every;
         // It may have become another program since it was chosen.
         let is_wanted = self.alone || self.flags.wants(&self.process);
-        if !is_wanted || !self.has_place && !self.places.take() {
+        if !is_wanted {
+            return Ok(());
+        }
+        if !self.has_place && !self.places.take() {
+            let who = who(&self.process, self.isolate);
+            self.places.say_full(&who, self.flags.processes);
             return Ok(());
         }
         self.has_place = true;

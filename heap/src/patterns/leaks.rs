@@ -123,22 +123,6 @@ impl fmt::Display for Count {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Count, Pattern};
-
-    #[test]
-    fn numbers_have_their_thousands_apart() {
-        let shown = [0, 999, 1000, 400_000, 1_002_003].map(|n| Count(n).to_string());
-        assert_eq!(shown, ["0", "999", "1,000", "400,000", "1,002,003"]);
-        let pattern = Pattern::SomeWays {
-            lost: 8000,
-            made: 400_000,
-        };
-        assert!(pattern.to_string().starts_with("8,000 of 400,000 blocks"));
-    }
-}
-
 /// Whether a function belongs to objects that count their references: shared_ptr of C++ and Boost, Rc and
 /// Arc of Rust, GObject.
 pub fn counts_references(function: &str) -> bool {
@@ -217,4 +201,20 @@ fn by_figures(reach: &SiteReach, left: u64, made: u64, threads: Option<u64>) -> 
     let freed = made.saturating_sub(left);
     (held == 0 && freed > 0 && lost.saturating_mul(SELDOM) <= made)
         .then_some(Pattern::SomeWays { lost, made })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, Pattern};
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        let shown = [0, 999, 1000, 400_000, 1_002_003].map(|n| Count(n).to_string());
+        assert_eq!(shown, ["0", "999", "1,000", "400,000", "1,002,003"]);
+        let pattern = Pattern::SomeWays {
+            lost: 8000,
+            made: 400_000,
+        };
+        assert!(pattern.to_string().starts_with("8,000 of 400,000 blocks"));
+    }
 }

@@ -378,7 +378,7 @@ impl LogFile {
     pub fn calibrate(&self, slot: usize) {
         if let Some(pair) = self.header().and_then(|h| h.calibration.get(slot & 1)) {
             let ns = crate::arch::clock::clock_ns(libc::CLOCK_MONOTONIC);
-            pair.ticks.store(crate::arch::clock::before(), Relaxed);
+            pair.ticks.store(crate::arch::clock::early(), Relaxed);
             pair.ns.store(ns, Release);
         }
     }

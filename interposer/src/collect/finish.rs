@@ -83,7 +83,7 @@ pub fn finish(state: State, status: i32) -> bool {
 }
 
 fn say_end(global: &Global, header: &Header, state: State, status: i32) {
-    header.end_ticks.store(clock::after(), Relaxed);
+    header.end_ticks.store(clock::now(), Relaxed);
     header.exit_status.store(status as u32 & 0xff, Relaxed);
     global.file.calibrate(0);
     global.file.calibrate(1);

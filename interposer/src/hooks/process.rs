@@ -52,7 +52,7 @@ unsafe fn forked<T: From<i8> + PartialEq>(
     fp: u64,
     fork: impl FnOnce() -> T,
 ) -> T {
-    FORK_TICKS.store(clock::before(), Relaxed);
+    FORK_TICKS.store(clock::now(), Relaxed);
     let wipes = sys::WIPES.load(Relaxed);
     // SAFETY: the thunk's.
     let within = wipes && unsafe { quarantine::is_within_a_hook(slot, fp) };

@@ -117,7 +117,7 @@ unsafe extern "C" fn freeze(work: *mut u8) {
     // SAFETY: the drain is held.
     let drain = unsafe { &mut *global.drain.get() };
     drain.drain_all(global);
-    work.summary.time = clock::after();
+    work.summary.time = clock::now();
     let deadline = work.begin + LONGEST;
     let (suppressions, keeps) = (work.suppressions, work.last);
     let copied = while_stopped(

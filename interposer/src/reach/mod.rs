@@ -61,7 +61,7 @@ pub fn at_exit(global: &'static Global, drain: &mut Drain) {
     let begin = clock_ns(libc::CLOCK_MONOTONIC);
     let mut summary = Summary {
         outcome: Outcome::Off,
-        time: clock::after(),
+        time: clock::now(),
         threads: 1,
         blind: 0,
         ns: 0,

@@ -70,9 +70,10 @@ unsafe fn read_clock(thread: *mut ThreadState) {
         let now = if FOREIGN.0.load(Relaxed) != 0 {
             FOREIGN.0.swap(0, SeqCst);
             // Waits for the swap.
-            clock::after()
+            clock::now()
         } else {
-            clock::before()
+            // It may be read before the last one, which waited for loads.
+            clock::early().max(state.now)
         };
         // 0 in a child of a raw `clone` that returns into this: its state is wiped.
         let passed = now.wrapping_sub(state.now) / u64::from(state.ticks.max(1));
@@ -160,7 +161,7 @@ pub unsafe fn blob(thread: *mut ThreadState, what: BlobKind, payload: &[u8]) -> 
         let len = 16 + (payload.len() as u64).next_multiple_of(16);
         let first = u64::from(kind::BLOB) << 56 | (what as u64) << 48 | payload.len() as u64;
         let position = state.producer.reserve(len, stack::pointer() as u64);
-        let now = clock::after();
+        let now = clock::now();
         write(thread, position, [first, now]);
         // Times of later records of a coarse thread must not be less.
         (*thread).now = now;

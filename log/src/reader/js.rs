@@ -13,6 +13,8 @@ pub const MAX_TOLD: usize = 1 << 16;
 pub struct IsolateFact {
     /// Most bytes that its heap may take.
     pub limit: u64,
+    /// The engine inlines no calls.
+    pub exact: bool,
     /// Names of the spaces of its heap.
     pub spaces: Vec<Vec<u8>>,
     /// Memory usage: event clock, figures.
@@ -63,6 +65,7 @@ impl IsolateFact {
     pub(super) fn heap(&mut self, payload: &[u8]) -> Option<()> {
         let heap = Heap::decode(payload)?;
         self.limit = heap.limit;
+        self.exact = heap.exact;
         self.spaces.clear();
         heap.names(|name| self.spaces.push(name.to_vec()))
     }

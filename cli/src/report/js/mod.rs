@@ -2,6 +2,7 @@
 
 pub mod heapprofile;
 mod json;
+mod place;
 mod text;
 
 pub use json::JsonJsHeap;

@@ -9,10 +9,13 @@ use log_format::js::collection;
 use super::super::Options;
 use super::super::shorten;
 use super::super::source::Sources;
+use super::super::stack;
 use super::super::text::Page;
 use super::super::view::View;
-use super::{frames, function, path};
+use super::place::{JsPlace, places};
+use super::{function, path};
 use crate::figures::{bytes, count, counted, duration, percent};
+use crate::flags::Merge;
 use crate::paint::Paint;
 
 /// Frames of a stack that are shown.
@@ -147,7 +150,7 @@ pub fn print(
         let Some(mark) = heap.marks.last().filter(|mark| mark.live.0 > 0) else {
             continue;
         };
-        let all = heap.sites.iter().filter(|site| site.bytes.0 > 0);
+        let all = places(heap, options.merge, options.all_frames);
         let mut title = "JavaScript heap".to_owned();
         if several {
             title += &format!(" of {}", owner(profiles.len(), profile, heap));
@@ -163,42 +166,50 @@ pub fn print(
             paint.strong(format_args!(
                 "{title}: {} live {when} in {}",
                 bytes(mark.live.0),
-                counted(all.clone().count() as u64, "stack")
+                counted(
+                    all.len() as u64,
+                    match options.merge {
+                        Merge::Stack => "stack",
+                        _ => "place",
+                    }
+                )
             ))
         )?;
         let garbage = match mark.collected {
             true => "",
             false => ", what is not collected yet included",
         };
-        writeln!(
-            out,
-            "{}",
-            paint.faint(format_args!(
-                "Estimated from one sample in {}{garbage}; places are where functions begin.",
-                bytes(mark.interval.0)
-            ))
-        )?;
-        let shown: Vec<&JsSite> = all
-            .clone()
-            .filter(|site| site.bytes.0 >= options.min_bytes.max(mark.live.0 / SMALL))
-            .take(options.top.unwrap_or(usize::MAX))
-            .collect();
-        for (number, site) in shown.iter().enumerate() {
-            writeln!(out)?;
-            head(out, number + 1, heap, site, mark, paint)?;
-            stack(out, heap, site, page, sources, paint)?;
+        let mut about = vec![format!(
+            "Estimated from one sample in {}{garbage}; places are where functions begin.",
+            bytes(mark.interval.0)
+        )];
+        if !heap.exact {
+            about.push(
+                "What a function allocates that V8 inlined counts as its caller's (leak run --js-exact keeps them \
+                 apart)."
+                    .to_owned(),
+            );
         }
-        let left = all.clone().count() - shown.len();
-        if left > 0 {
-            let rest: u64 = all.map(|site| site.bytes.0).sum::<u64>()
-                - shown.iter().map(|site| site.bytes.0).sum::<u64>();
+        for line in about {
+            writeln!(out, "{}", paint.faint(line))?;
+        }
+        let least = options.min_bytes.max(mark.live.0 / SMALL);
+        let large = all.iter().take_while(|place| place.site.bytes.0 >= least);
+        let shown = large.count().min(options.top.unwrap_or(usize::MAX));
+        let (shown, rest) = all.split_at(shown);
+        for (number, place) in shown.iter().enumerate() {
+            writeln!(out)?;
+            head(out, number + 1, heap, &place.site, mark, paint)?;
+            frames(out, place, page, sources, paint)?;
+        }
+        if !rest.is_empty() {
             writeln!(
                 out,
                 "\n{}",
                 paint.faint(format_args!(
                     "{} more of {} (JSON has them all).",
-                    counted(left as u64, "stack"),
-                    bytes(rest)
+                    count(rest.len() as u64),
+                    bytes(rest.iter().map(|place| place.site.bytes.0).sum())
                 ))
             )?;
         }
@@ -247,15 +258,14 @@ fn few_samples(site: &JsSite, interval: u64) -> Option<u64> {
     (samples <= FEW_SAMPLES && site.objects > samples).then_some(samples)
 }
 
-fn stack(
+fn frames(
     out: &mut impl Write,
-    heap: &JsHeap,
-    site: &JsSite,
+    place: &JsPlace<'_>,
     page: &Page,
     sources: &mut Sources,
     paint: Paint,
 ) -> io::Result<()> {
-    let frames = frames(heap, site, page.all_frames);
+    let frames = &place.frames;
     if frames.is_empty() {
         // V8 samples objects that it makes itself before any function runs.
         return writeln!(out, "     {}", paint.faint("(no JavaScript on the stack)"));
@@ -294,5 +304,6 @@ fn stack(
             paint.faint(format_args!("(... {more} more; --all-frames shows them)"))
         )?;
     }
+    stack::other_ways(out, place.others, paint)?;
     Ok(())
 }

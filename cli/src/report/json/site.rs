@@ -102,6 +102,7 @@ pub(super) struct JsonFrame<'a> {
     file: Option<&'a str>,
     line: Option<u32>,
     inlined: bool,
+    inlining: bool,
 }
 
 /// The sites are made one by one while they are written.
@@ -245,6 +246,7 @@ impl<'a> From<&Frame<'a>> for JsonFrame<'a> {
             file: frame.file,
             line: frame.line,
             inlined: frame.inlined,
+            inlining: frame.inlining,
         }
     }
 }

@@ -211,7 +211,7 @@ impl Drain {
             global.stop(StopReason::NoSpace);
             return;
         }
-        let until = clock::after();
+        let until = clock::now();
         // The clock first, the heads after it (see the module).
         fence(SeqCst);
         self.ring_count = global.state_count.load(Acquire).min(MAX_THREADS);

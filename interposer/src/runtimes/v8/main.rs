@@ -69,6 +69,7 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
             (api.set_flags)(FRAMES.as_ptr());
         }
         if start::variable(b"LEAK_JS") == b"exact" {
+            IS_EXACT.store(true, Relaxed);
             (api.set_flags)(EXACT.as_ptr());
             (api.set_flags)(EXACT_AT_ONCE.as_ptr());
             if major(api) >= MAGLEV {
@@ -90,6 +91,14 @@ pub unsafe fn major(api: &Api) -> u32 {
 unsafe fn needs_equal_flags(argv: *const *const c_char) -> bool {
     // SAFETY: the caller's promise.
     unsafe { has_option(argv, &[b"snapshot-blob", b"build-snapshot"]) }
+}
+
+/// V8 was told to keep calls.
+static IS_EXACT: AtomicBool = AtomicBool::new(false);
+
+/// Whether no call is inlined.
+pub fn is_exact() -> bool {
+    IS_EXACT.load(Relaxed)
 }
 
 /// The program was started with an option for its inspector, or for sampling its heap.

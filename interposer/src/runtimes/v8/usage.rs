@@ -217,7 +217,8 @@ fn write(global: &'static Global, api: &Api, state: &IsolateState, at_end: bool)
         own.told = true;
         let names = names.get(..usage.space_count).unwrap_or(&[]);
         let mut out = Out::new(&mut buf);
-        Heap::encode(found.limit as u64, names.iter().copied(), &mut out);
+        let exact = super::main::is_exact();
+        Heap::encode(found.limit as u64, names.iter().copied(), exact, &mut out);
         say(BlobKind::JsHeap, &out);
     }
     for held in &mut own.held {
@@ -241,11 +242,7 @@ fn tell(collection: &Collection) {
 pub fn collection_begins(state: &IsolateState, kind: i32) {
     let used = used(state);
     if let Some(begun) = own(state).begun.get_mut(kind.trailing_zeros() as usize) {
-        *begun = (
-            clock::before(),
-            clock::clock_ns(libc::CLOCK_MONOTONIC),
-            used,
-        );
+        *begun = (clock::early(), clock::clock_ns(libc::CLOCK_MONOTONIC), used);
     }
 }
 
