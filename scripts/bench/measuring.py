@@ -41,7 +41,7 @@ class Bench:
         os.makedirs(path)
         return path
 
-    def run(self, tool, argv, name, env=None, stdin=None) -> Cost:
+    def run(self, tool, argv, name, env=None, stdin=None, beside=None) -> Cost:
         """One run; its files stay until the next run of the same tool and name."""
         place = self.place(f"{name}.{tool}")
         result, output = os.path.join(place, "cost"), os.path.join(place, "stdout")
@@ -55,10 +55,13 @@ class Bench:
             full_env["LEAK_LOG"] = os.path.join(logs, "%e.%p.leak")
         elif tool == "heaptrack":
             argv = [self.peer, "-o", os.path.join(logs, "heaptrack"), *argv]
+        client = beside and subprocess.Popen(beside, cwd=place)
         with open(stdin or os.devnull, "rb") as source, open(output, "wb") as sink, \
                 open(os.path.join(place, "stderr"), "wb") as errors:
             subprocess.run([os.path.join(self.directory, "measure"), result, *argv], cwd=place,
                            env=full_env, stdin=source, stdout=sink, stderr=errors, check=True)
+        if client:
+            client.wait()
         with open(result) as file:
             wall, user, system, peak, status = file.read().split()
         found = sorted(os.path.join(logs, f) for f in os.listdir(logs))

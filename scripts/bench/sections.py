@@ -56,7 +56,8 @@ class Sections:
 
     def compared(self, work):
         bench = self.bench
-        runs = {tool: (lambda tool=tool: bench.run(tool, work.argv, work.name, work.env, work.stdin))
+        runs = {tool: (lambda tool=tool: bench.run(tool, work.argv, work.name, work.env, work.stdin,
+                                                  work.beside))
                 for tool in bench.tools()}
         runs["plain"]()  # warms the page cache
         results = bench.rounds(runs, self.chosen.repeats)

@@ -17,7 +17,7 @@ PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 # Tail calls stay calls, so that a program has the depth that it says.
 C_FLAGS = ["-O2", "-g", "-fomit-frame-pointer", "-fno-optimize-sibling-calls", "-pthread"]
 
-C_PROGRAMS = ["measure", "churn", "tree", "exchange", "live"]
+C_PROGRAMS = ["measure", "churn", "tree", "exchange", "live", "http_load"]
 
 
 @dataclass
@@ -42,6 +42,8 @@ class Work:
     bars: Bars = field(default_factory=Bars)
     env: Dict[str, str] = field(default_factory=dict)
     stdin: Optional[str] = None
+    # Runs at the same time in the same directory, without the tool, and is not measured.
+    beside: Optional[List[str]] = None
     # Its stdout is the same on every run, so it can be compared.
     same_output: bool = True
 
@@ -128,6 +130,22 @@ def node(_directory):
                 [tool("node"), os.path.join(PROGRAMS, "json_and_buffers.js")], 788_000)
 
 
+def node_http(directory):
+    return Work("node-http", "node, HTTP server, 60,000 requests, its client apart",
+                [tool("node"), os.path.join(PROGRAMS, "http_server.js")], 60_000 * 8,
+                Bars(times_plain=1.10), beside=[os.path.join(directory, "http_load")])
+
+
+def node_json(_directory):
+    return Work("node-json", "node, JSON churn",
+                [tool("node"), os.path.join(PROGRAMS, "json_churn.js")], 100_000, Bars(times_plain=1.10))
+
+
+def node_computing(_directory):
+    return Work("node-computing", "node, computing",
+                [tool("node"), os.path.join(PROGRAMS, "computing.js")], 100_000, Bars(times_plain=1.10))
+
+
 def live(directory):
     return Work("live", "one million blocks never freed",
                 [os.path.join(directory, "live"), "1000000"], 1_000_000)
@@ -135,4 +153,5 @@ def live(directory):
 
 # Compared with heaptrack, in the order of the table.
 COMPARED = {"churn": churn, "tree": tree, "exchange": exchange, "sqlite": sqlite,
-            "cc1plus": cc1plus, "python": python, "node": node, "live": live}
+            "cc1plus": cc1plus, "python": python, "node": node,
+            "node-http": node_http, "node-json": node_json, "node-computing": node_computing, "live": live}
