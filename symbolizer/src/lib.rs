@@ -35,4 +35,4 @@ pub use perf_map::PerfMap;
 pub use problem::Problem;
 pub use request::{Detail, Frame, Module, Options, Request, Symbols};
 pub use symbolize::{handles_panics, symbolize};
-pub use v8::{v8_code, v8_inlines};
+pub use v8::{NO_FILE, v8_code, v8_inlines};

@@ -15,6 +15,9 @@ const TIERS: &[char] = &['~', '^', '+', '\'', '*'];
 /// Marks of those that inline calls.
 const INLINING: &[char] = &['+', '*'];
 
+/// Stands for the file of a function that `eval` or `new Function` made: the line is that of its text.
+pub const NO_FILE: &str = "(eval)";
+
 /// What V8's name of a piece of code says.
 pub fn v8_code(name: &str) -> Frame {
     for kind in KINDS {
@@ -84,7 +87,10 @@ fn function(text: &str, script: bool) -> Frame {
         },
         None => (place, None),
     };
-    let file = file.strip_prefix("file://").unwrap_or(file);
+    let file = match (file.strip_prefix("file://").unwrap_or(file), line) {
+        ("", Some(1..)) => NO_FILE,
+        (file, _) => file,
+    };
     Frame {
         function: Some(name.to_owned()),
         file: Some(file.to_owned()).filter(|file| !file.is_empty()),
@@ -141,6 +147,8 @@ mod tests {
         is("JS:open /app/a.js:3:14", "open", "/app/a.js", 3);
         is("Script:~ /app/a.js:1:1", "(top level)", "/app/a.js", 1);
         is("JS:~run [eval]:1:5", "run", "[eval]", 1);
+        is("JS:~run :3:5", "run", "(eval)", 3);
+        is("JS:~ :3:5", "(anonymous)", "(eval)", 3);
         is(
             "LazyCompile:~kill node:internal/process/per_thread:209",
             "kill",

@@ -75,7 +75,8 @@ fn one_function_that_is_called_on_two_ways_is_one_place() {
     let line = line_of("inlined", "function objects");
     for node in versions() {
         let run = Run::executable(&node.path).arg("--allow-natives-syntax");
-        let outcome = run.arg(program("inlined")).under_leak();
+        let run = run.arg(program("inlined"));
+        let outcome = run.by_leak_run(&["--js-exact", "-q"]);
         let listed = |options: &[&str]| {
             let text = leak_tests::report::text(outcome.log(), options);
             let (_, list) = text.split_once("JavaScript heap: ").expect("the list");

@@ -151,3 +151,32 @@ fn a_program_without_javascript_is_told_by_stack() {
     assert_eq!(by_place.sites().len(), by_stack.sites().len());
     assert_eq!(by_place.everywhere(), by_stack.everywhere());
 }
+
+#[test]
+fn what_functions_without_a_file_allocate_is_told_of_their_callers_in_one() {
+    for node in versions() {
+        let run = Run::executable(&node.path).arg(program("evals"));
+        let outcome = run.under_leak();
+        let by_place = Report::with_options(outcome.log(), &["--merge", "place"]);
+        for (function, inner, size) in [
+            ("small", "(anonymous)", 20_000),
+            ("large", "evaluated", 30_000),
+        ] {
+            let sites: Vec<&Value> = by_place.sites_within(function).collect();
+            let version = node.version;
+            assert_eq!(sites.len(), 1, "{version} {function}: {sites:#?}");
+            assert!(
+                sites[0]["bytes"].as_u64() >= Some(100 * size),
+                "{version}: {}",
+                sites[0]
+            );
+            let frames = sites[0]["frames"].as_array().expect("frames");
+            let is_eval = |frame: &&Value| frame["function"] == inner && frame["file"] == "(eval)";
+            assert!(
+                frames.iter().any(|frame| is_eval(&frame)),
+                "{version}: {}",
+                sites[0]
+            );
+        }
+    }
+}

@@ -51,6 +51,17 @@ fn a_program_started_with_a_file_size_limit_gets_no_signal() {
 }
 
 #[test]
+fn leak_run_starts_nothing_where_no_log_may_be_so_large() {
+    let run = Run::program("plenty").arg("10");
+    let outcome = run.limit(libc::RLIMIT_FSIZE, 10_240).by_leak_run(&[]);
+    let told = outcome.stderr.as_str();
+    assert_eq!(outcome.status.code(), Some(2), "{told}");
+    assert_eq!((told.lines().count(), outcome.stdout.as_str()), (1, ""));
+    assert!(told.contains("10.0 KiB here (RLIMIT_FSIZE)"), "{told}");
+    assert!(outcome.logs.is_empty());
+}
+
+#[test]
 fn a_program_with_little_address_space_is_undisturbed() {
     for mebibytes in [24, 48, 96, 200] {
         let outcome = Run::program("plenty")

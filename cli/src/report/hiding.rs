@@ -162,7 +162,7 @@ pub fn is_v8(frame: &Frame<'_>) -> bool {
 pub enum Script {
     /// The program's own.
     Own,
-    /// A package's.
+    /// A package's, or made from a text while the program ran.
     Package,
     /// Node's.
     Node,
@@ -173,7 +173,7 @@ impl Script {
     pub fn of(file: &str) -> Script {
         if file.starts_with("node:") {
             Script::Node
-        } else if file.contains("/node_modules/") {
+        } else if file.contains("/node_modules/") || file == symbolizer::NO_FILE {
             Script::Package
         } else {
             Script::Own

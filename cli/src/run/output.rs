@@ -41,6 +41,8 @@ pub enum Unwritable {
     Taken(PathBuf),
     /// A device, or a place that keeps no files.
     NoFiles(PathBuf),
+    /// No file may be as large as the smallest log; the limit, bytes.
+    Limited(u64),
 }
 
 impl fmt::Display for Unwritable {
@@ -62,6 +64,12 @@ impl fmt::Display for Unwritable {
                 f,
                 "{}: the disk is full (less than {} left); free some space, or choose another directory with -o",
                 dir.display(),
+                crate::figures::bytes(LEAST_ROOM)
+            ),
+            Unwritable::Limited(limit) => write!(
+                f,
+                "no file may be larger than {} here (RLIMIT_FSIZE), and a log needs {}; raise the limit (ulimit -f)",
+                crate::figures::bytes(*limit),
                 crate::figures::bytes(LEAST_ROOM)
             ),
             Unwritable::Empty => {
@@ -88,6 +96,10 @@ impl Pattern {
         let from_environment = std::env::var_os(environment::LOG).filter(|value| !value.is_empty());
         if asked.is_some_and(OsStr::is_empty) {
             return Err(Unwritable::Empty);
+        }
+        let limit = largest_file();
+        if limit < LEAST_ROOM {
+            return Err(Unwritable::Limited(limit));
         }
         let Some(asked) = asked.map(OsStr::to_owned).or(from_environment) else {
             return Pattern::default_place();
@@ -161,6 +173,17 @@ fn could_be(pattern: &[u8], name: &OsStr) -> bool {
     };
     let numbered = [stem, b".%p", end].concat();
     glob(pattern, name.as_bytes()) || glob(&numbered, name.as_bytes())
+}
+
+/// How large a file of this process and of those that it starts may be, bytes.
+fn largest_file() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the structure is writable; where it is not filled there is no limit.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    limit.rlim_cur
 }
 
 /// Refuses what is there and is no log, devices, and the kernel's own file systems. (The

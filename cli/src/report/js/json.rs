@@ -155,7 +155,7 @@ fn site(heap: &JsHeap, site: &JsSite) -> JsonSite {
         frames: frames
             .map(|frame| JsonFrame {
                 function: text(&frame.function),
-                file: text(super::path(&frame.file)),
+                file: text(super::path(frame)),
                 line: frame.line,
                 column: frame.column,
             })

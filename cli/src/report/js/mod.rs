@@ -19,14 +19,18 @@ fn function(frame: &JsFrame) -> &str {
     }
 }
 
-/// A file as a path: modules are known by their URL.
-fn path(file: &str) -> &str {
-    file.strip_prefix("file://").unwrap_or(file)
+/// A frame's file as a path: modules are known by their URL.
+fn path(frame: &JsFrame) -> &str {
+    match (frame.file.as_str(), frame.line) {
+        ("", Some(_)) => symbolizer::NO_FILE,
+        (file, _) => file.strip_prefix("file://").unwrap_or(file),
+    }
 }
 
 /// Whether a script is Node's own.
 fn is_nodes(frame: &JsFrame) -> bool {
-    frame.file.starts_with("node:") || frame.file.is_empty()
+    let file = path(frame);
+    file.starts_with("node:") || file.is_empty()
 }
 
 /// Frames of a site, innermost first; without those of Node's own that are outside of all of the

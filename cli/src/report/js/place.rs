@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use heap::js::{JsFrame, JsHeap, JsSite};
 
-use super::{frames, is_nodes};
+use super::super::hiding::Script;
+use super::{frames, path};
 use crate::flags::Merge;
 
 /// Sites that are shown as one.
@@ -72,7 +73,11 @@ fn identity(frame: &JsFrame) -> Function<'_> {
 
 /// The innermost function of the program, or else of a package.
 fn home(stack: &[&JsFrame]) -> Option<usize> {
-    let own = |frame: &&JsFrame| !is_nodes(frame) && !frame.file.contains("/node_modules/");
-    let package = || stack.iter().position(|frame| !is_nodes(frame));
-    stack.iter().position(own).or_else(package)
+    let whose = |frame: &JsFrame| match path(frame) {
+        "" => Script::Node,
+        file => Script::of(file),
+    };
+    [Script::Own, Script::Package]
+        .into_iter()
+        .find_map(|wanted| stack.iter().position(|frame| whose(frame) == wanted))
 }

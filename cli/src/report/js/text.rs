@@ -275,7 +275,7 @@ fn frames(
         false => frames.len().min(MAX_FRAMES),
     };
     for frame in &frames[..shown] {
-        let file = path(&frame.file);
+        let file = path(frame);
         let mut place = shorten::file(file, &page.here).into_owned();
         if let Some(line) = frame.line.filter(|_| !place.is_empty()) {
             place += &format!(":{line}");
