@@ -326,11 +326,11 @@ impl Functions {
             .any(|function| function.location == place && function.words.contains(&name))
     }
 
-    /// Whether the code of any function has a word.
+    /// Whether the code of any function, or of one inside of it, has a word.
     pub(crate) fn knows(&self, word: u32) -> bool {
         self.all
             .iter()
-            .any(|function| function.words.contains(&word))
+            .any(|function| function.words.contains(&word) || function.inner.contains(&word))
     }
 
     /// The method of an object's class that most likely adds to what only the class can name; of a class
@@ -419,6 +419,12 @@ impl Functions {
     pub(crate) fn around(&self, place: Location) -> Option<(String, Location)> {
         let function = self.innermost(place)?;
         Some((function.name.clone(), function.location))
+    }
+
+    /// The function around the one that begins at a place; of one that nothing is known to be around, that one.
+    pub(crate) fn around_or_at(&self, place: Location) -> (String, Location) {
+        let found = self.around(place).or_else(|| self.at(place));
+        found.unwrap_or_else(|| (String::new(), place))
     }
 
     /// Whether that function's code names a word.

@@ -5,7 +5,7 @@ use graph::Node;
 use super::View;
 use super::entries::{is_map, is_set, rows};
 use super::holders::Holder;
-use super::written::writers;
+use super::written::{writers, writers_in};
 use crate::functions::Wanted;
 use crate::snapshot::Snapshot;
 
@@ -52,12 +52,26 @@ pub(super) fn adders(
         ..Wanted::default()
     };
     // Byte code need not have the strings of private names, and all of the class see them.
-    let method = holder
-        .from
-        .filter(|_| holder.name.starts_with('#'))
-        .and_then(|from| view.functions.method(snapshot, from));
-    if let Some(method) = method {
-        return vec![method];
+    let class = holder.from.filter(|_| holder.name.starts_with('#'));
+    if let Some(from) = class {
+        let property = snapshot.edge_kind.property;
+        let made_by = || {
+            snapshot.follow(
+                snapshot.follow(from, property, "__proto__")?,
+                property,
+                "constructor",
+            )
+        };
+        let written = made_by()
+            .and_then(|class| snapshot.location(class))
+            .map_or(Vec::new(), |class| writers_in(view, [class.script], wanted));
+        let method = match &written[..] {
+            [only] => view.functions.at(*only),
+            _ => view.functions.method(snapshot, from),
+        };
+        if let Some(method) = method {
+            return vec![method];
+        }
     }
     let way = view.ways.raw(view.analysis, node);
     // What is on the stack alone is seen by the call that has it, and by those it is given to.

@@ -282,11 +282,11 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     let last = Count(last);
     let near = || {
         let place = reach::function_near(view, one?, |place| !view.scripts.is_internal(place))?;
-        Some(
-            view.functions
-                .around(place)
-                .unwrap_or_else(|| (String::new(), place)),
-        )
+        // A loop waits in the function itself, what calls back is made in the one around it.
+        let inside = one.filter(|&one| notes::is_iterating(view, one));
+        inside
+            .and_then(|_| view.functions.at(place))
+            .or_else(|| Some(view.functions.around_or_at(place)))
     };
     let holder = holder(view, node);
     let mut cache = false;

@@ -109,14 +109,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
     let user = |location: &Option<Location>| {
         location.filter(|&location| !view.scripts.is_internal(location))
     };
-    let callback = |location: &Option<Location>| {
-        let location = user(location)?;
-        Some(
-            view.functions
-                .around(location)
-                .unwrap_or((String::new(), location)),
-        )
-    };
+    let callback = |location: &Option<Location>| Some(view.functions.around_or_at(user(location)?));
     // Who registers it, or else what is around the callback.
     let registrar = |location: Location| {
         callbacks::registrar(view, node, location, callbacks::registering(group))

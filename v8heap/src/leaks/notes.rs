@@ -6,6 +6,7 @@ use graph::Node;
 use super::detached::{WINDOWS, is_detached, is_of_window};
 use super::groups::{OF_PAGES, STREAMS};
 use super::{View, async_contexts};
+use crate::scripts;
 use crate::ways::what;
 
 /// Less memory behind an entry is not worth a word.
@@ -88,7 +89,10 @@ pub(super) fn of_entries(
             ),
         );
     }
-    if let Some((name, bytes)) = captured(view, one) {
+    if is_iterating(view, one) {
+        return (ITERATED.0.to_owned(), ITERATED.1.to_owned());
+    }
+    if let Some((name, bytes)) = captured(view, one).filter(|_| !scripts::is_of_node(snapshot, one)) {
         return (
             format!(
                 "{is} Its entries are functions: each keeps all variables of its scope that any function there uses, the largest {name} ({bytes} bytes)."
@@ -112,6 +116,23 @@ pub(super) fn of_entries(
         ),
         None => plain,
     }
+}
+
+/// What the functions of `events.on()` are called.
+const ITERATING: [&str; 2] = ["eventHandler", "errorHandler"];
+
+/// What there is to say of them.
+const ITERATED: (&str, &str) = (
+    "Each is a loop over events.on() (for await) that still waits for its next event, with all that its function has.",
+    "End each loop when its owner ends: break or return out of it, or give on() an AbortSignal ({ signal }).",
+);
+
+/// Whether a function is one of the two of Node's own that `events.on()` adds for each loop.
+pub(super) fn is_iterating(view: &View, function: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    snapshot.kinds[function as usize] == snapshot.kind.closure
+        && ITERATING.contains(&&*snapshot.name(function))
+        && scripts::is_of_node(snapshot, function)
 }
 
 /// So many edges of an entry are looked at.

@@ -32,8 +32,7 @@ pub(super) fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<Place> {
         if snapshot.kinds[node as usize] == snapshot.kind.object {
             return names(snapshot.names[node as usize], None, Some(place));
         }
-        let around = view.functions.around(place);
-        Some(around.unwrap_or_else(|| (String::new(), place)))
+        Some(view.functions.around_or_at(place))
     });
     let way = || {
         let node = snapshot.node_of_id(leak.id);

@@ -339,9 +339,10 @@ impl<'a> Suspects<'a> {
             .map(|told| std::mem::take(&mut told.holders))
             .collect();
         for (told, shared) in told.iter_mut().zip(shared::together(view, &holders)) {
-            told.leak.shared = shared;
+            // Where others have the objects as well, the containers themselves are there all the same.
+            told.leak.shared = shared.filter(|shared| shared.new >= told.leak.growth());
             if let Some(shared) = shared {
-                told.growth = shared.new;
+                told.growth = shared.new.max(told.leak.growth());
             }
         }
         told.retain(|told| told.growth >= MIN_GROWTH);

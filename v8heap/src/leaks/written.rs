@@ -19,13 +19,28 @@ const COPYING: [&str; 5] = ["...", ".concat(", "assign(", "new Map(", "new Set("
 
 /// The functions, innermost ones, whose text adds to what has a name, by some methods.
 pub(super) fn writers(view: &View, wanted: Wanted) -> Vec<Location> {
+    match wanted.name {
+        Some(word) => {
+            let scripts = view.functions.scripts_with(word, wanted.context);
+            writers_in(view, scripts, wanted)
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Those of some scripts.
+pub(super) fn writers_in(
+    view: &View,
+    scripts: impl IntoIterator<Item = u32>,
+    wanted: Wanted,
+) -> Vec<Location> {
     let snapshot = &view.analysis.snapshot;
     let Some(word) = wanted.name else {
         return Vec::new();
     };
     let name = snapshot.strings.get(word);
     let mut found = Vec::new();
-    for script in view.functions.scripts_with(word, wanted.context) {
+    for script in scripts {
         let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
             continue;
         };
