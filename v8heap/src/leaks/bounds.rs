@@ -10,10 +10,16 @@ use super::View;
 use super::families::Family;
 use super::holders::holder;
 use super::text::is_letter;
+use super::words::Count;
 use crate::Location;
+use crate::snapshot::Snapshot;
 
 /// What takes entries out of a container.
 const TAKING: [&str; 6] = ["delete", "shift", "pop", "splice", "clear", "slice"];
+
+/// Bytes of an element of an array, and words of the array itself and at the head of its elements.
+const WORD: u64 = 8;
+const HEAD: u64 = 4 + 2;
 
 /// Methods that keep to a limit, by their names.
 const EVICTING: [&str; 7] = [
@@ -32,6 +38,12 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
     let [node] = family.nodes[..] else {
         return None;
     };
+    if let Some(room) = spare(snapshot, node, last) {
+        return Some(format!(
+            "its room for {} entries was made at once",
+            Count(room)
+        ));
+    }
     let name = holder.name.trim_start_matches('#');
     if name.is_empty() || holder.within {
         return None;
@@ -53,8 +65,12 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
         let text = Text(&text);
         is_read = true;
         takes_out |= text.takes_out(name);
-        if let Some(limit) = text.limit(name, &owner, last) {
-            return Some(format!("its size is compared with a limit: {limit}"));
+        match text.limit(name, &owner, last) {
+            Some(Limit::Above(limit)) => {
+                return Some(format!("its size is compared with a limit: {limit}"));
+            }
+            Some(Limit::Passed) => return None,
+            None => {}
         }
         if is_pool(name) && (text.calls(name, "pop") || text.calls(name, "shift")) {
             return Some("a pool, it seems: what is in it is taken out again".to_owned());
@@ -68,6 +84,18 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
     Some(format!(
         "its owner has a limit ({limit}) and takes entries out"
     ))
+}
+
+/// The entries that an array has room for, if these are far more than it has: `push()` makes room for half as many more.
+/// A ring is made so, and never has more.
+fn spare(snapshot: &Snapshot, node: Node, count: u64) -> Option<u64> {
+    if snapshot.name(node) != "Array" {
+        return None;
+    }
+    let elements = snapshot.follow(node, snapshot.edge_kind.internal, "elements")?;
+    // The size of the elements counts as the array's, if nothing else has them.
+    let room = (snapshot.sizes.get(elements) + snapshot.sizes.get(node)) / WORD;
+    (room > count.saturating_mul(3) + 64).then(|| room.saturating_sub(HEAD))
 }
 
 /// Whether a name is one of a place for what is not in use at the moment.
@@ -115,6 +143,15 @@ fn owners_limit(view: &View, owner: Node, container: Node) -> Option<String> {
         let name = snapshot.name(to);
         (is_text && is_limit(&name)).then(|| name.into_owned())
     })
+}
+
+/// What a container's size is compared with.
+#[derive(Debug, PartialEq, Eq)]
+enum Limit {
+    /// It may keep to it, in the text's own words.
+    Above(String),
+    /// It has more already.
+    Passed,
 }
 
 /// The text of a script.
@@ -197,8 +234,8 @@ impl<'a> Text<'a> {
 
     /// The limit that the size of what has a name is compared with, in the text's own words, if it may be kept:
     /// entries are taken out then, or come only below it. It may be given to the constructor of the owner's class.
-    fn limit(&self, name: &'a str, class: &'a str, count: u64) -> Option<String> {
-        self.after(name).find_map(|rest| {
+    fn limit(&self, name: &'a str, class: &'a str, count: u64) -> Option<Limit> {
+        let mut all = self.after(name).filter_map(|rest| {
             // Of an object: Object.keys(name).length
             let rest = rest.strip_prefix(')').unwrap_or(rest);
             let rest = rest
@@ -222,7 +259,8 @@ impl<'a> Text<'a> {
                 .or_else(|| self.value(last))
                 .or_else(|| self.given(class));
             match value {
-                Some(value) if value < 2 || value < count => return None,
+                Some(value) if value < 2 => return None,
+                Some(value) if value < count => return Some(Limit::Passed),
                 None if !is_limit(last) => return None,
                 _ => {}
             }
@@ -235,11 +273,16 @@ impl<'a> Text<'a> {
                 return None;
             }
             let is_number = path.starts_with(|first: char| first.is_ascii_digit());
-            Some(match value.filter(|_| !is_number) {
+            Some(Limit::Above(match value.filter(|_| !is_number) {
                 Some(value) => format!("{path} = {value}"),
                 None => path.to_owned(),
-            })
-        })
+            }))
+        });
+        let first = all.next()?;
+        if first != Limit::Passed {
+            return Some(first);
+        }
+        Some(all.find(|limit| *limit != Limit::Passed).unwrap_or(first))
     }
 
     /// The number that objects of a class are made with, if it is but one.
@@ -272,7 +315,7 @@ impl<'a> Text<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::{Limit, Text};
 
     #[test]
     fn a_limit_that_is_kept_to_is_found() {
@@ -306,7 +349,8 @@ mod tests {
                 "400",
             ),
         ] {
-            assert_eq!(Text(text).limit("cache", "LRU", 300).as_deref(), Some(said));
+            let found = Text(text).limit("cache", "LRU", 300);
+            assert_eq!(found, Some(Limit::Above(said.to_owned())));
         }
     }
 
@@ -315,14 +359,19 @@ mod tests {
         for text in [
             "while (cache.length > 0) work(cache.shift());",
             "if (cache.size > 1000) console.warn('large');",
-            "if (cache.size > 200) cache.delete(key);",
             "if (cache.size > this.limit) { warn(); } } take(n) { return cache.delete(n) }",
-            "if (cache.size > this.limit) warn(); } take(n) { return cache.delete(n) } new LRU(200)",
             "if (other.size > 500) other.delete(key);",
             "for (let i = 0; i < cache.length; i++) cache.pop();",
             "if (mycache.size > 500) mycache.delete(key);",
         ] {
             assert_eq!(Text(text).limit("cache", "LRU", 300), None, "{text}");
+        }
+        for text in [
+            "if (cache.size > 200) cache.delete(key);",
+            "if (cache.size > this.limit) { const k = 1; cache.delete(n) } } new LRU(200)",
+        ] {
+            let found = Text(text).limit("cache", "LRU", 300);
+            assert_eq!(found, Some(Limit::Passed), "{text}");
         }
     }
 }

@@ -79,6 +79,19 @@ pub(super) fn candidates(analysis: &Analysis, is_new: &[bool]) -> Vec<Candidate>
     for (node, &owner) in (0..).zip(&owners(analysis, is_new)) {
         below[owner as usize] += u32::from(owner != node && is_object(snapshot, node));
     }
+    // A tree grows at its branches; what is to be told is its top.
+    let parents = &analysis.dominators.parent;
+    for &node in analysis.dominators.downwards().iter().rev() {
+        let above = parents[node as usize];
+        if below[node as usize] > 0
+            && above != node
+            && snapshot.names[above as usize] == snapshot.names[node as usize]
+            && is_object(snapshot, above)
+            && is_object(snapshot, node)
+        {
+            below[above as usize] += std::mem::take(&mut below[node as usize]);
+        }
+    }
     let mut found: FxHashMap<Node, Candidate> = FxHashMap::default();
     for (node, &below) in (0..).zip(&below) {
         if below < MIN_BELOW {
@@ -293,7 +306,7 @@ impl Held {
         self.list.is_some()
     }
 
-    /// The new objects: the links of a list, or what is right below.
+    /// The new objects, in their order: the links of a list, or all that are below.
     pub(super) fn new_nodes(&self, view: &View) -> Vec<Node> {
         let snapshot = &view.analysis.snapshot;
         match &self.list {
@@ -301,13 +314,18 @@ impl Held {
                 .filter(|&node| view.is_new(node))
                 .collect(),
             None => {
-                let owners = owners(view.analysis, &view.new);
-                let below = |&node: &Node| {
-                    view.is_new(node)
-                        && is_object(snapshot, node)
-                        && visible(view.analysis, owners[node as usize]) == Some(self.node)
-                };
-                (0..snapshot.graph.nodes() as Node).filter(below).collect()
+                let dominators = &view.analysis.dominators;
+                let mut is_below = vec![false; snapshot.graph.nodes()];
+                let mut below = Vec::new();
+                for &node in dominators.downwards() {
+                    let above = dominators.parent[node as usize];
+                    is_below[node as usize] = node == self.node || is_below[above as usize];
+                    if is_below[node as usize] && view.is_new(node) && is_object(snapshot, node) {
+                        below.push(node);
+                    }
+                }
+                below.sort_unstable();
+                below
             }
         }
     }

@@ -89,10 +89,18 @@ pub(super) fn of_entries(
             ),
         );
     }
+    let class = snapshot.name(one);
+    if class.ends_with("Subscriber") || class.ends_with("Subscription") {
+        return (
+            format!("{is} Its entries are subscriptions: each keeps its callback and all that that captures."),
+            "Call unsubscribe() on each when its owner ends, or let what ends the owner end it (takeUntil).".to_owned(),
+        );
+    }
     if is_iterating(view, one) {
         return (ITERATED.0.to_owned(), ITERATED.1.to_owned());
     }
-    if let Some((name, bytes)) = captured(view, one).filter(|_| !scripts::is_of_node(snapshot, one)) {
+    if let Some((name, bytes)) = captured(view, one).filter(|_| !scripts::is_of_node(snapshot, one))
+    {
         return (
             format!(
                 "{is} Its entries are functions: each keeps all variables of its scope that any function there uses, the largest {name} ({bytes} bytes)."

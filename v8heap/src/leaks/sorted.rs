@@ -213,7 +213,7 @@ impl<'a> Suspects<'a> {
         let mut claims = Claims::new(view);
         let mut told: Vec<Told> = Vec::new();
         for suspect in self.all {
-            if suspect.rank == u8::MAX && !told.is_empty() {
+            if suspect.rank == u8::MAX && !explain_little(view, &told, suspect.growth) {
                 break;
             }
             if let Some(owner) = claims.owner(&suspect.new) {
@@ -348,14 +348,7 @@ impl<'a> Suspects<'a> {
         told.retain(|told| told.growth >= MIN_GROWTH);
         told.sort_by_key(|told| std::cmp::Reverse(told.weight()));
         let doubted = |mut told: Told| {
-            let leak = &told.leak;
-            let counted = leak.counts.first() != leak.counts.last();
-            let grown = if counted {
-                &leak.counts
-            } else {
-                &leak.retained
-            };
-            if leak.doubt.is_none() && slows(grown, view.times.as_deref()) {
+            if told.leak.doubt.is_none() && is_slower(view, &told.leak) {
                 told.leak.doubt = Some(SLOW.to_owned());
             }
             told.leak
@@ -364,6 +357,48 @@ impl<'a> Suspects<'a> {
             .map(doubted)
             .partition(|leak| leak.doubt.is_none())
     }
+}
+
+/// Whether it grows ever more slowly.
+fn is_slower(view: &View, leak: &Leak) -> bool {
+    let counted = leak.counts.first() != leak.counts.last();
+    let grown = if counted {
+        &leak.counts
+    } else {
+        &leak.retained
+    };
+    slows(grown, view.times.as_deref()) && !grows_below(view, leak)
+}
+
+/// Whether what has been told is at most a small part of some growth, and fills up: as parts of a tree do, of which
+/// others grow then.
+fn explain_little(view: &View, told: &[Told], growth: u64) -> bool {
+    let fills_up = |told: &Told| told.leak.doubt.is_none() && is_slower(view, &told.leak);
+    let sum: u64 = told.iter().map(|told| told.growth).sum();
+    told.iter().all(fills_up) && sum < growth / 2
+}
+
+/// Whether there is ever more below the entries of a container, as in a tree that has all branches at its top: more than
+/// the container's own tables explain.
+fn grows_below(view: &View, leak: &Leak) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    let Some(node) = snapshot.node_of_id(leak.id) else {
+        return false;
+    };
+    let steps: Vec<u64> = leak
+        .retained
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .collect();
+    let most = steps.iter().copied().max().unwrap_or_default();
+    let last = steps.last().copied().unwrap_or_default();
+    let internal = snapshot
+        .graph
+        .of(node)
+        .filter(|&edge| snapshot.kind_of_edge(edge) == snapshot.edge_kind.internal);
+    let tables = internal.map(|edge| snapshot.sizes.get(snapshot.graph.to(edge)));
+    let own = snapshot.sizes.get(node) + tables.sum::<u64>();
+    last * 5 > most * 4 && last > own * 4
 }
 
 impl Suspect<'_> {
