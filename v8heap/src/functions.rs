@@ -326,6 +326,14 @@ impl Functions {
             .any(|function| function.location == place && function.words.contains(&name))
     }
 
+    /// The same, or that of a function inside of it.
+    pub(crate) fn names_within(&self, place: Location, name: u32) -> bool {
+        self.all.iter().any(|function| {
+            let words = [&function.words, &function.inner];
+            function.location == place && words.iter().any(|words| words.contains(&name))
+        })
+    }
+
     /// Whether the code of any function, or of one inside of it, has a word.
     pub(crate) fn knows(&self, word: u32) -> bool {
         self.all

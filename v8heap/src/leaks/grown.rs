@@ -127,7 +127,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
             let names = |word| {
                 let word = snapshot.strings.find(word);
                 let place = place.as_ref().zip(word);
-                place.is_some_and(|(&(_, place), word)| view.functions.names(place, word))
+                place.is_some_and(|(&(_, place), word)| view.functions.names_within(place, word))
             };
             let is_of_page = snapshot.kinds[node as usize] == snapshot.kind.native;
             let repeats = is_of_page && names("setInterval") && !names("setTimeout");
