@@ -135,10 +135,16 @@ impl Functions {
         named.map(|function| function.location.script).collect()
     }
 
+    /// Where all of them are.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Location> {
+        self.all.iter().map(|function| function.location)
+    }
+
     /// Where the functions of a script are.
     pub(crate) fn in_script(&self, script: u32) -> Vec<Location> {
-        let places = self.all.iter().map(|function| function.location);
-        places.filter(|place| place.script == script).collect()
+        self.places()
+            .filter(|place| place.script == script)
+            .collect()
     }
 
     /// Whether one function stands around another.

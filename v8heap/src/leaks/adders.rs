@@ -5,7 +5,7 @@ use graph::Node;
 use super::View;
 use super::entries::{is_map, is_set, rows};
 use super::holders::Holder;
-use super::written::{writers, writers_in};
+use super::written::{loading, writers, writers_in};
 use crate::functions::Wanted;
 use crate::snapshot::Snapshot;
 
@@ -137,7 +137,8 @@ fn names_in(snapshot: &Snapshot, object: Node) -> Vec<u32> {
     names.take(MAX_NAMES).collect()
 }
 
-/// The function of the program that loads modules again: it names the cache, or asks where a module is.
+/// The function of the program that loads modules again: it names the cache, or asks where a module is, or is the only
+/// one that loads modules by names that it puts together.
 pub(super) fn loader(view: &View) -> Option<(String, crate::Location)> {
     let strings = &view.analysis.snapshot.strings;
     let wanted = |name| Wanted {
@@ -149,4 +150,8 @@ pub(super) fn loader(view: &View) -> Option<(String, crate::Location)> {
     ["cache", "resolve"]
         .iter()
         .find_map(|name| view.functions.adder_in(wanted(name), is_own))
+        .or_else(|| match &loading(view)[..] {
+            [only] => view.functions.at(*only),
+            _ => None,
+        })
 }

@@ -312,7 +312,20 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
                     added,
                     ..Wanted::default()
                 };
-                view.functions.adder(wanted).or(function.clone())
+                // Where the event's name is put together, who names the method that is bound.
+                let by_method = || {
+                    let (method, _) = function.as_ref()?;
+                    let wanted = Wanted {
+                        name: Some(snapshot.strings.find(method)?),
+                        by: &["on", "once", "addListener", "prependListener"],
+                        ..wanted
+                    };
+                    view.functions
+                        .names_and_adds(wanted)
+                        .then(|| view.functions.adder(wanted))?
+                };
+                let adder = view.functions.adder(wanted).or_else(by_method);
+                adder.or(function.clone())
             };
         let events = family.nodes.iter().skip(1).take(4);
         let others: String = events

@@ -106,11 +106,15 @@ impl<'a> Suspects<'a> {
                 }
                 None => leak.doubt = bounds::of(view, &family, place),
             }
-            let distance = view.distance(place);
+            // The loader has more that grows with them.
+            let loaded = (leak.pattern == Pattern::Modules).then(|| family.is_of_modules(view));
+            let distance = match loaded {
+                Some(false) => 2,
+                _ => view.distance(place),
+            };
             let rank = match (leak.pattern, distance) {
                 (Pattern::Detached, _) => 20,
-                // All of the loader's own grow with these.
-                (Pattern::Modules, _) if family.is_of_modules(view) => 13,
+                _ if loaded == Some(true) => 13,
                 // The sockets are what leaks, and the requests that have them.
                 _ if is_of_agent(view, family.nodes[0]) => 42,
                 // A pipe adds listeners as well.

@@ -39,12 +39,47 @@ pub(super) fn writers_in(
         return Vec::new();
     };
     let name = snapshot.strings.get(word);
+    around(view, scripts, |text| sites(text, &name, wanted.by))
+}
+
+/// The functions of the program itself whose text loads modules by a name that is put together: `require(path)`.
+pub(super) fn loading(view: &View) -> Vec<Location> {
+    let mut own: Vec<u32> = view
+        .functions
+        .places()
+        .filter(|&place| view.distance(Some(place)) == 0)
+        .map(|place| place.script)
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    around(view, own, |text| {
+        let calls = ["require(", "import("].iter().flat_map(|call| {
+            let whole = move |at: usize| !text[..at].bytes().next_back().is_some_and(is_letter);
+            text.match_indices(call)
+                .filter(move |&(at, _)| whole(at))
+                .filter(|&(at, call)| {
+                    let given = text[at + call.len()..].trim_start();
+                    !given.starts_with(['\'', '"', ')'])
+                })
+                .map(|(at, _)| at)
+        });
+        calls.take(MAX_SITES).collect()
+    })
+}
+
+/// The innermost functions of some scripts around what is found in their texts.
+fn around(
+    view: &View,
+    scripts: impl IntoIterator<Item = u32>,
+    find: impl Fn(&str) -> Vec<usize>,
+) -> Vec<Location> {
+    let snapshot = &view.analysis.snapshot;
     let mut found = Vec::new();
     for script in scripts {
         let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
             continue;
         };
-        let sites = sites(&text, &name, wanted.by);
+        let sites = find(&text);
         if sites.is_empty() {
             continue;
         }
