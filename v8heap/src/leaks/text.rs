@@ -73,6 +73,25 @@ fn end_of_expression(text: &str, start: usize) -> usize {
     at
 }
 
+/// Where the block ends that a place is in.
+pub(super) fn end_of_block(text: &str, start: usize) -> usize {
+    let mut depth = 0;
+    let mut at = start;
+    while at < text.len() {
+        match text.as_bytes()[at] {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return at,
+            b'}' => depth -= 1,
+            _ => {
+                at = past(text, at);
+                continue;
+            }
+        }
+        at += 1;
+    }
+    at
+}
+
 /// Of what stands within brackets before its end (`items || []).push`), what follows them.
 pub(super) fn to_end_of_brackets(rest: &str) -> &str {
     let near = rest.char_indices().nth(40).map_or(rest.len(), |(at, _)| at);

@@ -4,7 +4,7 @@
 //! the method that fills it. Where the script's text is at hand, it is looked at for what is done with the name.
 
 use super::View;
-use super::text::{closes, ends, is_letter, to_end_of_brackets};
+use super::text::{closes, end_of_block, ends, is_letter, to_end_of_brackets};
 use crate::functions::Wanted;
 use crate::snapshot::Location;
 
@@ -129,19 +129,42 @@ fn sites(text: &str, name: &str, by: &[&str]) -> Vec<usize> {
     if name.is_empty() {
         return Vec::new();
     }
-    let whole = |&at: &usize| {
-        !text[..at].bytes().next_back().is_some_and(is_letter)
-            && !text[at + name.len()..]
-                .bytes()
-                .next()
-                .is_some_and(is_letter)
-    };
+    let mut found = Vec::new();
+    for at in whole(text, name).take(MAX_SITES) {
+        if adds(text, at, name, by) {
+            found.push(at);
+        } else if let Some((alias, start)) = alias(text, at, name) {
+            let end = end_of_block(text, start);
+            let uses = whole(&text[..end], alias).skip_while(|&at| at < start);
+            found.extend(uses.take(MAX_SITES).find(|&at| adds(text, at, alias, by)));
+        }
+    }
+    found
+}
+
+/// Where a whole name stands in a text.
+fn whole<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let bytes = text.as_bytes();
+    let is_letter_at = move |at: usize| bytes.get(at).copied().is_some_and(is_letter);
     text.match_indices(name)
         .map(|(at, _)| at)
-        .filter(whole)
-        .take(MAX_SITES)
-        .filter(|&at| adds(text, at, name, by))
-        .collect()
+        .filter(move |&at| !(at > 0 && is_letter_at(at - 1)) && !is_letter_at(at + name.len()))
+}
+
+/// The variable that is declared as another name of what stands at a place, or of an entry of it
+/// (`const list = this.items;`), and where its declaration ends.
+fn alias<'a>(text: &'a str, at: usize, name: &str) -> Option<(&'a str, usize)> {
+    let before = text[..at].trim_end_matches(|c: char| c.is_alphanumeric() || "_$.#?".contains(c));
+    let declared = before.trim_end().strip_suffix('=')?.trim_end();
+    let start = declared.bytes().rposition(|byte| !is_letter(byte))? + 1;
+    let alias = &declared[start..];
+    let word = declared[..start].trim_end();
+    let is_declared = ["const", "let", "var"]
+        .iter()
+        .any(|kind| word.ends_with(kind));
+    let rest = entry(&text[at + name.len()..]);
+    let is_all = rest.starts_with('\n') || rest.trim_start().starts_with([';', ',']);
+    (is_declared && is_all && !alias.is_empty()).then(|| (alias, text.len() - rest.len()))
 }
 
 /// Whether what stands around a name adds to it.
@@ -262,6 +285,9 @@ mod tests {
             ("items = items.concat(x)", &["concat"]),
             ("items = [...items, x]", &["concat"]),
             ("{...state, items: [...state.items, x]}", &["concat"]),
+            ("const list = this.items;\n list.push(x)", PUSH),
+            ("let list = items[key]\n if (list) { list.push(x); }", PUSH),
+            ("const all = items.get(k); all.push(x)", PUSH),
         ] {
             assert!(!sites(text, "items", by).is_empty(), "{text}");
         }
@@ -277,6 +303,9 @@ mod tests {
             ("items.get(k)", &["set"]),
             ("items = []", &["concat"]),
             ("items = reduce(items, x)", &["concat"]),
+            ("{ const list = items; } list.push(x)", PUSH),
+            ("const list = items.map(f); list.push(x)", PUSH),
+            ("const n = items.length; n.push(x)", PUSH),
         ] {
             assert!(sites(text, "items", by).is_empty(), "{text}");
         }
