@@ -1,20 +1,17 @@
 // clean
-class Index {
-  constructor() { this.root = null; this.count = 0; }
-  insert(key, value) {
-    if (++this.count > 70) { this.root = null; this.count = 0; }
-    const node = {key, value, left: null, right: null};
-    if (!this.root) { this.root = node; return; }
-    for (let at = this.root; ;) {
-      const side = key < at.key ? 'left' : 'right';
-      if (!at[side]) { at[side] = node; return; }
-      at = at[side];
-    }
-  }
+class Branch {
+  constructor(key) { this.key = key; this.left = null; this.right = null; }
 }
-const index = new Index();
-let seed = 12345;
+let root = null;
+let seed = 1;
 exports.step = i => {
-  seed = (seed * 1103515245 + 12345) & 0x7fffffff;
-  index.insert(seed, {id: i, name: 'name ' + seed});
+  if (i % 50 === 0) root = null;
+  seed = (seed * 48271) % 2147483647;
+  let at = root;
+  if (!at) root = new Branch(seed);
+  while (at) {
+    const side = seed < at.key ? 'left' : 'right';
+    if (!at[side]) { at[side] = new Branch(seed); break; }
+    at = at[side];
+  }
 };
