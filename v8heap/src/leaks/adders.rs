@@ -150,8 +150,5 @@ pub(super) fn loader(view: &View) -> Option<(String, crate::Location)> {
     ["cache", "resolve"]
         .iter()
         .find_map(|name| view.functions.adder_in(wanted(name), is_own))
-        .or_else(|| match &loading(view)[..] {
-            [only] => view.functions.at(*only),
-            _ => None,
-        })
+        .or_else(|| view.functions.at(loading(view)?))
 }

@@ -6,6 +6,7 @@ use super::detached::{WINDOWS, is_window};
 use super::groups::{CONSOLE, Group, Grouped, MIN_COPIED, Sum};
 use super::registered::Registered;
 use super::words::{Count, Pattern};
+use super::written::opening;
 use super::{Leak, Measures, View, callbacks, grows, holders, notes, reach, views};
 use crate::functions::Wanted;
 use crate::snapshot::{Location, Snapshot};
@@ -193,12 +194,21 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
                     ..Wanted::default()
                 })
             };
+            // A server's own ends of connections are opened elsewhere.
+            let is_accepted = || {
+                let server = snapshot.follow(node, snapshot.edge_kind.property, "_server");
+                server.is_some_and(|server| snapshot.name(server) == "Server")
+            };
             // In pages the class is a global, which its maker names.
             let is_of_page = snapshot.kinds[node as usize] == snapshot.kind.native;
             let maker_first = is_of_page.then(maker).flatten();
             let place = maker_first
                 .or_else(|| callback(&inside(view, node)))
-                .or_else(maker);
+                .or_else(maker)
+                .or_else(|| {
+                    view.functions
+                        .at(opening(view, class).filter(|_| !is_accepted())?)
+                });
             (Pattern::Streams, format!("{count} × {class}"), place)
         }
         Group::Detached(name) => (Pattern::Detached, format!("{count} × {name}"), None),

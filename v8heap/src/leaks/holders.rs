@@ -215,15 +215,19 @@ pub(super) fn variable(view: &View, node: Node) -> Option<String> {
     Some(snapshot.strings.get(name).into_owned())
 }
 
-/// Whether a container is one of those in which an Agent of Node's has its sockets and what waits for one.
-pub(super) fn is_of_agent(view: &View, node: Node) -> bool {
+/// Whether a container is one of those in which Node has connections: an Agent its sockets and what waits for one, a
+/// server of HTTP/2 its sessions.
+pub(super) fn is_of_connections(view: &View, node: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
     let way = view.ways.raw(view.analysis, node);
     way.iter().any(|&(from, edge)| {
         let name = snapshot.edge_name(edge);
-        snapshot.name(from) == "Agent"
-            && matches!(&*name, "sockets" | "requests" | "freeSockets")
-            && view.distance(snapshot.location(from)) == 2
+        let is_one = match &*snapshot.name(from) {
+            "Agent" => matches!(&*name, "sockets" | "requests" | "freeSockets"),
+            "Http2Server" | "Http2SecureServer" => name.starts_with("<symbol "),
+            _ => false,
+        };
+        is_one && view.distance(snapshot.location(from)) == 2
     })
 }
 

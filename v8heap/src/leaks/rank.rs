@@ -78,6 +78,8 @@ pub(super) fn rank(view: &View, grown: &Grown) -> u8 {
         Group::Listeners { .. } if is_of_something_new(view, grown.sum.newest) => 43,
         Group::Timers(_) | Group::Intervals(_) | Group::Frames(_) | Group::Listeners { .. } => 19,
         Group::Streams(class) if class == "IncomingMessage" && is_unread(view, &grown.sum) => 39,
+        // Who opened a connection is to close it.
+        Group::Streams(class) if class == "ServerHttp2Session" => 41,
         Group::Streams(class) if WHOLE.contains(&&**class) => 40,
         Group::Streams(class) if class == "MessagePort" || class == "FileHandle" => 42,
         Group::Streams(_) => 41,

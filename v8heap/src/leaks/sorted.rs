@@ -8,7 +8,7 @@ use super::families::Family;
 use super::groups::Group;
 use super::grown::{self, Grown};
 use super::held::Held;
-use super::holders::is_of_agent;
+use super::holders::is_of_connections;
 use super::program::program;
 use super::rank::{COPIES, rank};
 use super::reach::Claims;
@@ -108,15 +108,17 @@ impl<'a> Suspects<'a> {
             }
             // The loader has more that grows with them.
             let loaded = (leak.pattern == Pattern::Modules).then(|| family.is_of_modules(view));
+            let of_connections = is_of_connections(view, family.nodes[0]);
             let distance = match loaded {
                 Some(false) => 2,
+                _ if of_connections => 2,
                 _ => view.distance(place),
             };
             let rank = match (leak.pattern, distance) {
                 (Pattern::Detached, _) => 20,
                 _ if loaded == Some(true) => 13,
                 // The sockets are what leaks, and the requests that have them.
-                _ if is_of_agent(view, family.nodes[0]) => 42,
+                _ if of_connections => 42,
                 // A pipe adds listeners as well.
                 (Pattern::Streams, _) => 9,
                 (_, 0) => 10,
@@ -300,9 +302,10 @@ impl<'a> Suspects<'a> {
                 continue;
             }
             if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
-                && steps(&leak.counts) == steps(&first.leak.counts)
+                && (steps(&leak.counts) == steps(&first.leak.counts)
+                    || leak.pattern == Pattern::Buffers && first.leak.pattern == Pattern::Streams)
             {
-                // What comes one for one with what has been told.
+                // What comes one for one with what has been told; a connection may have some buffers.
                 if suspect.rank >= COMPANIONS {
                     continue;
                 }

@@ -42,8 +42,51 @@ pub(super) fn writers_in(
     around(view, scripts, |text| sites(text, &name, wanted.by))
 }
 
-/// The functions of the program itself whose text loads modules by a name that is put together: `require(path)`.
-pub(super) fn loading(view: &View) -> Vec<Location> {
+/// The function of the program itself whose text loads modules by a name that is put together (`require(path)`), if it
+/// is but one.
+pub(super) fn loading(view: &View) -> Option<Location> {
+    only_caller(view, &["require", "import"], |given| {
+        !given.trim_start().starts_with(['\'', '"', ')'])
+    })
+}
+
+/// The function of the program itself whose text opens what is of a class of Node's, if it is but one.
+pub(super) fn opening(view: &View, class: &str) -> Option<Location> {
+    let (_, calls) = OPENING.iter().find(|(of, _)| *of == class)?;
+    only_caller(view, calls, |_| true)
+}
+
+/// What opens objects of classes of Node's.
+const OPENING: [(&str, &[&str]); 16] = [
+    (
+        "Socket",
+        &[
+            "createSocket",
+            "createConnection",
+            "connect",
+            "new Socket",
+            "new net.Socket",
+        ],
+    ),
+    ("TLSSocket", &["connect"]),
+    ("ClientHttp2Session", &["connect"]),
+    ("MessagePort", &["new MessageChannel"]),
+    ("BroadcastChannel", &["new BroadcastChannel"]),
+    ("Worker", &["new Worker"]),
+    ("ReadStream", &["createReadStream"]),
+    ("WriteStream", &["createWriteStream"]),
+    ("FileHandle", &["open"]),
+    ("Gzip", &["createGzip"]),
+    ("Gunzip", &["createGunzip"]),
+    ("Deflate", &["createDeflate"]),
+    ("Inflate", &["createInflate"]),
+    ("ChildProcess", &["spawn", "fork", "exec", "execFile"]),
+    ("Interface", &["createInterface"]),
+    ("FSWatcher", &["watch"]),
+];
+
+/// The only function of the program itself whose text has calls by some names, given what is wanted.
+fn only_caller(view: &View, names: &[&str], wanted: impl Fn(&str) -> bool) -> Option<Location> {
     let mut own: Vec<u32> = view
         .functions
         .places()
@@ -52,19 +95,25 @@ pub(super) fn loading(view: &View) -> Vec<Location> {
         .collect();
     own.sort_unstable();
     own.dedup();
-    around(view, own, |text| {
-        let calls = ["require(", "import("].iter().flat_map(|call| {
-            let whole = move |at: usize| !text[..at].bytes().next_back().is_some_and(is_letter);
-            text.match_indices(call)
-                .filter(move |&(at, _)| whole(at))
-                .filter(|&(at, call)| {
-                    let given = text[at + call.len()..].trim_start();
-                    !given.starts_with(['\'', '"', ')'])
-                })
-                .map(|(at, _)| at)
+    let found = around(view, own, |text| {
+        let calls = names.iter().flat_map(|name| {
+            whole(text, name).filter(|&at| {
+                let rest = &text[at + name.len()..];
+                let Some(given) = rest.strip_prefix('(') else {
+                    return false;
+                };
+                // Not where a method of that name begins.
+                let is_method =
+                    closes(rest, 0).is_some_and(|end| rest[end..].trim_start().starts_with('{'));
+                !is_method && wanted(given)
+            })
         });
         calls.take(MAX_SITES).collect()
-    })
+    });
+    match found[..] {
+        [only] => Some(only),
+        _ => None,
+    }
 }
 
 /// The innermost functions of some scripts around what is found in their texts.
