@@ -90,6 +90,15 @@ fn most_of_the_memory_that_a_snapshot_needs_is_given_back_to_the_system() {
 }
 
 #[test]
+fn a_process_whose_name_was_cut_within_a_letter_is_found() {
+    for node in versions() {
+        let waiting = Waiting::start_with(&node, &["--title=mein server äöü"], "idle", true);
+        waiting.snapshot("one.heapsnapshot");
+        waiting.finish();
+    }
+}
+
+#[test]
 fn a_node_whose_javascript_is_left_alone_gives_no_other_snapshot_unasked() {
     for node in versions() {
         let mut command = Command::new(&node.path);

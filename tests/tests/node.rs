@@ -190,6 +190,17 @@ fn functions_that_are_compiled_again_while_they_run_keep_their_names() {
 }
 
 #[test]
+fn a_v8_that_makes_no_code_is_told_of() {
+    for node in versions() {
+        let run = Run::executable(&node.path).arg("--jitless");
+        let outcome = run.arg(program("torn_down")).arg("itself").under_leak();
+        let text = leak_tests::report::text(outcome.log(), &[]);
+        let told = text.contains("V8 makes no code for functions (--jitless");
+        assert!(told, "Node {}: {text}", node.version);
+    }
+}
+
+#[test]
 fn inlined_calls_are_said_and_kept_apart_on_demand() {
     let hint = "(optimized): V8 may have inlined other functions";
     let sampled = "that V8 inlined counts as its caller's (leak run --js-exact";

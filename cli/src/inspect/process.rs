@@ -269,7 +269,7 @@ pub fn is_node(proc: &std::path::Path) -> bool {
 
 /// Whether it has a handler for a signal.
 fn catches(proc: &std::path::Path, signal: i32) -> bool {
-    let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
+    let status = crate::live::text(&proc.join("status")).unwrap_or_default();
     let caught = status
         .lines()
         .find_map(|line| line.strip_prefix("SigCgt:"))

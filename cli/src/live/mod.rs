@@ -165,12 +165,11 @@ pub struct Found {
 /// Where there is none that we can write to.
 pub fn find(pid: i32) -> Result<Found, Problem> {
     let proc = PathBuf::from(format!("/proc/{pid}"));
-    let maps = fs::read_to_string(proc.join("maps")).map_err(|error| {
-        match (error.kind(), error.raw_os_error()) {
+    let maps =
+        text(&proc.join("maps")).map_err(|error| match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::NotFound, _) | (_, Some(libc::ESRCH)) => Problem::Gone,
             _ => Problem::NotOurs(error),
-        }
-    })?;
+        })?;
     if maps.is_empty() {
         return Err(Problem::Gone);
     }
@@ -266,6 +265,12 @@ pub fn is_alive(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| !stat.starts_with(['Z', 'X']))
 }
 
+/// A file of `/proc` as text. Names of processes and of what they have mapped are any bytes: the kernel cuts the former
+/// after 15, also in the middle of a letter.
+pub fn text(path: &Path) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}
+
 /// The parent of a process.
 pub fn parent(pid: i32) -> Option<i32> {
     stat(pid)?.split(' ').nth(1)?.parse().ok()
@@ -273,6 +278,6 @@ pub fn parent(pid: i32) -> Option<i32> {
 
 /// What stands behind the name in `/proc/PID/stat`: state, parent, ….
 fn stat(pid: i32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
     stat.rsplit(") ").next().map(str::to_owned)
 }

@@ -117,7 +117,8 @@ impl Drop for Threads {
 }
 
 fn has_ended(pid: i32, tid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+    let path = format!("/proc/{pid}/task/{tid}/stat");
+    let stat = crate::live::text(path.as_ref()).unwrap_or_default();
     stat.rsplit(") ")
         .next()
         .is_none_or(|rest| rest.starts_with(['Z', 'X']))

@@ -29,7 +29,7 @@ impl Target {
     /// Finds all that.
     pub fn find(pid: i32) -> Result<Target, Problem> {
         let proc = PathBuf::from(format!("/proc/{pid}"));
-        let maps = fs::read_to_string(proc.join("maps")).map_err(|error| match error.kind() {
+        let maps = crate::live::text(&proc.join("maps")).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Problem::Gone,
             _ => Problem::NotOurs(error),
         })?;
@@ -80,7 +80,7 @@ impl Target {
             .filter_map(file_of)
             .find(|path| is_log_of(path, pid))
             .ok_or(Problem::NoLog)?;
-        let name = fs::read_to_string(proc.join("comm")).unwrap_or_default();
+        let name = crate::live::text(&proc.join("comm")).unwrap_or_default();
         Ok(Target {
             pid,
             name: name.trim().replace('/', "_"),

@@ -146,8 +146,14 @@ pub fn print(
 ) -> io::Result<()> {
     let (profiles, paint) = (view.profiles, options.paint);
     let several = heaps(profiles).count() > 1;
-    for (profile, heap) in heaps(profiles) {
-        let Some(mark) = heap.marks.last().filter(|mark| mark.live.0 > 0) else {
+    let live = |heap: &JsHeap| heap.marks.last().map_or(0, |mark| mark.live.0);
+    let mut largest: Vec<(&Profile, &JsHeap)> =
+        heaps(profiles).filter(|(_, heap)| live(heap) > 0).collect();
+    largest.sort_by_key(|(_, heap)| std::cmp::Reverse(live(heap)));
+    // Workers come and go, some programs make thousands.
+    let smaller = largest.split_off(largest.len().min(MAX_HEAPS));
+    for &(profile, heap) in &largest {
+        let Some(mark) = heap.marks.last() else {
             continue;
         };
         let all = places(heap, options.merge, options.all_frames);
@@ -213,6 +219,17 @@ pub fn print(
                 ))
             )?;
         }
+    }
+    if !smaller.is_empty() {
+        writeln!(
+            out,
+            "\n{}",
+            paint.faint(format_args!(
+                "{} with {} live (JSON has them all).",
+                counted(smaller.len() as u64, "smaller JavaScript heap"),
+                bytes(smaller.iter().map(|(_, heap)| live(heap)).sum())
+            ))
+        )?;
     }
     Ok(())
 }

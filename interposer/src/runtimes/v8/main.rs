@@ -63,6 +63,9 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
             super::note(b"started with or for a startup snapshot: interpreted JavaScript functions have no names");
             return;
         }
+        if has_option(argv, &[b"jitless", b"lite-mode"]) {
+            super::note(b"V8 makes no code for functions (--jitless, --lite-mode): JavaScript frames have no names in native stacks");
+        }
         if major(api) < PROFILED && has_option(argv, &[b"cpu-prof", b"--prof", b"inspect"]) {
             super::note(b"V8 of this version could hang in its CPU profiler: interpreted JavaScript functions have no names");
         } else {
