@@ -106,12 +106,13 @@ fn is_pool(name: &str) -> bool {
         .any(|word| name.starts_with(word) || name.ends_with(word))
 }
 
-/// Whether a name is one of a limit.
+/// Whether a name is one of a limit. Each EventEmitter has one for its listeners, which is none of what else it has.
 fn is_limit(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["max", "limit", "capacity", "bound", "most", "budget"]
-        .iter()
-        .any(|word| name.contains(word))
+    name != "_maxlisteners"
+        && ["max", "limit", "capacity", "bound", "most", "budget"]
+            .iter()
+            .any(|word| name.contains(word))
 }
 
 /// Where the text is not at hand: a property that is called a limit, of an object with the name of a cache or a
