@@ -197,7 +197,7 @@ fn whole<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     let is_letter_at = move |at: usize| bytes.get(at).copied().is_some_and(is_letter);
     text.match_indices(name)
         .map(|(at, _)| at)
-        .filter(move |&at| !(at > 0 && is_letter_at(at - 1)) && !is_letter_at(at + name.len()))
+        .filter(move |&at| (at == 0 || !is_letter_at(at - 1)) && !is_letter_at(at + name.len()))
 }
 
 /// The variable that is declared as another name of what stands at a place, or of an entry of it
