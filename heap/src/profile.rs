@@ -380,7 +380,7 @@ pub enum FrameKind {
 /// A frame before symbolization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame {
-    /// Run-time return address; the call is at `address - 1`.
+    /// Run-time return address, the call is at `address - 1`; or a number that stands for `code`.
     pub address: u64,
     /// The module that stood there at the time.
     pub module: Option<ModuleId>,
@@ -407,7 +407,7 @@ pub struct Profile {
     pub bad_frees: Vec<BadFree>,
     /// Modules, in order of their loading.
     pub modules: Vec<Module>,
-    /// Code made at run time, in order of its making.
+    /// Code made at run time.
     pub codes: Vec<Code>,
     /// Threads, by serial number.
     pub threads: Vec<Thread>,
@@ -509,11 +509,13 @@ impl Profile {
         let module = (node.kind == node_kind::NATIVE)
             .then(|| self.module_map.find(&self.modules, node.payload, id))
             .flatten();
-        let code = (node.kind == node_kind::NATIVE && module.is_none())
-            .then(|| self.code_map.find(&self.codes, node.payload, id))
-            .flatten();
+        let code = match node.kind {
+            node_kind::CODE => self.code_map.numbered(node.payload),
+            node_kind::NATIVE if module.is_none() => self.code_map.find(node.payload, id),
+            _ => None,
+        };
         let kind = match node.kind {
-            node_kind::NATIVE => FrameKind::Native,
+            node_kind::NATIVE | node_kind::CODE => FrameKind::Native,
             node_kind::EMPTY => FrameKind::Empty,
             node_kind::TRUNCATED => FrameKind::Truncated(match node.payload {
                 truncation::NO_RULE => Truncation::NoRule,

@@ -2,7 +2,6 @@
 
 mod parts;
 
-use crate::codes::CodeMap;
 use crate::growth::{Evidence, Plan, Record, Spans, Watch};
 use crate::ignored::Ignored;
 use crate::live::FastMap;
@@ -309,7 +308,7 @@ fn assemble(
         info.end_ticks
     };
     let modules = modules(facts, &info.clock);
-    let codes = crate::codes::codes(&facts.codes);
+    let (codes, code_map) = crate::codes::codes(&facts.codes, &facts.code_ranges);
     let live = std::mem::take(&mut replay.live);
     let timeline =
         replay
@@ -421,7 +420,7 @@ fn assemble(
             unknown_blocks: replay.unknown_blocks,
             head_mismatches: replay.head_mismatches,
         },
-        code_map: CodeMap::new(&codes),
+        code_map,
         codes,
         module_map: ModuleMap::new(&modules),
         modules,

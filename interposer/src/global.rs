@@ -15,7 +15,7 @@ use crate::sys;
 use crate::thread::ThreadState;
 use core::cell::UnsafeCell;
 use core::mem::size_of;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// What the recorder does. One type for the policy: exact now; sampled and
 /// bounded recording would be further phases.
@@ -74,8 +74,10 @@ pub struct Global {
     pub file: LogFile,
     /// Stack nodes.
     pub stacks: StackTable,
-    /// When V8's code was made.
-    pub births: crate::runtimes::v8::code::Births,
+    /// Code made at run time.
+    pub codes: crate::code_table::CodeTable,
+    /// Some of it has no place there.
+    pub codes_left_out: AtomicBool,
     /// Isolates of V8.
     pub isolates: crate::runtimes::v8::isolate::Isolates,
     /// Isolates of V8 that can be asked for something.

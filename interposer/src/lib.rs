@@ -25,6 +25,7 @@ mod account;
 mod arch;
 mod bootstrap;
 mod check;
+mod code_table;
 mod collect;
 mod digits;
 mod events;

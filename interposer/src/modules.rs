@@ -356,41 +356,22 @@ impl Modules {
         );
     }
 
-    /// Writes into the thread's ring that the program has mapped `len` bytes of the file of the
-    /// module at `address` once more, from `offset` on, at `copy`.
-    pub fn second_sight(
-        &self,
-        global: &Global,
-        thread: *mut ThreadState,
-        address: u64,
-        copy: u64,
-        len: u64,
-        offset: u64,
-    ) {
-        let Some((bias, name, headers)) = loaded_at(address) else {
+    /// The program has mapped `len` bytes of the file of the module at `address` once more, from
+    /// `offset` on, at `copy`: addresses there mean those in the module.
+    pub fn second_sight(&self, global: &Global, address: u64, copy: u64, len: u64, offset: u64) {
+        let Some((bias, _, headers)) = loaded_at(address) else {
             return;
         };
-        let Some(segment) = headers.iter().find(|header| {
+        let segment = headers.iter().find(|header| {
             header.p_type == libc::PT_LOAD
                 && (header.p_offset..header.p_offset + header.p_filesz).contains(&offset)
-        }) else {
-            return;
-        };
-        let mut id = [0u8; 64];
-        let id_len = build_id(bias, headers, &mut id);
-        let mut buf = [0u8; 640];
-        let mut out = Out::new(&mut buf);
-        let module = blob::Module {
-            bias: copy.wrapping_sub(offset - segment.p_offset + segment.p_vaddr),
-            start: copy,
-            end: copy.saturating_add(len),
-            first_node: global.stacks.count().max(1),
-            build_id: id.get(..id_len).unwrap_or(&[]),
-            path: name.get(..name.len().min(500)).unwrap_or(&[]),
-        };
-        module.encode(&mut out);
-        // SAFETY: this thread's own state.
-        unsafe { crate::thread::blob(thread, BlobKind::ModuleLoad, out.written()) };
+        });
+        if let Some(segment) = segment {
+            let original = bias.wrapping_add(offset - segment.p_offset + segment.p_vaddr);
+            global
+                .codes
+                .put_copy(copy, copy.saturating_add(len), original);
+        }
     }
 
     /// After a `dlclose`: writes what is gone and makes its addresses unknown.

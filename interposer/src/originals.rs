@@ -54,7 +54,7 @@ originals! {
     EXIT_NOW = "_exit", EXIT_NOW_C99 = "_Exit",
     REGISTER_FRAME = "__register_frame", DEREGISTER_FRAME = "__deregister_frame",
     EXIT = "exit", QUICK_EXIT = "quick_exit", PRCTL = "prctl", SYSCALL = "syscall",
-    START_MAIN = "__libc_start_main", GETCWD = "getcwd",
+    START_MAIN = "__libc_start_main", GETCWD = "getcwd", GETEGID = "getegid",
     EPOLL_WAIT = "epoll_wait", EPOLL_PWAIT = "epoll_pwait",
     FIND_OBJECT = "_dl_find_object", CPUID_LEAF = "__x86_get_cpuid_feature_leaf",
     LSAN_DISABLE = "__lsan_disable", LSAN_ENABLE = "__lsan_enable", LSAN_IGNORE = "__lsan_ignore_object",

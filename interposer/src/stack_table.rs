@@ -426,6 +426,16 @@ impl StackTable {
     /// Says that addresses in `start..end` mean something else from now on.
     pub fn forget(&self, start: u64, end: u64) {
         let index = self.dead_count.load(Relaxed) as usize;
+        // A runtime's workers come and go at the same addresses.
+        let known = self
+            .dead
+            .iter()
+            .take(index)
+            .find(|dead| dead.start.load(Relaxed) == start && dead.end.load(Relaxed) == end);
+        if let Some(known) = known {
+            known.below.fetch_max(self.next.load(Relaxed), Relaxed);
+            return;
+        }
         let slot = index.min(MAX_DEAD - 1);
         let Some(dead) = self.dead.get(slot) else {
             return;
@@ -456,7 +466,7 @@ impl StackTable {
     }
 
     /// Has nodes with addresses in `start..end` checked for whether they are of what is there now.
-    pub fn widen_dead(&self, start: u64, end: u64) {
+    fn widen_dead(&self, start: u64, end: u64) {
         // 0 stands for none.
         let low = |low: u64| (low == 0 || start < low).then_some(start);
         let _ = self.dead_low.fetch_update(Relaxed, Relaxed, low);
@@ -472,9 +482,6 @@ impl StackTable {
 
     #[cold]
     fn is_dead_slow(&self, id: u32, payload: u64) -> bool {
-        if crate::global::get().is_some_and(|global| id < global.births.first_node(payload)) {
-            return true;
-        }
         let count = self.dead_count.load(Acquire) as usize;
         self.dead.iter().take(count).any(|dead| {
             id < dead.below.load(Relaxed)

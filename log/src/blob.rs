@@ -5,7 +5,7 @@ mod runtime;
 
 use crate::varint::{In, Out};
 pub use checks::{BadFree, LeakCheck, RootRegion, bad_free, family};
-pub use runtime::{Code, CodeMove, HeapSnapshot, cause};
+pub use runtime::{CodeName, CodeRange, HeapSnapshot, cause};
 
 /// What a blob says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ pub enum BlobKind {
     ThreadEnd = 8,
     /// Another thread's name changed: [`Thread`] without the kernel's id.
     OtherName = 9,
-    /// Code was made at run time: [`Code`].
-    CodeAdded = 16,
-    /// Code made at run time is elsewhere now: [`CodeMove`].
-    CodeMoved = 17,
+    /// A number stands for code made at run time: [`CodeName`].
+    CodeName = 16,
+    /// What addresses of code made at run time mean in nodes that hold them: [`CodeRange`].
+    CodeRange = 17,
     /// Suppressions that the program brings: a piece of their text, in order.
     Suppressions = 32,
     /// Options for leak checking that the program brings: a piece of their text, in order.
@@ -83,8 +83,8 @@ impl BlobKind {
             7 => BlobKind::Note,
             8 => BlobKind::ThreadEnd,
             9 => BlobKind::OtherName,
-            16 => BlobKind::CodeAdded,
-            17 => BlobKind::CodeMoved,
+            16 => BlobKind::CodeName,
+            17 => BlobKind::CodeRange,
             32 => BlobKind::Suppressions,
             33 => BlobKind::CheckOptions,
             34 => BlobKind::Ignore,

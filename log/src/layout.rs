@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 /// First eight bytes of every log.
 pub const MAGIC: [u8; 8] = *b"leaklog\n";
 /// Version of everything in this crate. Readers refuse any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Unit of the file's layout, bytes.
 pub const PAGE: u64 = 4096;
 /// Size of the header page, bytes; the first extent begins here.
@@ -290,6 +290,10 @@ pub mod node_kind {
     /// The walk ended here before the outermost frame; payload: why
     /// ([`super::truncation`]).
     pub const TRUNCATED: u32 = 2;
+    /// A call in code made at run time; payload: the code's number, [`crate::blob::CodeName::number`].
+    pub const CODE: u32 = 3;
+    /// No frame: code made at run time has this node's id as its number; payload: a hash of its name.
+    pub const CODE_NAME: u32 = 4;
     /// No frame, and only innermost: the program asked that blocks of this stack are
     /// not called leaks.
     pub const IGNORED: u32 = 32;

@@ -25,9 +25,7 @@ mod source;
 mod stream;
 
 pub use crate::error::{Damage, Error};
-pub use facts::{
-    CheckFacts, CodeFact, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact, TimelineMark,
-};
+pub use facts::{CheckFacts, Facts, MemoryFact, ModuleFact, ProcessFact, ThreadFact, TimelineMark};
 pub use info::{Clock, Info};
 pub use js::{IsolateFact, JsFrameFact, MAX_TOLD, MarkFact};
 pub use rings::{RingEvent, TailEvents};

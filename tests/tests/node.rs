@@ -108,6 +108,55 @@ fn every_thread_has_javascript_frames_also_a_worker_without_environment() {
     }
 }
 
+/// Stack nodes of a log: docs/design/log.md, the header.
+fn node_count(log: &std::path::Path) -> u64 {
+    let bytes = std::fs::read(log).expect("the log");
+    u64::from_le_bytes(bytes[176..184].try_into().expect("eight bytes"))
+}
+
+#[test]
+fn workers_that_come_and_go_share_their_stacks_and_have_names() {
+    let script = program("workers");
+    for node in versions() {
+        let run = |workers: &str| {
+            let outcome = Run::executable(&node.path)
+                .arg(&script)
+                .arg(workers)
+                .under_leak();
+            assert_eq!(outcome.logs.len(), 1, "{}", outcome.stderr);
+            outcome
+        };
+        let (few, many) = (run("6"), run("36"));
+        let [before, after] = [&few, &many].map(|outcome| node_count(&outcome.logs[0]));
+        // Thirty workers more had some 10 (Node 26: 4) times the nodes when each had its own.
+        assert!(
+            after < before + before / 2,
+            "{}: {before} nodes with 6 workers, {after} with 36",
+            node.version
+        );
+        let report = Report::with_options(
+            &many.logs[0],
+            &["--all-frames", "--sort", "allocated", "--top", "1000"],
+        );
+        let unnamed =
+            |frame: &serde_json::Value| frame["function"].is_null() && frame["module"].is_null();
+        let all = report.sites().len();
+        let with_unnamed = report
+            .sites()
+            .iter()
+            .filter(|site| has_frame(site, unnamed));
+        assert!(all >= 900, "{}: {all} sites", node.version);
+        assert_eq!(with_unnamed.count(), 0, "{}: of {all} sites", node.version);
+        let line = line_of(&script, "function work");
+        let here = |frame: &serde_json::Value| {
+            frame["function"] == "work" && frame["line"].as_u64() == Some(line)
+        };
+        let blocks = report.sites().iter().filter(|site| has_frame(site, here));
+        let blocks: u64 = blocks.filter_map(|site| site["allocations"].as_u64()).sum();
+        assert!(blocks >= 36 * 20, "{}: {blocks} of work()", node.version);
+    }
+}
+
 #[test]
 fn the_children_of_a_cluster_have_javascript_frames() {
     let script = program("children");

@@ -100,6 +100,7 @@ impl Release {
         let recorded = len != 0 && address.is_multiple_of(PAGE);
         if recorded {
             events::unmap(address as u64, len);
+            crate::runtimes::v8::code::unmapped(address as u64, len as u64);
         }
         Release { address, recorded }
     }

@@ -439,7 +439,8 @@ pub(super) unsafe fn walk(
             if same && step_known.parent == parent && step_known.node != 0 {
                 node = step_known.node;
             } else {
-                node = stacks.node(parent, node_kind::NATIVE, frame.ra & !EXACT);
+                let (kind, payload) = global.codes.meaning(frame.ra & !EXACT);
+                node = stacks.node(parent, kind, payload);
                 if node == 0 {
                     // No node to be had: this stack is cut here, and not kept.
                     memo.clear();

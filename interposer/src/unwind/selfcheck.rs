@@ -70,11 +70,13 @@ unsafe extern "C" fn run(check: *mut u8) {
     }) = nodes.get(id as usize)
         && id != 0
     {
-        if kind != node_kind::NATIVE {
-            cut = true;
-        } else if let Some(slot) = ours.get_mut(len) {
-            *slot = payload;
-            len += 1;
+        match (kind, ours.get_mut(len)) {
+            (node_kind::NATIVE | node_kind::CODE, Some(slot)) => {
+                *slot = payload;
+                len += 1;
+            }
+            (node_kind::NATIVE | node_kind::CODE, None) => {}
+            _ => cut = true,
         }
         id = parent;
     }
@@ -90,7 +92,7 @@ unsafe extern "C" fn run(check: *mut u8) {
             started |= ip == first && frame.sp() as u64 >= check.first.sp - 16;
             if started && ip != 0 {
                 match theirs.get_mut(count) {
-                    Some(slot) => *slot = ip,
+                    Some(slot) => *slot = global.codes.meaning(ip).1,
                     None => return false,
                 }
                 count += 1;

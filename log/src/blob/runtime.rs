@@ -4,70 +4,63 @@
 use super::BlobKind;
 use crate::varint::{In, Out};
 
-/// Payload of [`BlobKind::CodeAdded`].
+/// Payload of [`BlobKind::CodeName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Code<'a> {
-    /// Address of the first byte.
-    pub start: u64,
-    /// Bytes.
-    pub len: u64,
-    /// Stack nodes handed out before; a node with a smaller id meant other code.
-    pub first_node: u32,
+pub struct CodeName<'a> {
+    /// What nodes of kind [`crate::layout::node_kind::CODE`] hold.
+    pub number: u32,
     /// As the runtime says it.
     pub name: &'a [u8],
 }
 
-impl<'a> Code<'a> {
+impl<'a> CodeName<'a> {
     /// Appends the fields in order.
     pub fn encode(&self, out: &mut Out<'_>) {
-        out.uint(self.start);
-        out.uint(self.len);
-        out.uint(u64::from(self.first_node));
+        out.uint(u64::from(self.number));
         out.bytes(self.name);
     }
 
     /// Decodes a payload.
-    pub fn decode(payload: &'a [u8]) -> Option<Code<'a>> {
+    pub fn decode(payload: &'a [u8]) -> Option<CodeName<'a>> {
         let mut input = In::new(payload);
-        Some(Code {
-            start: input.uint()?,
-            len: input.uint()?,
-            first_node: input.u32()?,
+        Some(CodeName {
+            number: input.u32()?,
             name: input.rest(),
         })
     }
 }
 
-/// Payload of [`BlobKind::CodeMoved`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeMove {
-    /// Where it was.
-    pub from: u64,
-    /// Where it is.
-    pub to: u64,
-    /// As [`Code::first_node`].
-    pub first_node: u32,
-    /// Its bytes.
+/// Payload of [`BlobKind::CodeRange`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeRange {
+    /// Address of the first byte.
+    pub start: u64,
+    /// Bytes.
     pub len: u64,
+    /// Stack nodes handed out before. A node with a smaller id meant what was there before, or,
+    /// if there was nothing, this all the same: it ran before anybody asked.
+    pub first_node: u32,
+    /// Of the [`CodeName`]; 0: from now on nothing that is known.
+    pub number: u32,
 }
 
-impl CodeMove {
+impl CodeRange {
     /// Appends the fields in order.
     pub fn encode(&self, out: &mut Out<'_>) {
-        out.uint(self.from);
-        out.uint(self.to);
-        out.uint(u64::from(self.first_node));
+        out.uint(self.start);
         out.uint(self.len);
+        out.uint(u64::from(self.first_node));
+        out.uint(u64::from(self.number));
     }
 
     /// Decodes a payload.
-    pub fn decode(payload: &[u8]) -> Option<CodeMove> {
+    pub fn decode(payload: &[u8]) -> Option<CodeRange> {
         let mut input = In::new(payload);
-        Some(CodeMove {
-            from: input.uint()?,
-            to: input.uint()?,
-            first_node: input.u32()?,
+        Some(CodeRange {
+            start: input.uint()?,
             len: input.uint()?,
+            first_node: input.u32()?,
+            number: input.u32()?,
         })
     }
 }

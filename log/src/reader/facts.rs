@@ -2,8 +2,8 @@
 
 use super::js::IsolateFact;
 use crate::blob::{
-    BadFree, Blob, BlobKind, Code, CodeMove, HeapSnapshot, LeakCheck, Module, Process, RootRegion,
-    Thread, decode_disagreement, decode_unload,
+    BadFree, Blob, BlobKind, CodeName, CodeRange, HeapSnapshot, LeakCheck, Module, Process,
+    RootRegion, Thread, decode_disagreement, decode_unload,
 };
 use crate::memory::{self, CLASSES, Sample};
 use crate::varint::In;
@@ -45,19 +45,6 @@ pub struct ModuleFact {
     pub loaded: u64,
     /// Event clock when it was found gone.
     pub unloaded: Option<u64>,
-}
-
-/// Code that was made at run time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CodeFact {
-    /// Address of the first byte.
-    pub start: u64,
-    /// Bytes.
-    pub len: u64,
-    /// First node id that can mean it.
-    pub first_node: u32,
-    /// As the runtime says it.
-    pub name: Vec<u8>,
 }
 
 /// A thread.
@@ -134,10 +121,10 @@ pub struct Facts {
     pub modules: Vec<ModuleFact>,
     /// Threads by serial number.
     pub threads: BTreeMap<u32, ThreadFact>,
-    /// Code made at run time, in order of its making.
-    pub codes: Vec<CodeFact>,
-    /// The last code at each start.
-    code_at: BTreeMap<u64, usize>,
+    /// Names of code made at run time, by number.
+    pub codes: BTreeMap<u32, Vec<u8>>,
+    /// Where some of it was, in order.
+    pub code_ranges: Vec<CodeRange>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Stacks on which the self-check disagreed: ours, theirs.
@@ -249,20 +236,11 @@ impl Facts {
             BlobKind::Note => self
                 .notes
                 .push(String::from_utf8_lossy(blob.payload).into_owned()),
-            BlobKind::CodeAdded => {
-                let code = Code::decode(blob.payload)?;
-                self.code(code.start, code.len, code.first_node, code.name.to_vec());
+            BlobKind::CodeName => {
+                let code = CodeName::decode(blob.payload)?;
+                self.codes.insert(code.number, code.name.to_vec());
             }
-            BlobKind::CodeMoved => {
-                let moved = CodeMove::decode(blob.payload)?;
-                let old = self
-                    .code_at
-                    .get(&moved.from)
-                    .and_then(|&number| self.codes.get(number));
-                // Without its name it still is no longer what was there before.
-                let name = old.map(|old| old.name.clone()).unwrap_or_default();
-                self.code(moved.to, moved.len, moved.first_node, name);
-            }
+            BlobKind::CodeRange => self.code_ranges.push(CodeRange::decode(blob.payload)?),
             BlobKind::Memory => {
                 let sample = Sample::decode(blob.payload)?;
                 let head = sample.head;
@@ -346,15 +324,5 @@ impl Facts {
         if self.marks.len() < MAX_MARKS {
             self.marks.push((time, what));
         }
-    }
-
-    fn code(&mut self, start: u64, len: u64, first_node: u32, name: Vec<u8>) {
-        self.code_at.insert(start, self.codes.len());
-        self.codes.push(CodeFact {
-            start,
-            len,
-            first_node,
-            name,
-        });
     }
 }

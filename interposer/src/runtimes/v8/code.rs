@@ -1,76 +1,89 @@
-//! What V8 tells of its code: ranges and names go into the log, and stacks whose addresses
-//! have a new meaning get new nodes.
+//! What V8 tells of its code: names go into the log, once each, and the addresses into the table
+//! of code ([`CodeTable`]), so that stacks hold the names' numbers.
 //!
-//! V8 frees code without a word, so a range means what was last said of it. A range is
-//! tied to the stacks by the count of nodes at the time: a node with a smaller number meant
-//! the code that was there before. So that no old node is used for new code, a table of
-//! *births* says, for each 64 bytes of code, how many nodes there were when the code there
-//! was replaced.
+//! Code that ran before V8 was asked has nodes with addresses. For these, what is told of
+//! existing code goes into the log with its range, and the range ends when the isolate's memory is
+//! unmapped.
 
-use super::api::{CodeEvent, code_kind, event};
+use super::api::{self, CodeEvent, Isolate, code_kind, event};
+use super::isolate::State;
+use super::optional::Optional;
+use crate::code_table::{Before, number_of};
 use crate::global::{self, Global};
-use crate::sys;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+use crate::symbols::Name;
+use crate::{modules, thread};
+use core::sync::atomic::Ordering::*;
 use log_format::blob::{self, BlobKind};
 use log_format::varint::Out;
 
-/// log2 of the bytes that share a birth.
-const UNIT: u32 = 6;
-/// Births: 128 MiB of code, the most that one isolate has; others share them, which costs
-/// nodes but no names. 16 MiB of address space, touched as used.
-const UNITS: usize = 2 << 20;
+#[cfg(doc)]
+use crate::code_table::CodeTable;
+
 /// Longest name that is written, bytes.
 const MAX_NAME: usize = 900;
 
-/// See the module. All-zero bytes: no table yet.
-pub struct Births {
-    /// Per unit: low half: nodes with smaller numbers are of other code; high half: a hash
-    /// of what is there now, not 0.
-    table: AtomicPtr<AtomicU64>,
+/// Functions for builtins of which an isolate has a copy of its own.
+#[derive(Clone, Copy)]
+pub struct Api {
+    /// `internal::Isolate::embedded_blob_code`: where the isolate's are.
+    own: unsafe extern "C" fn(*const Isolate) -> *const u8,
+    /// `internal::Isolate::embedded_blob_code_size`.
+    size: unsafe extern "C" fn(*const Isolate) -> u32,
+    /// `internal::Isolate::CurrentEmbeddedBlobCode`: where the program's are.
+    original: unsafe extern "C" fn() -> *const u8,
 }
 
-impl Births {
-    /// Nodes with smaller numbers than this meant other code at this return address.
-    #[inline]
-    pub fn first_node(&self, address: u64) -> u32 {
-        let table = self.table.load(Acquire);
-        if table.is_null() {
-            return 0;
-        }
-        // SAFETY: the table has `UNITS` entries.
-        unsafe { &*table.add(unit(address.wrapping_sub(1))) }.load(Relaxed) as u32
-    }
+/// See [`Api`]. Later versions do not export them, and need none: see [`super::mapped_code`].
+pub static API: Optional<Api, 3> = Optional::new(
+    [
+        Name::new("_ZNK2v88internal7Isolate18embedded_blob_codeEv"),
+        Name::new("_ZNK2v88internal7Isolate23embedded_blob_code_sizeEv"),
+        Name::new("_ZN2v88internal7Isolate23CurrentEmbeddedBlobCodeEv"),
+    ],
+    "",
+);
 
-    fn table(&self) -> Option<&[AtomicU64]> {
-        let mut table = self.table.load(Acquire);
-        if table.is_null() {
-            let fresh = sys::map_private(UNITS * 8)?;
-            match self
-                .table
-                .compare_exchange(core::ptr::null_mut(), fresh.cast(), AcqRel, Acquire)
-            {
-                Ok(_) => table = fresh.cast(),
-                Err(other) => {
-                    // SAFETY: nobody saw the loser's mapping.
-                    unsafe { sys::unmap(fresh, UNITS * 8) };
-                    table = other;
-                }
-            }
-        }
-        // SAFETY: a mapping of that size, never unmapped.
-        Some(unsafe { core::slice::from_raw_parts(table, UNITS) })
-    }
+/// Has V8 tell of an isolate's code, what there is and what it will make.
+///
+/// # Safety
+/// At a safe point of this isolate, which is the thread's current one.
+pub unsafe fn listen(global: &'static Global, api: &api::Api, state: &State) {
+    // SAFETY: as below.
+    unsafe { find_copy(global, state.isolate()) };
+    state.tells_existing.store(true, Relaxed);
+    // SAFETY: the caller's promise.
+    unsafe { (api.set_code_handler)(state.isolate(), api::WITH_EXISTING_CODE, Some(on_event)) };
+    state.tells_existing.store(false, Relaxed);
+    // Known steps may hold nodes with addresses that have numbers now.
+    crate::unwind::cache::forget_stacks(global);
 }
 
-fn unit(address: u64) -> usize {
-    (address >> UNIT) as usize % UNITS
+/// An isolate whose code is far from the program's may have a copy of the builtins beside it, of which code
+/// events do not tell: in Node 18 bytes, in later versions a mapping of the file, which is seen as it is made.
+///
+/// # Safety
+/// On the isolate's thread.
+unsafe fn find_copy(global: &Global, isolate: *const Isolate) {
+    let Some(api) = API.get() else { return };
+    // SAFETY: the caller's promise; the functions read words of the isolate and of static memory.
+    let (own, size, original) = unsafe {
+        (
+            (api.own)(isolate) as u64,
+            (api.size)(isolate),
+            (api.original)() as u64,
+        )
+    };
+    if own != original && own != 0 && original != 0 && !global.codes.is_copied(own) {
+        let end = own.saturating_add(u64::from(size));
+        global.codes.put_copy(own, end, original);
+    }
 }
 
 /// What V8 calls.
 ///
 /// # Safety
 /// `told` is a valid event.
-pub unsafe extern "C" fn on_event(told: *const CodeEvent) {
+unsafe extern "C" fn on_event(told: *const CodeEvent) {
     // SAFETY: the caller's promise.
     let told = unsafe { &*told };
     if told.code_kind == code_kind::BYTECODE || !matches!(told.kind, event::ADDED | event::MOVED) {
@@ -79,89 +92,88 @@ pub unsafe extern "C" fn on_event(told: *const CodeEvent) {
     let Some(global) = global::recording() else {
         return;
     };
+    let len = told.len as u64;
     if told.kind == event::MOVED {
-        moved(
-            global,
-            told.start,
-            told.name_or_start as u64,
-            told.len as u64,
-        );
+        let number = global.codes.number(told.start);
+        put(global, told.name_or_start as u64, len, number);
         return;
     }
-    if told.len == 0 || told.name_or_start.is_null() {
+    // Builtins stand in a module, and have its symbols.
+    let in_module =
+        global.codes.is_copied(told.start) || modules::find_object(told.start).is_some();
+    if len == 0 || told.name_or_start.is_null() || in_module {
         return;
     }
     // SAFETY: V8's string, which lives during the call.
     let name =
         unsafe { core::slice::from_raw_parts(told.name_or_start, told.name_len.min(MAX_NAME)) };
-    added(global, told.start, told.len as u64, name);
+    let (number, is_new) = number_of(&global.stacks, name);
+    if is_new {
+        say(BlobKind::CodeName, |out| {
+            blob::CodeName { number, name }.encode(out)
+        });
+    }
+    put(global, told.start, len, number);
+    if is_existing(global) {
+        say_range(global, told.start, len, number);
+    }
 }
 
-fn added(global: &'static Global, start: u64, len: u64, name: &[u8]) {
-    let hash = name
-        .iter()
-        .fold(start ^ len.rotate_left(32), |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
-    let Some(first_node) = settle(global, start, len, (hash >> 32) as u32 | 1) else {
+fn put(global: &Global, start: u64, len: u64, number: u32) {
+    let may_map = global.filtered.load(Relaxed) == 0;
+    match global.codes.put(start, len, number, may_map) {
+        Before::Same => {}
+        Before::Other => crate::unwind::cache::forget_stacks(global),
+        Before::NoRoom if !global.codes_left_out.swap(true, Relaxed) => {
+            super::note(
+                b"no room to remember where V8's code is: some JavaScript frames have no names",
+            );
+        }
+        Before::NoRoom => {}
+    }
+}
+
+/// Whether this thread's isolate tells what it had before it was asked.
+fn is_existing(global: &Global) -> bool {
+    let Some(api) = api::get() else { return false };
+    // SAFETY: the function reads a thread-local variable.
+    let isolate = unsafe { (api.current)() };
+    let thread = thread::ready();
+    if isolate.is_null() || thread.is_null() {
+        return false;
+    }
+    // SAFETY: this thread's state.
+    let serial = unsafe { (*thread).serial };
+    let state = global.isolates.of(isolate, serial);
+    thread::release_borrowed(thread);
+    state.is_some_and(|state| state.tells_existing.load(Relaxed))
+}
+
+/// The program unmaps a range: what was code there means nothing any more.
+pub fn unmapped(start: u64, len: u64) {
+    let Some(global) = global::recording() else {
         return;
     };
-    say(BlobKind::CodeAdded, |out| {
-        blob::Code {
+    let end = start.saturating_add(len);
+    let Some((start, end)) = global.codes.remove(start, end) else {
+        return;
+    };
+    global.stacks.forget(start, end);
+    crate::unwind::cache::forget_stacks(global);
+    say_range(global, start, end - start, 0);
+}
+
+/// Has the reader know what an address means in nodes that hold it.
+fn say_range(global: &Global, start: u64, len: u64, number: u32) {
+    say(BlobKind::CodeRange, |out| {
+        blob::CodeRange {
             start,
             len,
-            first_node,
-            name,
+            first_node: global.stacks.count().max(1),
+            number,
         }
         .encode(out)
     });
-}
-
-fn moved(global: &'static Global, from: u64, to: u64, len: u64) {
-    let hash = from.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ to;
-    let Some(first_node) = settle(global, to, len, (hash >> 32) as u32 | 1) else {
-        return;
-    };
-    say(BlobKind::CodeMoved, |out| {
-        blob::CodeMove {
-            from,
-            to,
-            first_node,
-            len,
-        }
-        .encode(out)
-    });
-}
-
-/// Marks a range as that of new code; the count of nodes now. `None`: it is known already,
-/// as code is that each isolate tells of.
-fn settle(global: &'static Global, start: u64, len: u64, hash: u32) -> Option<u32> {
-    let first_node = global.stacks.count().max(1);
-    let Some(table) = global.births.table() else {
-        return Some(first_node);
-    };
-    let units = (start >> UNIT)..=(start.saturating_add(len.max(1) - 1) >> UNIT);
-    let entry = |number: u64| table.get(number as usize % UNITS);
-    let known =
-        |number: u64| entry(number).is_some_and(|entry| (entry.load(Relaxed) >> 32) as u32 == hash);
-    if known(*units.start()) && known(*units.end()) {
-        return None;
-    }
-    let mut replaced = false;
-    for number in units.take(UNITS) {
-        let Some(entry) = entry(number) else { continue };
-        let used = entry.load(Relaxed) != 0;
-        replaced |= used;
-        let birth = if used { first_node } else { 0 };
-        entry.store(u64::from(birth) | u64::from(hash) << 32, Relaxed);
-    }
-    if replaced {
-        global
-            .stacks
-            .widen_dead(start, start.saturating_add(len).saturating_add(1));
-        crate::unwind::cache::forget_stacks(global);
-    }
-    Some(first_node)
 }
 
 /// Writes a blob of a code event into this thread's ring.

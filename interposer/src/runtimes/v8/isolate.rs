@@ -20,7 +20,11 @@ const ISOLATES: usize = 4096;
 const TRIES: usize = 16;
 
 /// All of them; all-zero bytes: none.
-pub struct Isolates([AtomicPtr<State>; ISOLATES]);
+pub struct Isolates {
+    states: [AtomicPtr<State>; ISOLATES],
+    /// One has come to a safe point at which everything may be done.
+    any_began: AtomicBool,
+}
 
 /// An isolate's state. Memory that is never given back: V8 may call with it at any time.
 /// All-zero bytes are one that has not begun.
@@ -29,6 +33,10 @@ pub struct State {
     isolate: AtomicUsize,
     /// Serial number of its thread.
     serial: AtomicU32,
+    /// More than its code is asked for.
+    pub begun: AtomicBool,
+    /// It is telling what code it had before it was asked.
+    pub tells_existing: AtomicBool,
     /// It has ended, or nobody has it yet: another isolate may have the state.
     free: AtomicBool,
     /// [`super::end`]: its end is watched.
@@ -73,6 +81,17 @@ impl State {
 }
 
 impl Isolates {
+    /// Whether V8 is up: an isolate has come to where everything may be done.
+    pub fn any_began(&self) -> bool {
+        self.any_began.load(Acquire)
+    }
+
+    /// An isolate has come there.
+    pub fn note_begun(&self, state: &State) {
+        state.begun.store(true, Relaxed);
+        self.any_began.store(true, Release);
+    }
+
     /// The state of a thread's isolate, also one that has ended.
     #[inline]
     pub fn of(&self, isolate: *const Isolate, serial: u32) -> Option<&'static State> {
@@ -122,6 +141,7 @@ impl Isolates {
             // SAFETY: ours now; what its last isolate left in it is begun anew.
             unsafe {
                 let state = &*state;
+                state.begun.store(false, Relaxed);
                 state.watched.store(false, Relaxed);
                 state.heard.store(0, Relaxed);
                 state.asked.store(false, Relaxed);
@@ -137,7 +157,7 @@ impl Isolates {
 
     fn places(&self, serial: u32) -> impl Iterator<Item = &AtomicPtr<State>> {
         let first = serial as usize % ISOLATES;
-        (first..first + TRIES).filter_map(|index| self.0.get(index % ISOLATES))
+        (first..first + TRIES).filter_map(|index| self.states.get(index % ISOLATES))
     }
 }
 

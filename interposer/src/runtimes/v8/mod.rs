@@ -8,7 +8,7 @@
 //!
 //! * before `main`, flags are set ([`main::set_flags`]): without one of them V8 runs all
 //!   interpreted functions in the same code, which nobody could tell apart;
-//! * on each isolate's own thread, at the first *safe point*, V8 is asked to tell of the code
+//! * on each isolate's own thread, as Node makes its part of it ([`getegid`]) or at the first *safe point*, V8 is asked to tell of the code
 //!   it has and will make ([`code`]). A safe point is a system call that Node makes for
 //!   JavaScript or while it waits, with the isolate entered and neither a collection nor a
 //!   compiler running: there an addon could call V8 as well. Asking for the current directory
@@ -35,7 +35,7 @@ mod stream;
 mod usage;
 
 use crate::global;
-use crate::{originals, thread, thunk_before};
+use crate::{call, originals, thread, thunk_before};
 use api::Api;
 use core::sync::atomic::Ordering::Relaxed;
 use log_format::blob::BlobKind;
@@ -43,7 +43,8 @@ use log_format::varint::Out;
 use optional::Subject;
 
 /// What is used of V8 besides [`api`]; each may be missing without the others.
-const SUBJECTS: [&dyn Subject; 15] = [
+const SUBJECTS: [&dyn Subject; 16] = [
+    &code::API,
     &handles::API,
     &handles::DELETE_EXTENSIONS,
     &pulse::API,
@@ -69,7 +70,28 @@ const AT_REST: [u16; 3] = [0, 6, 8];
 pub extern "C" fn before_call() {
     originals::resolved();
     if let Some(api) = api::get() {
-        safe_point(api);
+        safe_point(api, Moment::Any);
+    }
+}
+
+/// Hook. Node asks for the group, before it believes its environment, while it makes what belongs to a worker:
+/// nothing of Node's own JavaScript has run there, or (Node 18) hardly any.
+///
+/// # Safety
+/// As `getegid`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getegid() -> libc::gid_t {
+    if originals::resolved()
+        && let Some(api) = api::get()
+    {
+        safe_point(api, Moment::Early);
+    }
+    // SAFETY: no arguments.
+    unsafe {
+        if originals::GETEGID.load(Relaxed).is_null() {
+            return crate::arch::syscall::syscall6(libc::SYS_getegid, 0, 0, 0, 0, 0, 0) as u32;
+        }
+        call!(GETEGID as fn() -> libc::gid_t,)
     }
 }
 
@@ -77,11 +99,24 @@ thunk_before!(getcwd -> before_call, originals::GETCWD);
 thunk_before!(epoll_wait -> before_call, originals::EPOLL_WAIT);
 thunk_before!(epoll_pwait -> before_call, originals::EPOLL_PWAIT);
 
+/// What may be done at a safe point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Node's part of the isolate is not whole yet: its code can be asked for. Only after another
+    /// isolate's [`Moment::Any`]: before V8 is there, not even the current isolate may be asked for.
+    Early,
+    /// Everything.
+    Any,
+}
+
 #[inline]
-fn safe_point(api: &'static Api) {
+fn safe_point(api: &'static Api, moment: Moment) {
     let Some(global) = global::recording() else {
         return;
     };
+    if moment == Moment::Early && !global.isolates.any_began() {
+        return;
+    }
     // SAFETY: the function reads a thread-local variable.
     let isolate = unsafe { (api.current)() };
     if isolate.is_null() {
@@ -94,25 +129,42 @@ fn safe_point(api: &'static Api) {
     // SAFETY: this thread's state.
     let serial = unsafe { (*thread).serial };
     let known = global.isolates.of(isolate, serial);
-    if known.is_some_and(|state| !state.is_of(isolate) || !pulse::is_due(state)) {
+    let has_nothing = |state: &isolate::State| {
+        !state.is_of(isolate) || moment == Moment::Early || !pulse::is_due(state)
+    };
+    if known.is_some_and(has_nothing) {
         return;
     }
     // SAFETY: the thread's current isolate.
-    if !unsafe { is_at_rest(api, isolate) } {
+    if !unsafe { is_at_rest(api, isolate, moment) } {
         return;
     }
     // The call that follows may leave the number as it is.
-    keeping_errno(|| match known {
-        Some(state) => pulse::safe_point(global, state),
+    keeping_errno(|| {
+        if let Some(state) = known
+            && state.begun.load(Relaxed)
+        {
+            pulse::safe_point(global, state);
+            return;
+        }
         // Under a filter of system calls nothing may be mapped.
-        None if global.filtered.load(Relaxed) != 0 => {}
-        None => {
-            let Some(state) = global.isolates.begin(isolate, serial) else {
-                return;
+        if global.filtered.load(Relaxed) != 0 {
+            return;
+        }
+        // SAFETY: a safe point, see the module.
+        unsafe {
+            let state = match known {
+                Some(state) => state,
+                None => {
+                    let Some(state) = global.isolates.begin(isolate, serial) else {
+                        return;
+                    };
+                    code::listen(global, api, state);
+                    state
+                }
             };
-            // SAFETY: a safe point, see the module.
-            unsafe {
-                (api.set_code_handler)(isolate, api::WITH_EXISTING_CODE, Some(code::on_event));
+            if moment == Moment::Any {
+                global.isolates.note_begun(state);
                 pulse::begin(global, state);
             }
         }
@@ -130,7 +182,7 @@ fn keeping_errno(run: impl FnOnce()) {
 }
 
 /// Whether V8 may be called here.
-unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate) -> bool {
+unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate, moment: Moment) -> bool {
     let here = crate::arch::stack::pointer();
     let registers = api::Registers::at(is_at_rest as *const () as usize, here);
     let mut sample = api::Sample::default();
@@ -138,7 +190,8 @@ unsafe fn is_at_rest(api: &Api, isolate: *mut api::Isolate) -> bool {
     // SAFETY: made to be called from a signal handler at any moment; both structures are
     // larger than V8's.
     unsafe {
-        if !(api.in_context)(isolate) {
+        // Its code an isolate can tell of before it has a context.
+        if moment == Moment::Any && !(api.in_context)(isolate) {
             return false;
         }
         (api.stack_sample)(
@@ -158,18 +211,13 @@ pub fn mapped_code(address: u64, len: u64, offset: u64) {
     let (Some(api), Some(global)) = (api::get(), global::recording()) else {
         return;
     };
-    let thread = thread::ready();
-    if !thread.is_null() {
-        global.modules.second_sight(
-            global,
-            thread,
-            api.set_code_handler as usize as u64,
-            address,
-            len,
-            offset,
-        );
-        thread::release_borrowed(thread);
-    }
+    global.modules.second_sight(
+        global,
+        api.set_code_handler as usize as u64,
+        address,
+        len,
+        offset,
+    );
 }
 
 /// Adds a line to the reader's loss account.
