@@ -200,7 +200,7 @@ fn why_no_snapshot_came_is_said_in_one_line() {
         assert_eq!(told.lines().count(), 1, "{told}");
         told
     };
-    assert!(line(&["true"], &[]).contains("no Node ran with libleak"));
+    assert!(line(&["true"], &[]).contains("no Node that runs with libleak was there"));
     // Long enough to be seen: until its input ends.
     let until_seen = "setTimeout(() => {}, 1000)";
     let told = line(&[&path, "-e", until_seen], &[]);

@@ -82,7 +82,10 @@ fn job(flags: &HeapFlags, out: &mut impl Write) -> Result<bool, Error> {
             files,
             unrelated,
             output,
-        }) => diff::diff(files, *unrelated, output, out)?,
+        }) => match unrelated {
+            true => diff::diff(files, true, output, out)?,
+            false => diff::diff(&files::in_order(files), false, output, out)?,
+        },
         Some(HeapCommand::Leaks {
             files,
             rules,
@@ -93,9 +96,10 @@ fn job(flags: &HeapFlags, out: &mut impl Write) -> Result<bool, Error> {
             let every = every
                 .map(Duration::from_nanos)
                 .filter(|every| !every.is_zero());
-            let sites = stacks.as_ref().map(|log| sampled::read(log, files));
+            let files = files::in_order(files);
+            let sites = stacks.as_ref().map(|log| sampled::read(log, &files));
             let sites = sites.transpose()?;
-            leaks::leaks(files, rules.as_deref(), every, sites, output, out)?;
+            leaks::leaks(&files, rules.as_deref(), every, sites, output, out)?;
         }
         Some(HeapCommand::Why {
             file,

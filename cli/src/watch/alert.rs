@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use heap::Nanos;
 
+use super::LOOK;
 use super::flags::WatchFlags;
 use super::places::Places;
 use super::process::Process;
@@ -18,6 +20,11 @@ use crate::figures::{bytes, duration};
 /// Time in which the program comes to a request.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Commands of one process that run at one time.
+const MOST_COMMANDS: usize = 4;
+/// Time that they get when nothing is watched any more.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
 /// What is done at alerts.
 pub struct Alerts<'a> {
     pid: i32,
@@ -25,6 +32,8 @@ pub struct Alerts<'a> {
     places: &'a Places,
     /// An isolate's last snapshot, and when its sample was taken.
     taken: HashMap<u32, (Nanos, PathBuf)>,
+    /// Commands that run, with the time of their start.
+    commands: Vec<(Child, Instant)>,
 }
 
 impl<'a> Alerts<'a> {
@@ -34,10 +43,11 @@ impl<'a> Alerts<'a> {
             flags,
             places,
             taken: HashMap::new(),
+            commands: Vec::new(),
         }
     }
 
-    /// Says it, takes the snapshot, runs the command and waits for it.
+    /// Says it, takes the snapshot, begins the command.
     pub fn raise(&mut self, isolate: u32, alert: &Alert, sample: &Sample) {
         let process = Process::look(self.pid);
         // It may have become another program since it was chosen.
@@ -75,7 +85,55 @@ impl<'a> Alerts<'a> {
         }
         if let Some(command) = &self.flags.on_alert {
             let shell = self.shell(command, &process, isolate, alert, sample, file);
-            run(shell);
+            self.begin(shell);
+        }
+    }
+
+    /// Runs a command beside the watching: it may take as long as it likes.
+    fn begin(&mut self, mut shell: Command) {
+        self.look();
+        if let [(_, oldest), ..] = &self.commands[..]
+            && self.commands.len() >= MOST_COMMANDS
+        {
+            let since = Nanos(oldest.elapsed().as_nanos() as u64);
+            tell!(
+                "leak watch: the command of --on-alert is not run: {MOST_COMMANDS} of it are running, the first for {}",
+                duration(since.0)
+            );
+            return;
+        }
+        match shell.spawn() {
+            Ok(child) => self.commands.push((child, Instant::now())),
+            Err(error) => say_failed(&crate::error::reason(&error)),
+        }
+    }
+
+    /// Says which commands have failed.
+    pub fn look(&mut self) {
+        self.commands
+            .retain_mut(|(child, _)| match child.try_wait() {
+                Ok(None) => true,
+                Ok(Some(status)) => {
+                    say_unless_success(status);
+                    false
+                }
+                Err(error) => {
+                    say_failed(&crate::error::reason(&error));
+                    false
+                }
+            });
+    }
+
+    /// Waits for the commands that run, but not for ever.
+    pub fn finish(&mut self) {
+        let begin = Instant::now();
+        self.look();
+        while !self.commands.is_empty() && begin.elapsed() < LAST_WAIT {
+            sleep(LOOK);
+            self.look();
+        }
+        if !self.commands.is_empty() {
+            tell!("leak watch: the command of --on-alert still runs, and is not waited for");
         }
     }
 
@@ -133,13 +191,14 @@ impl<'a> Alerts<'a> {
     }
 }
 
-fn run(mut shell: Command) {
-    let failed = match shell.status() {
-        Ok(status) if status.success() => return,
-        Ok(status) => status.to_string(),
-        Err(error) => crate::error::reason(&error),
-    };
-    tell!("leak watch: the command of --on-alert failed ({failed})");
+fn say_unless_success(status: ExitStatus) {
+    if !status.success() {
+        say_failed(&status.to_string());
+    }
+}
+
+fn say_failed(why: &str) {
+    tell!("leak watch: the command of --on-alert failed ({why})");
 }
 
 fn words(alert: &Alert) -> String {

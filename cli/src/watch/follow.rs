@@ -36,6 +36,7 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
                 }
             }
         }
+        alerts.look();
         for one in &mut snapshots {
             if let Err(problem) = one.go_on() {
                 result = Err(problem);
@@ -60,6 +61,7 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
     for one in &mut snapshots {
         one.finish(&mut io::stderr());
     }
+    alerts.finish();
     result
 }
 

@@ -103,7 +103,7 @@ impl Places {
                 duration(flags.every)
             )
         } else if names.is_empty() {
-            "no Node ran with libleak".to_owned()
+            "no Node that runs with libleak was there for more than a moment".to_owned()
         } else {
             format!(
                 "of Node only {} ran, which {}; see --only",
