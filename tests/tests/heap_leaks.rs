@@ -58,7 +58,7 @@ fn leaks(files: &[PathBuf]) -> Vec<Value> {
 }
 
 /// What `leak heap leaks` says wrongly of a program or page, by the mark in its first line: `leak: PATTERN
-/// [PART OF WHAT IS SAID]` or `clean`. A comment HERE marks the line of the function to be named; several, those of
+/// [PART OF WHAT IS SAID]` or `clean`, and `cure: PART OF IT` in the second line. A comment HERE marks the line of the function to be named; several, those of
 /// which any may be the one.
 fn wrong(program: &Path, files: &[PathBuf]) -> Option<String> {
     let found = leaks(files);
@@ -103,8 +103,12 @@ fn wrong(program: &Path, files: &[PathBuf]) -> Option<String> {
             places.len() == all.len() && pairs.all(|(place, line)| place.contains(line))
         }
     };
-    if !named || !is_placed {
-        return Some(said);
+    let second = text.lines().nth(1).unwrap_or_default();
+    let is_cured = second
+        .split_once("cure: ")
+        .is_none_or(|(_, cure)| field("cure").contains(cure));
+    if !named || !is_placed || !is_cured {
+        return Some(format!("{said}: {}", field("cure")));
     }
     // Each of the three has its figures, and they grow.
     for field in ["counts", "retained_bytes"] {

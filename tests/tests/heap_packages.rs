@@ -141,6 +141,51 @@ exports.step = i => { submit(i); };
     }
 }
 
+#[test]
+fn in_a_bundle_the_program_s_part_is_told_by_its_source_map() {
+    let program = "
+const {Jar} = require('package');
+const jar = new Jar();
+function visit(i) { jar.put('sid=' + i); }
+exports.step = i => { visit(i); };
+";
+    let bundler = leak_tests::tools::target().join("heap-oracle/node_modules/esbuild/bin/esbuild");
+    if !bundler.is_file() {
+        eprintln!("skipped: no esbuild; run scripts/heap-oracle");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a directory");
+    let modules = folder.path().join("node_modules/package");
+    std::fs::create_dir_all(&modules).expect("a folder");
+    std::fs::write(modules.join("index.js"), JAR).expect("a file");
+    std::fs::write(folder.path().join("program.js"), program).expect("a file");
+    let bundled = std::process::Command::new(bundler)
+        .current_dir(folder.path())
+        .args(["program.js", "--bundle", "--platform=node"])
+        .args(["--sourcemap", "--log-level=error", "--outfile=built/app.js"])
+        .status();
+    assert!(bundled.expect("esbuild runs").success());
+    for version in ["18", "22", "26"] {
+        let built = folder.path().join("built/app.js");
+        let Some(files) = node::three_snapshots(&built, version, folder.path()) else {
+            continue;
+        };
+        let text = heap(&["leaks"], &files);
+        let part = text
+            .lines()
+            .find(|line| line.contains("the program's part: "));
+        assert!(
+            part.is_some_and(|line| line.contains("/program.js:4:")),
+            "Node {version}: {text}"
+        );
+        let text = heap(&["leaks", "--no-source-maps"], &files);
+        assert!(
+            !text.contains("the program's part"),
+            "Node {version}: {text}"
+        );
+    }
+}
+
 /// A package whose objects are in a list and have an interval each.
 const BREAKERS: &str = "
 const all = [];

@@ -5,6 +5,7 @@
 //! What is not there, is no map, or does not know the place leaves it as it is: it is right, only hard to read.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -48,6 +49,32 @@ pub fn write(said: &[u8], format: HeapFormat, out: &mut impl Write) -> io::Resul
         )?;
     }
     Ok(())
+}
+
+/// Where the sources of places in built scripts are.
+pub struct Sources(Option<RefCell<Built>>);
+
+impl Sources {
+    /// By source maps, unless these are not wanted.
+    pub fn new(flags: &OutputFlags) -> Sources {
+        Sources((!flags.no_source_maps).then(RefCell::default))
+    }
+
+    /// The place in its source, if there is a map. One that the map does not know, such as that of a whole bundle,
+    /// may be of any source: of a package, if there is one among them.
+    pub fn of(&self, place: &str) -> Option<String> {
+        let mut built = self.0.as_ref()?.borrow_mut();
+        let place = PLACE.captures(place)?;
+        built.source(&place).or_else(|| {
+            let map = built.maps.get(&place[2])?.as_ref()?;
+            let sources = || {
+                map.sources()
+                    .map(|source| path(Path::new(&place[2]), source))
+            };
+            let package = sources().find(|source| source.contains("/node_modules/"));
+            package.or_else(|| sources().next())
+        })
+    }
 }
 
 /// The maps of the scripts that a text names.

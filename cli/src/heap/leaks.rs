@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::figures::{bytes, count};
 use crate::heap::flags::{HeapFormat, OutputFlags};
 use crate::heap::sampled::{Sites, Stacks};
-use crate::heap::{files, page, read, shown, stacks};
+use crate::heap::{built, files, page, read, shown, stacks};
 
 pub fn leaks(
     files: &[PathBuf],
@@ -26,8 +26,12 @@ pub fn leaks(
     files::check(files)?;
     v8heap::ids::are_comparable(files).map_err(Error::Snapshot)?;
     let rules = rules.map(read_rules).transpose()?;
-    let found = v8heap::leaks::find(files, usize::from(flags.threads), rules.as_ref(), every)
-        .map_err(Error::Snapshot)?;
+    let sources = built::Sources::new(flags);
+    let threads = usize::from(flags.threads);
+    let found = v8heap::leaks::find(files, threads, rules.as_ref(), every, &|place| {
+        sources.of(place)
+    })
+    .map_err(Error::Snapshot)?;
     let stacks = sites.map(|sites| sites.of(&found.all));
     let top = shown(flags, 10);
     let json = || json(files, &found, stacks.as_ref(), top);

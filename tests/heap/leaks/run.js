@@ -2,7 +2,7 @@
 //
 // A program exports step(i), called 100 times before each snapshot. Its first line says which leak
 // it has: the pattern and a part of what is said, or `clean`; a comment HERE marks the line of the function
-// that has to be named.
+// that has to be named; a second line `cure: …`, a part of what ends it.
 const v8 = require('v8');
 const [program, ...outs] = process.argv.slice(2);
 const {step} = require(program);

@@ -8,6 +8,7 @@ use super::detached::{WINDOWS, is_detached, is_window};
 use super::entries::{count, entries, first_key, is_map, is_set, room, rows};
 use super::families::Family;
 use super::holders::{emitter, holder};
+use super::removers::remover;
 use super::words::{Count, Pattern};
 use super::{Leak, View, notes, reach};
 use crate::figures::Analysis;
@@ -291,6 +292,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     let holder = holder(view, node);
     let mut cache = false;
     let mut perhaps = Vec::new();
+    let mut taken_out = None;
     // The listener stands where it is added, if it is no function with a place of its own.
     let from = || {
         function.as_ref().map_or(String::new(), |(_, location)| {
@@ -405,6 +407,9 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             _ => {
                 let mut found = adders(view, &holder, node, added, family.renewed, one);
                 let best = found.first().cloned();
+                if let [adder] = &found[..] {
+                    taken_out = remover(view, adder, &holder).map(|how| how.cure(&adder.0));
+                }
                 match found.len() {
                     1 => found.clear(),
                     _ => perhaps = found,
@@ -444,10 +449,17 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     if cache && matches!(pattern, Pattern::Map | Pattern::Object | Pattern::Array) {
         cure = "It is called a cache: give it a bound (drop the least recently used entry beyond N) or entries a time to live.";
     }
+    let is_plain = matches!(
+        pattern,
+        Pattern::Map | Pattern::Set | Pattern::Array | Pattern::Object | Pattern::Global
+    );
     let mut is = if family.renewed { RENEWED } else { is };
     let of_objects = one.is_some_and(|one| snapshot.kinds[one as usize] == snapshot.kind.object);
     if pattern == Pattern::Set && of_objects && holder.pattern.is_none() {
         cure = "Delete members when they end, bound it, or make it a WeakSet if it need not be walked through.";
+    }
+    if let Some(taken_out) = taken_out.as_deref().filter(|_| is_plain && !cache) {
+        cure = taken_out;
     }
     if holder
         .from

@@ -31,10 +31,12 @@ mod held;
 mod holders;
 mod named;
 mod notes;
+mod origins;
 mod program;
 mod rank;
 mod reach;
 mod registered;
+mod removers;
 mod renewed;
 pub mod sampled;
 mod settling;
@@ -67,7 +69,9 @@ use crate::snapshot::Snapshot;
 use crate::sources::Sources;
 use crate::threads::join;
 use crate::ways::{Step, Ways};
+use origins::Origins;
 
+pub use origins::SourceOf;
 pub use shared::Shared;
 pub use stacks::Allocated;
 pub use unnamed::Unnamed;
@@ -177,12 +181,13 @@ pub(crate) fn first_key(snapshot: &Snapshot, map: Node) -> Option<u64> {
 }
 
 /// Looks for leaks in two snapshots or more, given in the order they were taken (and how far apart, if that is
-/// known), and for what rules call so.
+/// known), and for what rules call so. `source_of` says where the source of a place in built code is, if that is known.
 pub fn find(
     files: &[PathBuf],
     threads: usize,
     rules: Option<&Rules>,
     every: Option<Duration>,
+    source_of: SourceOf,
 ) -> Result<Leaks, Error> {
     let Some((last_file, earlier)) = files.split_last() else {
         return Ok(Leaks {
@@ -276,6 +281,7 @@ pub fn find(
         ways,
         scripts,
         sources: Sources::default(),
+        origins: Origins::new(source_of),
         analysis: &last,
         new: is_new,
         times: times.steps,
@@ -351,6 +357,7 @@ struct View<'a> {
     analysis: &'a Analysis,
     scripts: Scripts,
     sources: Sources,
+    origins: Origins<'a>,
     functions: Functions,
     ways: Ways,
     /// Of each node, whether it has come since the first snapshot.
@@ -369,7 +376,7 @@ impl View<'_> {
     fn distance(&self, location: Option<crate::Location>) -> u8 {
         match location {
             Some(location) if self.scripts.is_internal(location) => 2,
-            Some(location) => u8::from(self.scripts.place(location).contains("/node_modules/")),
+            Some(location) => u8::from(self.origins.is_of_package(&self.scripts, location)),
             None => 2,
         }
     }

@@ -2,6 +2,7 @@
 
 use graph::Node;
 
+use super::written::using;
 use super::{Leak, View, reach};
 use crate::functions::Wanted;
 use crate::place::Place;
@@ -48,7 +49,11 @@ pub(super) fn program(view: &View, leak: &Leak, new: &[Node]) -> Option<Place> {
             if context.is_none() && !of_class {
                 return None;
             }
-            names(snapshot.edge_names[edge as usize], context, None)
+            let name = snapshot.edge_names[edge as usize];
+            names(name, context, None).or_else(|| {
+                context?;
+                view.functions.at(using(view, &snapshot.strings.get(name))?)
+            })
         })
     };
     let by_function = || {

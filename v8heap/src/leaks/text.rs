@@ -53,6 +53,26 @@ pub(super) fn closes(text: &str, start: usize) -> Option<usize> {
     None
 }
 
+/// Where the brackets open that a place is in, the outermost first.
+pub(super) fn opened(text: &str, place: usize) -> Vec<usize> {
+    let mut open = Vec::new();
+    let mut at = 0;
+    while at < place {
+        match text.as_bytes()[at] {
+            b'(' | b'[' | b'{' => open.push(at),
+            b')' | b']' | b'}' => {
+                open.pop();
+            }
+            _ => {
+                at = past(text, at);
+                continue;
+            }
+        }
+        at += 1;
+    }
+    open
+}
+
 /// Where the expression ends that begins at a place.
 fn end_of_expression(text: &str, start: usize) -> usize {
     let mut depth = 0;

@@ -87,15 +87,7 @@ const OPENING: [(&str, &[&str]); 16] = [
 
 /// The only function of the program itself whose text has calls by some names, given what is wanted.
 fn only_caller(view: &View, names: &[&str], wanted: impl Fn(&str) -> bool) -> Option<Location> {
-    let mut own: Vec<u32> = view
-        .functions
-        .places()
-        .filter(|&place| view.distance(Some(place)) == 0)
-        .map(|place| place.script)
-        .collect();
-    own.sort_unstable();
-    own.dedup();
-    let found = around(view, own, |text| {
+    only_around(view, |text| {
         let calls = names.iter().flat_map(|name| {
             whole(text, name).filter(|&at| {
                 let rest = &text[at + name.len()..];
@@ -109,7 +101,34 @@ fn only_caller(view: &View, names: &[&str], wanted: impl Fn(&str) -> bool) -> Op
             })
         });
         calls.take(MAX_SITES).collect()
-    });
+    })
+}
+
+/// The only function of the program itself whose text uses a variable: byte code does not have the names of all.
+pub(super) fn using(view: &View, variable: &str) -> Option<Location> {
+    only_around(view, |text| {
+        let uses = whole(text, variable).filter(|&at| {
+            let is_property = text[..at].trim_end().ends_with('.');
+            !is_property && !is_comment(text, at)
+        });
+        uses.take(MAX_SITES).collect()
+    })
+}
+
+/// The only function of the program itself around what is found in the texts of its scripts.
+fn only_around(view: &View, find: impl Fn(&str) -> Vec<usize>) -> Option<Location> {
+    let is_own = |place: &Location| view.distance(Some(*place)) == 0;
+    let mut own: Vec<u32> = view
+        .functions
+        .places()
+        .filter(is_own)
+        .map(|place| place.script)
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    // A bundle has packages as well.
+    let mut found = around(view, own, find);
+    found.retain(is_own);
     match found[..] {
         [only] => Some(only),
         _ => None,
@@ -151,7 +170,7 @@ fn around(
 
 /// Where functions begin in a text, in this order; none if their places do not fit it (of a script within a page,
 /// whose lines are those of the page).
-fn functions_in(text: &str, places: Vec<Location>) -> Vec<(usize, Location)> {
+pub(super) fn functions_in(text: &str, places: Vec<Location>) -> Vec<(usize, Location)> {
     let mut lines = vec![0];
     lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
     let offset = |place: &Location| {
@@ -175,17 +194,26 @@ fn functions_in(text: &str, places: Vec<Location>) -> Vec<(usize, Location)> {
 
 /// Where a text adds to what has a name.
 fn sites(text: &str, name: &str, by: &[&str]) -> Vec<usize> {
+    sites_where(text, name, |text, at, name| adds(text, at, name, by))
+}
+
+/// Where something holds for what stands around a name, or around another name of the same.
+pub(super) fn sites_where(
+    text: &str,
+    name: &str,
+    holds: impl Fn(&str, usize, &str) -> bool,
+) -> Vec<usize> {
     if name.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     for at in whole(text, name).take(MAX_SITES) {
-        if adds(text, at, name, by) {
+        if holds(text, at, name) {
             found.push(at);
         } else if let Some((alias, start)) = alias(text, at, name) {
             let end = end_of_block(text, start);
             let uses = whole(&text[..end], alias).skip_while(|&at| at < start);
-            found.extend(uses.take(MAX_SITES).find(|&at| adds(text, at, alias, by)));
+            found.extend(uses.take(MAX_SITES).find(|&at| holds(text, at, alias)));
         }
     }
     found
@@ -203,7 +231,7 @@ fn whole<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
 /// The variable that is declared as another name of what stands at a place, or of an entry of it
 /// (`const list = this.items;`), and where its declaration ends.
 fn alias<'a>(text: &'a str, at: usize, name: &str) -> Option<(&'a str, usize)> {
-    let before = text[..at].trim_end_matches(|c: char| c.is_alphanumeric() || "_$.#?".contains(c));
+    let before = &text[..of_names(text, at)];
     let declared = before.trim_end().strip_suffix('=')?.trim_end();
     let start = declared.bytes().rposition(|byte| !is_letter(byte))? + 1;
     let alias = &declared[start..];
@@ -218,13 +246,11 @@ fn alias<'a>(text: &'a str, at: usize, name: &str) -> Option<(&'a str, usize)> {
 
 /// Whether what stands around a name adds to it.
 fn adds(text: &str, at: usize, name: &str, by: &[&str]) -> bool {
-    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line = text[line..at].trim_start();
-    if line.starts_with("//") || line.starts_with('*') || line.starts_with("/*") {
+    if is_comment(text, at) {
         return false;
     }
     let rest = &text[at + name.len()..];
-    let before = text[..at].trim_end_matches(|c: char| c.is_alphanumeric() || "_$.#?".contains(c));
+    let before = &text[..of_names(text, at)];
     // push(this.items, …), items.push.call(list, …), Object.assign(map, …)
     if let Some(call) = before.strip_suffix('(')
         && rest.trim_start().starts_with(',')
@@ -257,8 +283,22 @@ fn adds(text: &str, at: usize, name: &str, by: &[&str]) -> bool {
     }
 }
 
+/// Whether a place is in a comment, by its line.
+pub(super) fn is_comment(text: &str, at: usize) -> bool {
+    let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line..at].trim_start();
+    line.starts_with("//") || line.starts_with('*') || line.starts_with("/*")
+}
+
+/// Where the names begin of which the last one stands at a place: `this.a.b`.
+pub(super) fn of_names(text: &str, at: usize) -> usize {
+    text[..at]
+        .trim_end_matches(|c: char| c.is_alphanumeric() || "_$.#?".contains(c))
+        .len()
+}
+
 /// What follows the entries that are asked for: `[key]`, `.get(key)`, and what is put around it.
-fn entry(rest: &str) -> &str {
+pub(super) fn entry(rest: &str) -> &str {
     let mut rest = rest;
     loop {
         let next = rest.trim_start_matches(['!', '?', ')']);
@@ -277,7 +317,7 @@ fn entry(rest: &str) -> &str {
 }
 
 /// Whether something is assigned to what stands before.
-fn is_assigned(rest: &str) -> bool {
+pub(super) fn is_assigned(rest: &str) -> bool {
     let rest = rest.trim_start();
     let rest = ["||", "??", "&&"]
         .iter()
