@@ -257,6 +257,20 @@ fn rights_that_lack_are_told_of() {
     waiting.finish();
     assert_eq!(fs::read_dir(closed.path()).expect("a folder").count(), 0);
 
+    // It may not look at itself either after it has changed its user: not tried again and again.
+    let mut command = Command::new(&node.path);
+    command.arg("--require").arg(program("other_user"));
+    command.arg(program("ask")).arg("idle");
+    let folder = tempfile::tempdir().expect("a directory");
+    open_to_all(folder.path());
+    let waiting = Waiting::start_in(folder, &mut command, true);
+    waiting.refused(
+        "snapshot",
+        &["--fork"],
+        "no copy of it can be made (permission denied)",
+    );
+    waiting.finish();
+
     // The other way round: a process of root's.
     let waiting = Waiting::start(&node, "idle");
     for way in WAYS {

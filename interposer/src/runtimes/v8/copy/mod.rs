@@ -107,7 +107,7 @@ pub unsafe fn begin(
 ) -> Option<Failure> {
     let copying = &global.asked.copying;
     let begin = clock_ns(libc::CLOCK_MONOTONIC);
-    let (turn, failure) = if copying.workers.at_rest().is_none() {
+    let (turn, failure) = if matches!(copying.workers.at_rest(), Ok(None)) {
         (turn::AGAIN, None)
     } else {
         // SAFETY: the caller's.
@@ -195,14 +195,15 @@ fn path_of<'a>(control: &Control, name: &'a mut [u8; MAX_NAME]) -> &'a [u8] {
 unsafe fn copy(workers: &rest::Workers, job: &Job<'_>) -> Result<Option<u32>, Errno> {
     let kept = Kept::read().ok_or(Errno(libc::ENOMEM))?;
     kept.share(true);
-    let pid = if let Some(waits) = workers.at_rest() {
+    let rest = workers.at_rest();
+    let pid = if let Ok(Some(waits)) = &rest {
         // The copy gets no signal before it has left the program.
         let signals = sys::block_signals();
         // SAFETY: the copy does not return; the caller's.
         let pid = unsafe { process::copy() };
         if pid == 0 {
             // SAFETY: as above.
-            unsafe { child::live(job, &waits) };
+            unsafe { child::live(job, waits) };
         }
         sys::restore_signals(&signals);
         Some(pid)
@@ -210,6 +211,7 @@ unsafe fn copy(workers: &rest::Workers, job: &Job<'_>) -> Result<Option<u32>, Er
         None
     };
     kept.share(false);
+    rest?;
     match pid {
         Some(pid @ 1..) => Ok(Some(pid as u32)),
         Some(errno) => Err(Errno(-errno as i32)),

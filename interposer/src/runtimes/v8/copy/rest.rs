@@ -6,7 +6,7 @@
 
 use crate::digits::number;
 use crate::memory::read_lines;
-use crate::sys;
+use crate::sys::{self, Errno};
 use core::sync::atomic::{AtomicU32, Ordering::*};
 use log_format::varint::Out;
 
@@ -47,15 +47,21 @@ impl Workers {
     }
 
     /// Where all of them wait for something to do; `None`: one is at work.
-    pub fn at_rest(&self) -> Option<Waits> {
+    ///
+    /// # Errors
+    /// `EACCES` if the process may not know it of itself: it has changed its user, and is not dumpable.
+    pub fn at_rest(&self) -> Result<Option<Waits>, Errno> {
         let mut waits = Waits([0; MOST]);
         for (slot, word) in self.0.iter().zip(&mut waits.0) {
             let tid = slot.load(Relaxed);
             if tid != 0 {
-                *word = wait_of(tid)?;
+                match wait_of(tid)? {
+                    Some(wait) => *word = wait,
+                    None => return Ok(None),
+                }
             }
         }
-        Some(waits)
+        Ok(Some(waits))
     }
 }
 
@@ -115,7 +121,7 @@ impl Waits {
 }
 
 /// The word that a thread waits at, or 0; `None`: it is at work.
-fn wait_of(tid: u32) -> Option<usize> {
+fn wait_of(tid: u32) -> Result<Option<usize>, Errno> {
     let mut path = [0u8; 48];
     let mut out = Out::new(&mut path);
     out.bytes(b"/proc/self/task/");
@@ -125,9 +131,16 @@ fn wait_of(tid: u32) -> Option<usize> {
     let read = read_lines(out.written(), &mut [0u8; 256], &mut |line| {
         wait = wait_in(line);
     });
+    if read {
+        return Ok(wait);
+    }
     // A thread that has ended holds nothing.
-    let ended = !read && sys::file_type(out.written()).is_none();
-    if ended { Some(0) } else { wait }
+    let ended = sys::file_type(out.written()).is_none();
+    if ended {
+        Ok(Some(0))
+    } else {
+        Err(Errno(libc::EACCES))
+    }
 }
 
 /// The word of such a wait in a line of `/proc/…/syscall` (number and arguments), or 0.
