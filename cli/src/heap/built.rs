@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
+use super::compiled::Compiled;
 use super::flags::{HeapFormat, OutputFlags};
 use regex::{Captures, Regex};
 use sourcemap::{DecodedMap, SourceMap};
@@ -40,13 +41,21 @@ pub fn write(said: &[u8], format: HeapFormat, out: &mut impl Write) -> io::Resul
         return out.write_all(said);
     };
     let mut built = Built::default();
-    out.write_all(built.places(text).as_bytes())?;
-    if format == HeapFormat::Text && !built.found.is_empty() {
-        writeln!(
-            out,
-            "\nPlaces of {} are those of the sources, by source maps (--no-source-maps: as they are).",
+    let mut compiled = Compiled::default();
+    let said = built.places(text);
+    out.write_all(compiled.places(&said).as_bytes())?;
+    if format != HeapFormat::Text {
+        return Ok(());
+    }
+    let mut lines = compiled.lines();
+    if !built.found.is_empty() {
+        lines.push(format!(
+            "Places of {} are those of the sources, by source maps (--no-source-maps: as they are).",
             built.found.join(", ")
-        )?;
+        ));
+    }
+    if !lines.is_empty() {
+        writeln!(out, "\n{}", lines.join("\n"))?;
     }
     Ok(())
 }
@@ -130,7 +139,7 @@ impl Built {
 }
 
 /// A file that is not too large.
-fn read(file: &Path) -> Option<Vec<u8>> {
+pub fn read(file: &Path) -> Option<Vec<u8>> {
     let metadata = file.metadata().ok()?;
     (metadata.is_file() && metadata.len() <= MOST).then(|| fs::read(file).ok())?
 }

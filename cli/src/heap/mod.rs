@@ -3,6 +3,7 @@
 mod ask;
 mod assert;
 mod built;
+mod compiled;
 mod diff;
 mod dups;
 mod files;
