@@ -1,14 +1,13 @@
 //! What is done at an alert: a line, a snapshot, a command.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use heap::Nanos;
 
-use super::LOOK;
 use super::flags::WatchFlags;
 use super::places::Places;
 use super::process::Process;
@@ -20,10 +19,12 @@ use crate::figures::{bytes, duration};
 /// Time in which the program comes to a request.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Commands of one process that run at one time.
-const MOST_COMMANDS: usize = 4;
+/// Commands of one process that wait for the one that runs.
+const MOST_WAITING: usize = 16;
 /// Time that they get when nothing is watched any more.
 const LAST_WAIT: Duration = Duration::from_secs(10);
+/// Time between two looks at them then.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What is done at alerts.
 pub struct Alerts<'a> {
@@ -32,8 +33,10 @@ pub struct Alerts<'a> {
     places: &'a Places,
     /// An isolate's last snapshot, and when its sample was taken.
     taken: HashMap<u32, (Nanos, PathBuf)>,
-    /// Commands that run, with the time of their start.
-    commands: Vec<(Child, Instant)>,
+    /// The command that runs, and since when.
+    running: Option<(Child, Instant)>,
+    /// Those that are to run after it.
+    waiting: VecDeque<Command>,
 }
 
 impl<'a> Alerts<'a> {
@@ -43,7 +46,8 @@ impl<'a> Alerts<'a> {
             flags,
             places,
             taken: HashMap::new(),
-            commands: Vec::new(),
+            running: None,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -89,51 +93,59 @@ impl<'a> Alerts<'a> {
         }
     }
 
-    /// Runs a command beside the watching: it may take as long as it likes.
-    fn begin(&mut self, mut shell: Command) {
+    /// Has a command run beside the watching, after those before it.
+    fn begin(&mut self, shell: Command) {
         self.look();
-        if let [(_, oldest), ..] = &self.commands[..]
-            && self.commands.len() >= MOST_COMMANDS
-        {
-            let since = Nanos(oldest.elapsed().as_nanos() as u64);
+        if self.waiting.len() >= MOST_WAITING {
+            let since = self.running.as_ref().map(|(_, begin)| begin.elapsed());
             tell!(
-                "leak watch: the command of --on-alert is not run: {MOST_COMMANDS} of it are running, the first for {}",
-                duration(since.0)
+                "leak watch: the command of --on-alert is not run: {MOST_WAITING} wait for the one that has been running for {}",
+                duration(since.unwrap_or_default().as_nanos() as u64)
             );
             return;
         }
-        match shell.spawn() {
-            Ok(child) => self.commands.push((child, Instant::now())),
-            Err(error) => say_failed(&crate::error::reason(&error)),
+        self.waiting.push_back(shell);
+        self.look();
+    }
+
+    /// Says whether the command that ran has failed, and begins the next one.
+    pub fn look(&mut self) {
+        loop {
+            if let Some((child, _)) = &mut self.running {
+                match child.try_wait() {
+                    Ok(None) => return,
+                    Ok(Some(status)) if status.success() => {}
+                    Ok(Some(status)) => say_failed(&status.to_string()),
+                    Err(error) => say_failed(&crate::error::reason(&error)),
+                }
+                self.running = None;
+            }
+            let Some(mut shell) = self.waiting.pop_front() else {
+                return;
+            };
+            match shell.spawn() {
+                Ok(child) => self.running = Some((child, Instant::now())),
+                Err(error) => say_failed(&crate::error::reason(&error)),
+            }
         }
     }
 
-    /// Says which commands have failed.
-    pub fn look(&mut self) {
-        self.commands
-            .retain_mut(|(child, _)| match child.try_wait() {
-                Ok(None) => true,
-                Ok(Some(status)) => {
-                    say_unless_success(status);
-                    false
-                }
-                Err(error) => {
-                    say_failed(&crate::error::reason(&error));
-                    false
-                }
-            });
-    }
-
-    /// Waits for the commands that run, but not for ever.
+    /// Waits for the commands, but not for ever.
     pub fn finish(&mut self) {
         let begin = Instant::now();
         self.look();
-        while !self.commands.is_empty() && begin.elapsed() < LAST_WAIT {
-            sleep(LOOK);
+        while self.running.is_some() && begin.elapsed() < LAST_WAIT {
+            sleep(SOON);
             self.look();
         }
-        if !self.commands.is_empty() {
-            tell!("leak watch: the command of --on-alert still runs, and is not waited for");
+        if self.running.is_some() {
+            let others = match self.waiting.len() {
+                0 => String::new(),
+                count => format!("; {count} more are not run"),
+            };
+            tell!(
+                "leak watch: the command of --on-alert still runs, and is not waited for{others}"
+            );
         }
     }
 
@@ -188,12 +200,6 @@ impl<'a> Alerts<'a> {
             shell.env("LEAK_SNAPSHOT", file);
         }
         shell
-    }
-}
-
-fn say_unless_success(status: ExitStatus) {
-    if !status.success() {
-        say_failed(&status.to_string());
     }
 }
 

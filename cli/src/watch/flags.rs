@@ -124,7 +124,7 @@ The command of --on-alert has in its environment: LEAK_ALERT (rss, heap_used, he
 growth), LEAK_PID, LEAK_NAME (node server.js), LEAK_WORKER (the number of a worker thread, if it is about
 that), LEAK_VALUE and LEAK_LIMIT (bytes; for growth the factor in LEAK_VALUE), LEAK_RSS,
 LEAK_HEAP_USED, LEAK_HEAP_TOTAL, LEAK_EXTERNAL (bytes, where known) and LEAK_SNAPSHOT (the file of
---snapshot-on-alert). It runs beside the watching, four times at once for a process at most; when nothing is
+--snapshot-on-alert). It runs beside the watching, for one alert of a process after the other; when nothing is
 watched any more, it has 10 s to end.
 
 Three snapshots, one command:  leak watch --snapshots 3 --every 60s -- npm start";

@@ -4,7 +4,7 @@
 use graph::Node;
 use rustc_hash::FxHashSet;
 
-use super::View;
+use super::{Leak, Pattern, View};
 
 /// So many containers that grow alike are weighed.
 const MAX_WEIGHED: usize = 64;
@@ -33,6 +33,59 @@ pub(super) fn go_along(counts: &[u64], others: &[u64]) -> bool {
     let (steps, others) = (steps(counts), steps(others));
     let mut pairs = steps.iter().zip(&others);
     pairs.all(|(&step, &other)| step.abs_diff(other) * 8 <= step.max(other))
+}
+
+/// Patterns of what keeps entries.
+const CONTAINERS: [Pattern; 5] = [
+    Pattern::Map,
+    Pattern::Set,
+    Pattern::Array,
+    Pattern::Object,
+    Pattern::List,
+];
+
+/// Whether two leaks are containers of one package, by the same function of the program, and grow in proportion.
+pub(super) fn are_of_one_call(one: &Leak, other: &Leak) -> bool {
+    let package = |leak: &Leak| {
+        leak.place
+            .as_ref()
+            .and_then(|place| package_of(&place.at))
+            .map(str::to_owned)
+    };
+    let is_one_call = one.program.is_some() && one.program == other.program;
+    let counts = || {
+        let (of_one, of_other) = (steps(&one.counts), steps(&other.counts));
+        let pairs = of_one.iter().zip(&of_other);
+        let all_grow = pairs.clone().all(|(&one, &other)| one > 0 && other > 0);
+        let first = pairs.clone().next();
+        all_grow
+            && first.is_some_and(|(&one_first, &other_first)| {
+                pairs.clone().all(|(&one, &other)| {
+                    let (a, b) = (one * other_first, other * one_first);
+                    a.abs_diff(b) * 20 <= a.max(b)
+                })
+            })
+    };
+    let are_containers = [one, other]
+        .iter()
+        .all(|leak| CONTAINERS.contains(&leak.pattern));
+    are_containers
+        && is_one_call
+        && package(one).is_some()
+        && package(one) == package(other)
+        && counts()
+}
+
+/// The package that a file is in, with its scope.
+fn package_of(file: &str) -> Option<&str> {
+    const FOLDER: &str = "/node_modules/";
+    let inside = &file[file.rfind(FOLDER)? + FOLDER.len()..];
+    let mut slashes = inside.match_indices('/').map(|(at, _)| at);
+    let end = match inside.starts_with('@') {
+        true => slashes.nth(1),
+        false => slashes.next(),
+    };
+    Some(&inside[..end?])
 }
 
 /// Puts those that grow alike in the order of what they reach, as far as it differs by the double, each group in the
@@ -131,4 +184,21 @@ pub(super) fn stand_together(view: &View, one: Node, other: Node) -> bool {
             .map(|&(from, _)| from)
     };
     owner(one).is_some() && owner(one) == owner(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_of;
+
+    #[test]
+    fn a_package_has_its_folder_s_name() {
+        for (file, package) in [
+            ("/app/node_modules/ws/lib/a.js:1:2", Some("ws")),
+            ("/app/node_modules/@a/b/lib/a.js:1:2", Some("@a/b")),
+            ("/app/node_modules/x/node_modules/ws/a.js:1:2", Some("ws")),
+            ("/app/lib/a.js:1:2", None),
+        ] {
+            assert_eq!(package_of(file), package, "{file}");
+        }
+    }
 }

@@ -244,7 +244,7 @@ fn only_keys(view: &View, node: Node) -> bool {
 
 /// Whether a container is called something that ought to forget.
 fn is_cache(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase().replace("memory", "");
     ["cache", "memo", "lru"]
         .iter()
         .any(|word| name.contains(word))
@@ -381,7 +381,9 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             "Promise" => Pattern::Promises,
             _ => Pattern::Object,
         });
-        cache = is_cache(&holder.name);
+        // `utils.cache._data` is one as well.
+        let words = holder.shown.rsplit([' ', '.']);
+        cache = words.take(2).any(is_cache);
         let constructor = one.and_then(|one| {
             let location = snapshot.location(one)?;
             (!view.scripts.is_internal(location))
@@ -408,7 +410,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
                 let mut found = adders(view, &holder, node, added, family.renewed, one);
                 let best = found.first().cloned();
                 if let [adder] = &found[..] {
-                    taken_out = remover(view, adder, &holder).map(|how| how.cure(&adder.0));
+                    taken_out = remover(view, adder, &holder, node).map(|how| how.cure(&adder.0));
                 }
                 match found.len() {
                     1 => found.clear(),

@@ -99,8 +99,9 @@ pub(super) fn of_entries(
     if is_iterating(view, one) {
         return (ITERATED.0.to_owned(), ITERATED.1.to_owned());
     }
-    if let Some((name, bytes)) = captured(view, one).filter(|_| !scripts::is_of_node(snapshot, one))
-    {
+    // What a package makes (compiled templates) the program cannot make otherwise.
+    let is_own = || view.distance(snapshot.location(one)) == 0;
+    if let Some((name, bytes)) = captured(view, one).filter(|_| is_own()) {
         return (
             format!(
                 "{is} Its entries are functions: each keeps all variables of its scope that any function there uses, the largest {name} ({bytes} bytes)."

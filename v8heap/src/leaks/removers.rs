@@ -3,6 +3,8 @@
 //! Read in the text of the script that adds to it, as [`super::written`] reads it: a function that `subscribe()`
 //! returns, or another one that names the container and removes (`off(type, listener)`).
 
+use graph::Node;
+
 use crate::snapshot::Location;
 
 use super::View;
@@ -14,7 +16,7 @@ use super::written::{entry, functions_in, is_assigned, is_comment, of_names, sit
 const MAX_SITES: usize = 16;
 
 /// As many names of a container and what has it are looked for.
-const NAMES: usize = 2;
+const NAMES: usize = 4;
 
 /// What a function does that takes something out of somewhere.
 const REMOVING: [&str; 9] = [
@@ -53,6 +55,22 @@ const NAMED: [&str; 20] = [
     "stop",
 ];
 
+/// Functions that are called so are known to return what ends it, whatever that names.
+const SUBSCRIBING: [&str; 6] = [
+    "subscribe",
+    "on",
+    "listen",
+    "observe",
+    "watch",
+    "addlistener",
+];
+
+/// Functions that are called so look at entries or put them in: what they take out has been over for long.
+const OTHERS: [&str; 24] = [
+    "add", "all", "check", "each", "emit", "fetch", "filter", "find", "for", "get", "has", "init",
+    "insert", "is", "load", "map", "next", "peek", "push", "put", "read", "set", "touch", "update",
+];
+
 /// How an entry is taken out again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remover {
@@ -82,7 +100,12 @@ impl Remover {
 }
 
 /// How entries of a container are taken out, to which the function at `adder` adds.
-pub(super) fn remover(view: &View, adder: &(String, Location), holder: &Holder) -> Option<Remover> {
+pub(super) fn remover(
+    view: &View,
+    adder: &(String, Location),
+    holder: &Holder,
+    node: Node,
+) -> Option<Remover> {
     let (called, place) = adder;
     let snapshot = &view.analysis.snapshot;
     let text = view.sources.text(snapshot, &view.scripts, place.script)?;
@@ -90,17 +113,25 @@ pub(super) fn remover(view: &View, adder: &(String, Location), holder: &Holder) 
     let (start, _) = functions.into_iter().find(|(_, at)| at == place)?;
     let range = (start, ends(&text, start)?);
     // Its own name may be a key, made at run time: then that of what has it is in the text.
-    let words = holder
-        .shown
-        .rsplit(|c: char| !(c.is_alphanumeric() || "_$#".contains(c)));
-    let mut names = words.filter(|word| !word.is_empty()).take(NAMES);
-    names.find_map(|name| find(&text, called, range, name))
+    let way = view.ways.raw(view.analysis, node);
+    let of_way = way.iter().rev().filter_map(|&(_, edge)| {
+        let kind = snapshot.kind_of_edge(edge);
+        let named = [snapshot.edge_kind.property, snapshot.edge_kind.context].contains(&kind);
+        named.then(|| snapshot.edge_name(edge).into_owned())
+    });
+    let names = std::iter::once(holder.name.clone()).chain(of_way);
+    names
+        .take(NAMES)
+        .find_map(|name| find(&text, called, range, &name))
 }
 
 /// As [`remover`], in a text, where the function `called` that adds to it is in a range.
 fn find(text: &str, called: &str, adder: (usize, usize), name: &str) -> Option<Remover> {
     let (start, end) = adder;
-    if returns_remover(&text[start..end]) {
+    let subscribes = SUBSCRIBING
+        .iter()
+        .any(|name| called.to_lowercase().starts_with(name));
+    if !called.is_empty() && returns_remover(&text[start..end], (!subscribes).then_some(name)) {
         return Some(Remover::Returned);
     }
     let mut others: Vec<String> = Vec::new();
@@ -115,6 +146,7 @@ fn find(text: &str, called: &str, adder: (usize, usize), name: &str) -> Option<R
             // A function with a name, which is returned: by itself or in an object.
             let body = &text[start..end];
             return match () {
+                () if called.is_empty() => None,
                 () if has_words(body, &format!("return {of}")) => Some(Remover::Returned),
                 () if body.contains("return {") => Some(Remover::Method(of.to_owned())),
                 () => None,
@@ -132,8 +164,13 @@ fn find(text: &str, called: &str, adder: (usize, usize), name: &str) -> Option<R
         let lower = of.to_lowercase();
         NAMED.iter().any(|name| lower.starts_with(name))
     };
+    let is_other = |of: &str| {
+        OTHERS
+            .iter()
+            .any(|name| of.to_lowercase().starts_with(name))
+    };
     let best = others.iter().find(is_named).or(match &others[..] {
-        [only] => Some(only),
+        [only] if !is_other(only) => Some(only),
         _ => None,
     })?;
     Some(Remover::Function(best.clone()))
@@ -147,9 +184,11 @@ fn has_words(text: &str, words: &str) -> bool {
     })
 }
 
-/// Whether a function returns one that takes something out of somewhere.
-fn returns_remover(body: &str) -> bool {
-    let removes = |text: &str| REMOVING.iter().any(|how| text.contains(how));
+/// Whether a function returns one that takes something out of somewhere, of what has a name if that is given.
+fn returns_remover(body: &str, name: Option<&str>) -> bool {
+    let removes = |text: &str| {
+        REMOVING.iter().any(|how| text.contains(how)) && name.is_none_or(|name| text.contains(name))
+    };
     // As it is when minified: one => (list.add(one), () => list.delete(one)).
     let expression = body
         .split_once("=>")
@@ -322,7 +361,7 @@ mod tests {
         for text in [
             "const add = |(one) => { items.add(one); return () => items.delete(one); };",
             "function add|(one) { items.push(one); return function undo() { items.splice(items.indexOf(one), 1); }; }",
-            "function add|(one) { next.push(one); return async () => { next = next.filter(x => x !== one); }; }",
+            "function add|(one) { items.push(one); return async () => { items = items.filter(x => x !== one); }; }",
             "add=|one=>(items.add(one),()=>items.delete(one))",
             "function add|(one) { items.add(one); const undo = () => { items.delete(one); }; return undo; }",
         ] {
@@ -363,6 +402,8 @@ mod tests {
             "add|(k) { items.add(k) } // remove(k) { items.delete(k) }",
             "add|(k) { items.add(k) } other(k) { myitems.delete(k) }",
             "items.delete(1); function add|(k) { items.add(k) }",
+            "add|(k) { items.add(k) } getOne(k) { if (k.old) items.delete(k) }",
+            "add|(k) { items.add(k); return () => others.delete(k); }",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

@@ -317,6 +317,15 @@ impl<'a> Suspects<'a> {
             if distance == 1 {
                 leak.program = program(view, &leak, &suspect.new);
             }
+            // What a package keeps in several ways of the same calls of the program.
+            if let Some(at) = told
+                .iter()
+                .position(|first| companions::are_of_one_call(&first.leak, &leak))
+            {
+                claims.claim(view, at as u32, &starts);
+                told[at].also(leak, Vec::new(), false);
+                continue;
+            }
             stacks::tell(view, &mut leak, &suspect.new, &suspect.holders);
             if leak.pattern != Pattern::AsyncContexts
                 && let Some(store) = notes::store(view, &suspect.new)
