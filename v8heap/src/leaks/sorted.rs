@@ -265,6 +265,21 @@ impl<'a> Suspects<'a> {
             {
                 continue;
             }
+            // Nodes that the handlers of a page's sockets and channels keep.
+            if let Some(first) = goes_with.and_then(|at| told.get_mut(at))
+                && let kinds = [leak.pattern, first.leak.pattern]
+                && kinds.contains(&Pattern::Detached)
+                && kinds.contains(&Pattern::Streams)
+                && file_of(&leak) == file_of(&first.leak)
+            {
+                if leak.pattern == Pattern::Streams {
+                    first.growth += leak.growth();
+                    leak.also = std::mem::take(&mut first.leak.also);
+                    std::mem::swap(&mut leak, &mut first.leak);
+                }
+                first.also(leak, Vec::new(), false);
+                continue;
+            }
             // The sockets of an Agent, both ends of a connection.
             if leak.pattern == Pattern::Streams
                 && let Some(first) = goes_with.and_then(|at| told.get_mut(at))
@@ -373,6 +388,11 @@ impl<'a> Suspects<'a> {
             .map(doubted)
             .partition(|leak| leak.doubt.is_none())
     }
+}
+
+/// The file of the function that adds to it.
+fn file_of(leak: &Leak) -> Option<&str> {
+    leak.place.as_ref()?.file()
 }
 
 /// Whether it grows ever more slowly.
