@@ -158,6 +158,48 @@ fn workers_that_come_and_go_share_their_stacks_and_have_names() {
 }
 
 #[test]
+fn no_block_is_charged_to_another_function_while_workers_come_and_go() {
+    let script = program("sizes");
+    let ways = [&[][..], &["--always-sparkplug"], &["--stress-flush-code"]];
+    for (node, flags) in versions().into_iter().zip(ways.into_iter().cycle()) {
+        let outcome = Run::executable(&node.path)
+            .args(flags)
+            .arg(&script)
+            .under_leak();
+        assert_eq!(outcome.logs.len(), 1, "{}", outcome.stderr);
+        let largest = ["--sort", "allocated", "--top", "1500"];
+        let report = Report::with_options(&outcome.logs[0], &largest);
+        let mut seen = 0;
+        for site in report.sites() {
+            let figure = |name: &str| site[name].as_u64().unwrap_or(0);
+            let allocations = figure("allocations").max(1);
+            let (size, rest) = (
+                figure("allocated_bytes") / allocations,
+                figure("allocated_bytes") % allocations,
+            );
+            if !(100_003..=100_003 + 11 * 64).contains(&size) {
+                continue;
+            }
+            let k = (size - 100_003) / 64;
+            let own = |frame: &serde_json::Value| frame["function"] == format!("f{k}");
+            let is_one_size = rest == 0 && size == 100_003 + k * 64;
+            assert!(
+                is_one_size && has_frame(site, own),
+                "{} {flags:?}: {site}",
+                node.version
+            );
+            seen += allocations;
+        }
+        // Each worker that was not ended makes 3,000 and more, the main thread 6,000.
+        assert!(
+            seen >= 16 * 3000 + 6000,
+            "{} {flags:?}: {seen}",
+            node.version
+        );
+    }
+}
+
+#[test]
 fn the_children_of_a_cluster_have_javascript_frames() {
     let script = program("children");
     for node in versions() {
