@@ -55,10 +55,9 @@ impl<'a> Origins<'a> {
     pub(super) fn is_of_package(&self, scripts: &Scripts, location: Location) -> bool {
         *self.known.borrow_mut().entry(location).or_insert_with(|| {
             let place = scripts.place(location);
-            match (self.source_of)(&place) {
-                Some(source) => source.contains(PACKAGES),
-                None => is_of_package(&place),
-            }
+            // Maps are asked for the program's own scripts alone: there are few, and each is read.
+            is_of_package(&place)
+                || (self.source_of)(&place).is_some_and(|source| source.contains(PACKAGES))
         })
     }
 }
