@@ -135,8 +135,12 @@ fn find(text: &str, called: &str, adder: (usize, usize), name: &str) -> Option<R
         return Some(Remover::Returned);
     }
     let mut others: Vec<String> = Vec::new();
-    for site in sites_where(text, name, removes).into_iter().take(MAX_SITES) {
-        let Some(of) = function_around(text, site) else {
+    let mut sites = sites_where(text, name, removes);
+    sites.truncate(MAX_SITES);
+    sites.sort_unstable();
+    let around = opened(text, &sites);
+    for (site, around) in sites.into_iter().zip(around) {
+        let Some(of) = function_around(text, site, &around) else {
             continue;
         };
         if (start..end).contains(&site) {
@@ -265,10 +269,10 @@ fn removes(text: &str, at: usize, name: &str) -> bool {
     })
 }
 
-/// The name of the innermost function around a place that has one.
-fn function_around(text: &str, site: usize) -> Option<&str> {
+/// The name of the innermost function around a place that has one, by the brackets that it is in.
+fn function_around<'t>(text: &'t str, site: usize, opened: &[usize]) -> Option<&'t str> {
     let mut end = site;
-    for open in opened(text, site).into_iter().rev().map(Some).chain([None]) {
+    for open in opened.iter().copied().rev().map(Some).chain([None]) {
         let begin = open.map_or(0, |open| open + 1);
         // An arrow function whose body is an expression.
         let inside = &text[begin..end];

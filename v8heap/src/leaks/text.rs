@@ -53,24 +53,29 @@ pub(super) fn closes(text: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// Where the brackets open that a place is in, the outermost first.
-pub(super) fn opened(text: &str, place: usize) -> Vec<usize> {
+/// Of each of some places, in ascending order: where the brackets open that it is in, the outermost first. One pass: texts
+/// may be large.
+pub(super) fn opened(text: &str, places: &[usize]) -> Vec<Vec<usize>> {
+    let mut found = Vec::with_capacity(places.len());
     let mut open = Vec::new();
     let mut at = 0;
-    while at < place {
-        match text.as_bytes()[at] {
-            b'(' | b'[' | b'{' => open.push(at),
-            b')' | b']' | b'}' => {
-                open.pop();
+    for &place in places {
+        while at < place {
+            match text.as_bytes()[at] {
+                b'(' | b'[' | b'{' => open.push(at),
+                b')' | b']' | b'}' => {
+                    open.pop();
+                }
+                _ => {
+                    at = past(text, at);
+                    continue;
+                }
             }
-            _ => {
-                at = past(text, at);
-                continue;
-            }
+            at += 1;
         }
-        at += 1;
+        found.push(open.clone());
     }
-    open
+    found
 }
 
 /// Where the expression ends that begins at a place.

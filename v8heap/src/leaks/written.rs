@@ -11,6 +11,10 @@ use crate::snapshot::Location;
 /// A text that has a name more often is not looked at: the name says nothing.
 const MAX_SITES: usize = 2_000;
 
+/// Of a variable by which the only function is looked for that uses it: least letters, and most places.
+const MIN_NAME: usize = 3;
+const MAX_USES: usize = 32;
+
 /// Functions that are called like this add to the first thing they are given.
 const INSERTING: [&str; 5] = ["push", "append", "add", "insert", "assign"];
 
@@ -104,14 +108,22 @@ fn only_caller(view: &View, names: &[&str], wanted: impl Fn(&str) -> bool) -> Op
     })
 }
 
-/// The only function of the program itself whose text uses a variable: byte code does not have the names of all.
+/// The only function of the program itself whose text uses a variable: byte code does not have the names of all. A name
+/// that is short, as of minified code, or often used says nothing.
 pub(super) fn using(view: &View, variable: &str) -> Option<Location> {
+    if variable.len() < MIN_NAME {
+        return None;
+    }
     only_around(view, |text| {
         let uses = whole(text, variable).filter(|&at| {
             let is_property = text[..at].trim_end().ends_with('.');
             !is_property && !is_comment(text, at)
         });
-        uses.take(MAX_SITES).collect()
+        let uses: Vec<usize> = uses.take(MAX_USES + 1).collect();
+        match uses.len() {
+            0..=MAX_USES => uses,
+            _ => Vec::new(),
+        }
     })
 }
 
