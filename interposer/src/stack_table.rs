@@ -276,8 +276,16 @@ impl StackTable {
             return id;
         }
         match self.publish(id, table, bits, slot) {
-            // Another thread made the same node at the same moment; ours is not used.
-            Some(other) => other,
+            // Another thread made the same node at the same moment; ours is not used, nor found in a larger
+            // table, where it would come first: who has been given a number for a name has said that one.
+            Some(other) => {
+                // SAFETY: as above; others read it whole, or as one that they do not look for.
+                unsafe {
+                    let own = self.nodes.load(Relaxed).add(id as usize);
+                    (&raw mut (*own).kind).write_volatile(node_kind::EMPTY);
+                }
+                other
+            }
             None => {
                 if self.entries.fetch_add(1, Relaxed) + 1 > 1 << (bits - 1) {
                     self.rehash();

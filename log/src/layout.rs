@@ -283,7 +283,7 @@ pub struct Node {
 /// What [`Node::payload`] means. A reader that does not know a kind shows the
 /// frame as unknown and keeps the rest of the stack.
 pub mod node_kind {
-    /// Reserved, never written.
+    /// Reserved, never written; or not used, since another thread had made the same.
     pub const EMPTY: u32 = 0;
     /// Return address in native code.
     pub const NATIVE: u32 = 1;
