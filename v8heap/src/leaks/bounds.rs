@@ -29,6 +29,11 @@ const EVICTING: [&str; 7] = [
 /// As many characters after a comparison are looked at for what is done then.
 const NEAR: usize = 240;
 
+/// Shorter names are those of minified code, where each stands for many variables: a limit counts near the function that
+/// adds, by so many bytes.
+const MIN_NAME: usize = 3;
+const AROUND: usize = 4000;
+
 /// Why a container that grows may have an end, in a few words.
 pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Option<String> {
     let snapshot = &view.analysis.snapshot;
@@ -62,7 +67,10 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
         let Some(text) = view.sources.text(snapshot, &view.scripts, script) else {
             continue;
         };
-        let text = Text(&text);
+        let text = match place.filter(|place| place.script == script && name.len() < MIN_NAME) {
+            Some(place) => Text(around(&text, place)),
+            None => Text(&text),
+        };
         is_read = true;
         takes_out |= text.takes_out(name);
         match text.limit(name, &owner, last) {
@@ -84,6 +92,23 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
     Some(format!(
         "its owner has a limit ({limit}) and takes entries out"
     ))
+}
+
+/// What is around a place.
+fn around(text: &str, place: Location) -> &str {
+    let lines = place.line as usize;
+    let begin = match lines.checked_sub(1) {
+        Some(before) => text
+            .match_indices('\n')
+            .nth(before)
+            .map_or(0, |(end, _)| end + 1),
+        None => 0,
+    };
+    let len = text[begin..].find('\n').unwrap_or(text.len() - begin);
+    let at = begin + (place.column as usize).min(len);
+    let letter = |at: usize| (at..text.len()).find(|&at| text.is_char_boundary(at));
+    let from = letter(at.saturating_sub(AROUND)).unwrap_or(text.len());
+    &text[from..letter(at + AROUND).unwrap_or(text.len())]
 }
 
 /// The entries that an array has room for, if these are far more than it has: `push()` makes room for half as many more.
@@ -353,6 +378,22 @@ mod tests {
             let found = Text(text).limit("cache", "LRU", 300);
             assert_eq!(found, Some(Limit::Above(said.to_owned())));
         }
+    }
+
+    #[test]
+    fn of_minified_code_what_is_near_a_place_counts() {
+        let text = format!("first\n{}mid{}", "ä".repeat(20_000), "b".repeat(20_000));
+        let place = |line, column| super::Location {
+            script: 1,
+            line,
+            column,
+        };
+        let near = super::around(&text, place(1, 40_000));
+        assert!(near.contains("mid") && near.len() < 9_000, "{}", near.len());
+        assert!(!super::around(&text, place(1, 5)).contains("mid"));
+        assert!(super::around(&text, place(1, 900_000)).ends_with('b'));
+        assert!(super::around(&text, place(0, 2)).starts_with("first\nä"));
+        assert_eq!(super::around("", place(7, 2)), "");
     }
 
     #[test]
