@@ -106,7 +106,11 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
     } = grown;
     let snapshot = &view.analysis.snapshot;
     let count = Count(sum.count);
-    let node = sum.newest;
+    let views = matches!(group, Group::Buffers)
+        .then(|| views::kept_by(snapshot, new))
+        .flatten();
+    // The memory itself may be one that Node uses just now.
+    let node = views.as_ref().map_or(sum.newest, |&(_, view)| view);
     let user = |location: &Option<Location>| {
         location.filter(|&location| !view.scripts.is_internal(location))
     };
@@ -333,7 +337,7 @@ pub(super) fn describe(view: &View, grown: &Grown) -> Option<(Leak, Option<Locat
         on_the_way.or_else(adder)
     });
     let entries = match group {
-        Group::Buffers => views::kept_by(snapshot, new),
+        Group::Buffers => views.map(|(sentence, _)| sentence),
         Group::Closures(location) => {
             let around = view.functions.around(*location);
             let made = around.map(|place| format!("made in {}", view.place(place)));

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use crate::snapshot::Snapshot;
 
-/// What keeps the memory of ArrayBuffers, in a sentence; `None` if no view does.
-pub(super) fn kept_by(snapshot: &Snapshot, memory: &[Node]) -> Option<String> {
+/// What keeps the memory of ArrayBuffers, in a sentence, and the newest of these views; `None` if no view does.
+pub(super) fn kept_by(snapshot: &Snapshot, memory: &[Node]) -> Option<(String, Node)> {
     let retainers = Retainers::new(&snapshot.graph);
     let behind = |node: Node, name: &'static str| {
         retainers
@@ -36,11 +36,11 @@ pub(super) fn kept_by(snapshot: &Snapshot, memory: &[Node]) -> Option<String> {
         }
     }
     let (_, (count, bytes, view)) = single.into_iter().max_by_key(|&(_, (count, ..))| count)?;
-    Some(format!(
-        "{count} of {} new ones are kept by a single {} each, {} bytes on average; the newest is @{}",
+    let sentence = format!(
+        "{count} of {} new ones are kept by a single {} each, {} bytes on average",
         memory.len(),
         snapshot.name(view),
         bytes / count,
-        snapshot.ids[view as usize]
-    ))
+    );
+    Some((sentence, view))
 }
