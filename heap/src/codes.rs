@@ -27,6 +27,8 @@ pub(crate) struct CodeMap {
 const PAGE_SHIFT: u32 = 18;
 /// Longer ranges are damaged records, bytes.
 const MAX_LEN: u64 = 1 << 30;
+/// Pages of all ranges together; a damaged log may have any number.
+const MAX_PAGES: u64 = 1 << 23;
 
 /// The codes of a log, and how they are found.
 pub(crate) fn codes(names: &BTreeMap<u32, Vec<u8>>, ranges: &[CodeRange]) -> (Vec<Code>, CodeMap) {
@@ -43,10 +45,20 @@ pub(crate) fn codes(names: &BTreeMap<u32, Vec<u8>>, ranges: &[CodeRange]) -> (Ve
     let possible = |range: &&CodeRange| {
         range.len <= MAX_LEN && range.len > 0 && range.start.checked_add(range.len).is_some()
     };
-    let ranges: Vec<CodeRange> = ranges.iter().filter(possible).copied().collect();
+    let pages =
+        |range: &CodeRange| range.start >> PAGE_SHIFT..=(range.start + range.len - 1) >> PAGE_SHIFT;
+    let mut room = MAX_PAGES;
+    let fits = |range: &&CodeRange| {
+        let pages = pages(range);
+        let more = room.checked_sub(pages.end() - pages.start() + 1);
+        room = more.unwrap_or(0);
+        more.is_some()
+    };
+    let possible = ranges.iter().filter(possible);
+    let ranges: Vec<CodeRange> = possible.take_while(fits).copied().collect();
     let mut by_page: FastMap<u64, Vec<u32>> = FastMap::default();
     for (place, range) in (0u32..).zip(&ranges) {
-        for page in range.start >> PAGE_SHIFT..=(range.start + range.len - 1) >> PAGE_SHIFT {
+        for page in pages(range) {
             by_page.entry(page).or_default().push(place);
         }
     }
@@ -105,6 +117,14 @@ mod tests {
 
     fn found(map: &CodeMap, address: u64, node: u32) -> u32 {
         map.find(address, node).map_or(0, |id| id.0 + 1)
+    }
+
+    #[test]
+    fn absurdly_many_ranges_are_left_out() {
+        let all = vec![(1 << 40, (1 << 40) + (1 << 30), 1, 1); 100_000];
+        let map = map(&all);
+        assert_eq!(map.ranges.len() as u64, MAX_PAGES / (1 << 12));
+        assert_eq!(found(&map, (1 << 40) + 5, 1), 1);
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! the name. Equal stacks of a thousand workers so are the same nodes.
 //!
 //! Addresses are looked up only where a node is needed, not on known steps or paths. No lookup takes a
-//! lock; writers are the threads whose code it is.
+//! lock; writers, which are the threads whose code it is, come one after the other.
 
-use crate::stack_table::StackTable;
+use crate::stack_table::{StackTable, this_thread};
 use crate::sys;
 use core::mem::size_of;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use log_format::layout::node_kind;
 
 /// log2 of the bytes that have one entry. Code begins at multiples of it in all versions of V8, so no entry
@@ -27,6 +27,16 @@ const PAGES: usize = 4096;
 const TRIES: usize = 16;
 /// Modules' code that the program has mapped once more.
 const COPIES: usize = 64;
+/// Looks for another writer's end before a wait: it has a few thousand words to write at most.
+const SPINS: u32 = 1000;
+/// Waits for it.
+const MAX_WAITS: u32 = 100;
+/// One of them, ns.
+const WAIT_NS: u64 = 1_000_000;
+/// Names that are told apart: some 100 MB of the log.
+const MAX_NAMES: u32 = 1 << 20;
+/// What stands for all later ones.
+const LATER: &[u8] = b"(one of more than a million functions)";
 
 /// See the module. All-zero bytes are an empty table.
 pub struct CodeTable {
@@ -35,6 +45,12 @@ pub struct CodeTable {
     high: AtomicU64,
     /// [`PAGES`] places, or null.
     places: AtomicPtr<Place>,
+    /// The thread that writes, 0: none.
+    writer: AtomicU32,
+    /// That thread was waited for in vain.
+    is_stuck: AtomicBool,
+    /// Names so far.
+    names: AtomicU32,
     copies: [Copy; COPIES],
 }
 
@@ -42,7 +58,8 @@ pub struct CodeTable {
 struct Place {
     /// Number of the page + 1; 0: free.
     page: AtomicU64,
-    /// The numbers of the code in it, by unit, 0: none. Kept when the place is free: all zeros.
+    /// The numbers of the code in it, by unit, 0: none. Kept when the place is free, for the next that needs
+    /// one: all zeros.
     units: AtomicPtr<[AtomicU32; UNITS]>,
 }
 
@@ -95,8 +112,11 @@ impl CodeTable {
             .map_or(0, |entry| entry.load(Relaxed))
     }
 
-    /// Says that `len` bytes at `start` are the code with this number. Maps memory for that only if it may.
+    /// Says that `len` bytes at `start` are the code with this number. Maps memory and sleeps for that only if it may.
     pub fn put(&self, start: u64, len: u64, number: u32, may_map: bool) -> Before {
+        let Some(_turn) = self.turn(may_map) else {
+            return Before::NoRoom;
+        };
         let mut before = Before::Same;
         let end = start.saturating_add(len);
         let mut at = start;
@@ -142,7 +162,7 @@ impl CodeTable {
     }
 
     /// Forgets what was at `start..end`, which is being unmapped; the bounds of the code that was there.
-    pub fn remove(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+    pub fn remove(&self, start: u64, end: u64, may_sleep: bool) -> Option<(u64, u64)> {
         if start >= self.high.load(Acquire) || end <= self.low.load(Relaxed) {
             return None;
         }
@@ -152,6 +172,9 @@ impl CodeTable {
                 copy.end.store(0, Release);
             }
         }
+        // Without it nothing is lost but the room: a handler that has interrupted a writer, or one that does not
+        // get on.
+        let turn = self.turn(may_sleep);
         let mut bounds: Option<(u64, u64)> = None;
         // SAFETY: as in `find`.
         let places = unsafe { self.all() };
@@ -171,7 +194,8 @@ impl CodeTable {
                 let (low, high) = bounds.unwrap_or((from, to));
                 bounds = Some((low.min(from), high.max(to)));
             }
-            if to - from == 1 << PAGE {
+            let is_empty = || units.iter().all(|entry| entry.load(Relaxed) == 0);
+            if any && turn.is_some() && is_empty() {
                 place.page.store(0, Release);
             }
         };
@@ -228,24 +252,88 @@ impl CodeTable {
             .find(|place| place.page.load(Acquire) == page + 1)
     }
 
-    /// The entries of a page, which are made if need be.
+    /// The entries of a page, which are made if need be. Only the writer does.
     fn make(&self, page: u64, may_map: bool) -> Option<&[AtomicU32; UNITS]> {
         if self.places.load(Acquire).is_null() {
             fresh(&self.places, PAGES * size_of::<Place>(), may_map)?;
         }
-        let place = match self.find(page) {
-            Some(place) => place,
-            None => self.places(page).find(|place| {
-                place
-                    .page
-                    .compare_exchange(0, page + 1, AcqRel, Relaxed)
-                    .is_ok()
-            })?,
-        };
-        if place.units.load(Acquire).is_null() {
-            fresh(&place.units, size_of::<[AtomicU32; UNITS]>(), may_map)?;
+        if let Some(place) = self.find(page) {
+            return place.units();
         }
+        let is_free = |place: &&Place| place.page.load(Relaxed) == 0;
+        let place = self.places(page).find(is_free)?;
+        if place.units().is_none() {
+            // SAFETY: see there.
+            let mut all = unsafe { self.all() }.iter().filter(is_free);
+            // Nobody looks anything up in a page that is unmapped.
+            match all.find(|other| other.units().is_some()) {
+                Some(other) => {
+                    let units = other.units.swap(core::ptr::null_mut(), Relaxed);
+                    place.units.store(units, Release);
+                }
+                None => fresh(&place.units, size_of::<[AtomicU32; UNITS]>(), may_map)?,
+            }
+        }
+        place.page.store(page + 1, Release);
         place.units()
+    }
+
+    /// Waits until no other thread writes. `None`: it does not get on, or it is this thread itself, interrupted by
+    /// the handler that asks.
+    fn turn(&self, may_sleep: bool) -> Option<Turn<'_>> {
+        let own = this_thread();
+        // Once is enough to wait for one that never gets on.
+        let waits = if self.is_stuck.load(Relaxed) || !may_sleep {
+            0
+        } else {
+            MAX_WAITS
+        };
+        for wait in 0..=waits {
+            for _ in 0..SPINS {
+                match self.writer.compare_exchange(0, own, Acquire, Relaxed) {
+                    Ok(_) => {
+                        self.is_stuck.store(false, Relaxed);
+                        return Some(Turn(&self.writer));
+                    }
+                    Err(other) if other == own => return None,
+                    Err(_) => core::hint::spin_loop(),
+                }
+            }
+            let writer = self.writer.load(Relaxed);
+            if wait < waits && writer != 0 {
+                sys::futex_wait(&self.writer, writer, WAIT_NS);
+            }
+        }
+        self.is_stuck.store(true, Relaxed);
+        None
+    }
+
+    /// The number of the code with this name, 0 if there is none to be had; to be said if it is new.
+    pub fn number_of<'a>(&self, stacks: &StackTable, name: &'a [u8]) -> (u32, Option<&'a [u8]>) {
+        let hash = |name: &[u8]| {
+            name.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            })
+        };
+        let is_one_of_many = self.names.load(Relaxed) >= MAX_NAMES
+            && !stacks.has(0, node_kind::CODE_NAME, hash(name));
+        let name = if is_one_of_many { LATER } else { name };
+        let known = stacks.count();
+        let number = stacks.node(0, node_kind::CODE_NAME, hash(name));
+        if number < known {
+            return (number, None);
+        }
+        self.names.fetch_add(1, Relaxed);
+        (number, Some(name))
+    }
+}
+
+/// Gives the turn back when it is dropped.
+struct Turn<'a>(&'a AtomicU32);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Release);
     }
 }
 
@@ -271,16 +359,6 @@ fn fresh<T>(pointer: &AtomicPtr<T>, len: usize, may_map: bool) -> Option<()> {
 
 fn unit(address: u64) -> usize {
     (address >> UNIT) as usize % UNITS
-}
-
-/// The number of the code with this name, 0 if there is none to be had, and whether it is new.
-pub fn number_of(stacks: &StackTable, name: &[u8]) -> (u32, bool) {
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    let known = stacks.count();
-    let number = stacks.node(0, node_kind::CODE_NAME, hash);
-    (number, number >= known)
 }
 
 #[cfg(test)]
@@ -325,25 +403,48 @@ mod tests {
         for round in 0..3 * PAGES as u64 {
             let start = CODE + (round << PAGE);
             assert_eq!(table.put(start, 64, 7, true), Before::Same, "{round}");
-            let bounds = table.remove(start, start + (1 << PAGE));
+            let bounds = table.remove(start, start + (1 << PAGE), true);
             assert_eq!(bounds, Some((start, start + (1 << PAGE))));
             assert_eq!(table.number(start), 0);
         }
-        assert_eq!(table.remove(CODE, CODE + (64 << PAGE)), None);
+        assert_eq!(table.remove(CODE, CODE + (64 << PAGE), true), None);
         table.put(CODE, 64, 7, true);
         table.put(CODE + 4096, 64, 8, true);
         assert_eq!(
-            table.remove(CODE + 4096, CODE + 8192),
+            table.remove(CODE + 4096, CODE + 8192, true),
             Some((CODE + 4096, CODE + 8192))
         );
         assert_eq!(table.number(CODE), 7);
         assert_eq!(table.number(CODE + 4096), 0);
         // As V8 gives back its whole reservation.
         assert_eq!(
-            table.remove(CODE - (300 << PAGE), CODE + (300 << PAGE)),
+            table.remove(CODE - (300 << PAGE), CODE + (300 << PAGE), true),
             Some((CODE, CODE + (1 << PAGE)))
         );
         assert_eq!(table.number(CODE), 0);
+    }
+
+    #[test]
+    fn what_is_unmapped_in_parts_gives_its_room_back_too() {
+        let table = table();
+        for round in 0..3 * PAGES as u64 {
+            let start = CODE + (round << PAGE) + 4096;
+            assert_eq!(table.put(start, 64, 7, true), Before::Same, "{round}");
+            table.put(start + 8192, 64, 8, true);
+            table.remove(start, start + 4096, true);
+            assert_eq!(table.number(start + 8192), 8);
+            table.remove(start + 8192, start + 12288, true);
+            assert_eq!(table.number(start + 8192), 0);
+        }
+        // SAFETY: as everywhere here.
+        let places = unsafe { table.all() };
+        assert!(
+            places
+                .iter()
+                .filter(|place| place.units().is_some())
+                .count()
+                <= 2
+        );
     }
 
     #[test]
@@ -364,7 +465,7 @@ mod tests {
         assert_eq!(table.meaning(CODE + 5), (node_kind::NATIVE, 0x40_0005));
         assert_eq!(table.meaning(CODE + 8192), (node_kind::NATIVE, 0x40_2000));
         assert!(table.is_copied(CODE) && !table.is_copied(CODE + 8192));
-        table.remove(CODE, CODE + 8192);
+        table.remove(CODE, CODE + 8192, true);
         assert_eq!(table.meaning(CODE + 5), (node_kind::NATIVE, CODE + 5));
     }
 }

@@ -80,6 +80,8 @@ pub struct Global {
     pub codes_left_out: AtomicBool,
     /// Isolates of V8.
     pub isolates: crate::runtimes::v8::isolate::Isolates,
+    /// Some of them have no place there.
+    pub isolates_left_out: AtomicBool,
     /// Isolates of V8 that can be asked for something.
     pub asked: crate::runtimes::v8::command::Asked,
     /// When memory may be sampled again.

@@ -4,14 +4,13 @@
 //! chunk after chunk of the file is mapped into it. A hash table of ids, private
 //! to the process, finds them. Lookups take no lock; an insertion is a
 //! compare-and-swap. Two threads that insert the same frame at one moment may
-//! make two nodes of it: the reader merges by content, so nothing is lost.
+//! make two nodes of it: the reader merges by content, so nothing is lost. Of two only the one
+//! in the table is handed out again.
 
 use crate::collect::file::LogFile;
 use crate::sys;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-use log_format::layout::{
-    ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason, node_kind,
-};
+use log_format::layout::{ExtentKind, NODE_CHUNK, NODE_CHUNK_SHIFT, Node, PAGE, StopReason};
 
 /// Most nodes: 16 M, 256 MiB of address space.
 const MAX_NODES: u32 = 1 << 24;
@@ -31,7 +30,7 @@ const MAX_REHASH_WAITS: u32 = 100;
 const RESERVE: u32 = 1 << 10;
 /// The same of the nodes that have room from the start.
 const FIRST_AHEAD: u32 = 192;
-/// Ranges of addresses whose modules are gone.
+/// Ranges of addresses that were unmapped.
 const MAX_DEAD: usize = 512;
 
 /// All-zero bytes are an empty table that [`StackTable::init`] must open.
@@ -54,15 +53,24 @@ pub struct StackTable {
     dead: [Dead; MAX_DEAD],
 }
 
-/// Addresses of a module that was unloaded: nodes with smaller ids meant it.
+/// Addresses that were unmapped: nodes with smaller ids meant what was there.
 struct Dead {
     start: AtomicU64,
     end: AtomicU64,
+    /// Written last; 0: not yet.
     below: AtomicU32,
 }
 
+impl Dead {
+    /// By how many bytes it is larger with another range.
+    fn widened(&self, start: u64, end: u64) -> u64 {
+        let (own_start, own_end) = (self.start.load(Relaxed), self.end.load(Relaxed));
+        own_start.saturating_sub(start) + end.saturating_sub(own_end)
+    }
+}
+
 /// A number that other threads do not have at the same time, not 0.
-fn this_thread() -> u32 {
+pub fn this_thread() -> u32 {
     (crate::arch::tls::own_address() >> 4) as u32 | 1
 }
 
@@ -215,7 +223,26 @@ impl StackTable {
             kind,
             payload,
         };
-        let hash = hash(parent, payload);
+        match self.look_up(&wanted) {
+            Ok(id) => id,
+            Err((table, bits, slot)) => self.insert(wanted, table, bits, slot),
+        }
+    }
+
+    /// Whether there is a node for this frame.
+    pub fn has(&self, parent: u32, kind: u32, payload: u64) -> bool {
+        let wanted = Node {
+            parent,
+            kind,
+            payload,
+        };
+        self.look_up(&wanted).is_ok()
+    }
+
+    /// The node, or else the table and log2 of its entries, and the slot that was free.
+    #[inline(always)]
+    fn look_up(&self, wanted: &Node) -> Result<u32, (*mut u32, u32, u32)> {
+        let hash = hash(wanted.parent, wanted.payload);
         let (table, bits) = self.table();
         let mask = (1u32 << bits) - 1;
         let nodes = self.nodes.load(Relaxed);
@@ -225,21 +252,17 @@ impl StackTable {
             let entry = unsafe { &*table.add(slot as usize).cast::<AtomicU32>() };
             let id = entry.load(Acquire);
             if id == 0 {
-                return self.insert(wanted, table, bits, slot);
+                break;
             }
             // SAFETY: an id in the table is mapped and written.
             let node = unsafe { &*nodes.add(id as usize) };
-            if node.payload == payload
-                && node.parent == parent
-                && node.kind == kind
-                && !self.is_dead(id, payload)
-            {
-                return id;
+            if node == wanted && !self.is_dead(id, wanted.payload) {
+                return Ok(id);
             }
             slot = (slot + 1) & mask;
         }
         // Full to the last place: `insert` sees to it.
-        self.insert(wanted, table, bits, slot)
+        Err((table, bits, slot))
     }
 
     #[inline(always)]
@@ -275,24 +298,14 @@ impl StackTable {
             // Found by nobody, and made again until there is a table with room.
             return id;
         }
-        match self.publish(id, table, bits, slot) {
-            // Another thread made the same node at the same moment; ours is not used, nor found in a larger
-            // table, where it would come first: who has been given a number for a name has said that one.
-            Some(other) => {
-                // SAFETY: as above; others read it whole, or as one that they do not look for.
-                unsafe {
-                    let own = self.nodes.load(Relaxed).add(id as usize);
-                    (&raw mut (*own).kind).write_volatile(node_kind::EMPTY);
-                }
-                other
-            }
-            None => {
-                if self.entries.fetch_add(1, Relaxed) + 1 > 1 << (bits - 1) {
-                    self.rehash();
-                }
-                id
-            }
+        // Another thread may have made the same node at the same moment; then ours is not used.
+        if let Some(other) = self.publish(id, table, bits, slot) {
+            return other;
         }
+        if self.entries.fetch_add(1, Relaxed) + 1 > 1 << (bits - 1) {
+            self.rehash();
+        }
+        id
     }
 
     /// Puts a written node into a table from `slot` on, unless an equal one is
@@ -391,38 +404,46 @@ impl StackTable {
         {
             return;
         }
-        let old_bits = self.table().1;
+        let (old, old_bits) = self.table();
         // Else another thread has just done it.
         let needed = self.entries.load(Relaxed) > 1 << (old_bits - 1);
-        // There may be more nodes than entries.
-        let bits = (old_bits + 1).max(self.count().ilog2() + 2);
+        let bits = old_bits + 1;
         if needed && let Some(fresh) = sys::map_touched(4 << bits) {
             let fresh = fresh.cast::<u32>();
             let mask = (1u32 << bits) - 1;
-            let mut entries = 0;
-            let known = self.nodes();
-            for (id, node) in known.iter().enumerate().skip(1) {
-                if node.kind == node_kind::EMPTY || self.is_dead(id as u32, node.payload) {
-                    continue;
-                }
-                let mut slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
-                // SAFETY: the fresh table has twice as many places as there are nodes.
+            let nodes = self.nodes.load(Relaxed);
+            let place = |node: Node| (hash(node.parent, node.payload) >> (64 - bits)) as u32;
+            // What is in the old table, not all nodes: of two for one frame only one is there.
+            // SAFETY: the old table has so many entries and stays mapped.
+            let entries = || {
+                (0..1usize << old_bits)
+                    .map(|slot| unsafe { (*old.add(slot).cast::<AtomicU32>()).load(Acquire) })
+            };
+            let known = self.count();
+            let mut count = 0;
+            for id in entries().filter(|&id| id != 0) {
+                // SAFETY: an id in the table is mapped and written; the fresh table has twice as many places
+                // as the old one.
                 unsafe {
+                    let node = *nodes.add(id as usize);
+                    if self.is_dead(id, node.payload) {
+                        continue;
+                    }
+                    let mut slot = place(node);
                     while *fresh.add(slot as usize) != 0 {
                         slot = (slot + 1) & mask;
                     }
-                    *fresh.add(slot as usize) = id as u32;
+                    *fresh.add(slot as usize) = id;
                 }
-                entries += 1;
+                count += 1;
             }
             self.table.store(fresh as u64 | u64::from(bits), Release);
-            self.entries.store(entries, Relaxed);
+            self.entries.store(count, Relaxed);
             // Those that others put into the old table meanwhile.
-            for (id, node) in self.nodes().iter().enumerate().skip(known.len()) {
-                if node.kind != node_kind::EMPTY {
-                    let slot = (hash(node.parent, node.payload) >> (64 - bits)) as u32;
-                    self.publish(id as u32, fresh, bits, slot);
-                }
+            for id in entries().filter(|&id| id >= known) {
+                // SAFETY: as above.
+                let node = unsafe { *nodes.add(id as usize) };
+                self.publish(id, fresh, bits, place(node));
             }
         }
         self.rehashing.store(0, Release);
@@ -431,46 +452,40 @@ impl StackTable {
         }
     }
 
-    /// Says that addresses in `start..end` mean something else from now on.
+    /// Says that addresses in `start..end` mean something else from now on. Several threads may at one time.
     pub fn forget(&self, start: u64, end: u64) {
-        let index = self.dead_count.load(Relaxed) as usize;
+        let below = self.next.load(Relaxed);
         // A runtime's workers come and go at the same addresses.
         let known = self
-            .dead
-            .iter()
-            .take(index)
+            .dead()
             .find(|dead| dead.start.load(Relaxed) == start && dead.end.load(Relaxed) == end);
         if let Some(known) = known {
-            known.below.fetch_max(self.next.load(Relaxed), Relaxed);
-            return;
-        }
-        let slot = index.min(MAX_DEAD - 1);
-        let Some(dead) = self.dead.get(slot) else {
-            return;
-        };
-        // The last entry stands for all that did not fit.
-        let merge = index >= MAX_DEAD;
-        dead.start.store(
-            if merge {
-                dead.start.load(Relaxed).min(start)
-            } else {
-                start
-            },
-            Relaxed,
-        );
-        dead.end.store(
-            if merge {
-                dead.end.load(Relaxed).max(end)
-            } else {
-                end
-            },
-            Relaxed,
-        );
-        dead.below.store(self.next.load(Relaxed), Relaxed);
-        if !merge {
-            self.dead_count.store(index as u32 + 1, Release);
+            known.below.fetch_max(below, Release);
+        } else if let Some(free) = self
+            .dead_count
+            .fetch_update(Relaxed, Relaxed, |count| {
+                ((count as usize) < MAX_DEAD).then_some(count + 1)
+            })
+            .ok()
+            .and_then(|index| self.dead.get(index as usize))
+        {
+            free.start.store(start, Relaxed);
+            free.end.store(end, Relaxed);
+            free.below.store(below, Release);
+        } else if let Some(nearest) = self.dead().min_by_key(|dead| dead.widened(start, end)) {
+            // Nodes of the addresses between the two are made anew: no harm.
+            nearest.start.fetch_min(start, Relaxed);
+            nearest.end.fetch_max(end, Relaxed);
+            nearest.below.fetch_max(below, Release);
         }
         self.widen_dead(start, end);
+    }
+
+    /// The ranges that are there.
+    fn dead(&self) -> impl Iterator<Item = &Dead> {
+        let count = self.dead_count.load(Relaxed) as usize;
+        let is_written = |dead: &&Dead| dead.below.load(Acquire) != 0;
+        self.dead.iter().take(count).filter(is_written)
     }
 
     /// Has nodes with addresses in `start..end` checked for whether they are of what is there now.
@@ -490,10 +505,62 @@ impl StackTable {
 
     #[cold]
     fn is_dead_slow(&self, id: u32, payload: u64) -> bool {
-        let count = self.dead_count.load(Acquire) as usize;
-        self.dead.iter().take(count).any(|dead| {
+        self.dead().any(|dead| {
             id < dead.below.load(Relaxed)
                 && (dead.start.load(Relaxed)..dead.end.load(Relaxed)).contains(&payload)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Box<StackTable> {
+        // SAFETY: all-zero bytes are an empty table.
+        let table: Box<StackTable> = unsafe { Box::new_zeroed().assume_init() };
+        table.next.store(100, Relaxed);
+        table
+    }
+
+    const CODE: u64 = 0x7f00_0000_0000;
+
+    #[test]
+    fn threads_that_forget_at_one_time_forget_all() {
+        let table = table();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let table = &table;
+                scope.spawn(move || {
+                    for n in 0..MAX_DEAD as u64 / 4 {
+                        let start = CODE + (n * 4 + thread) * 0x2000;
+                        table.forget(start, start + 0x1000);
+                    }
+                });
+            }
+        });
+        for n in 0..MAX_DEAD as u64 {
+            let start = CODE + n * 0x2000;
+            assert!(
+                table.is_dead(99, start) && !table.is_dead(100, start),
+                "{n}"
+            );
+            assert!(!table.is_dead(99, start + 0x1000), "{n}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_to_the_nearest_range() {
+        let table = table();
+        for n in 0..=MAX_DEAD as u64 {
+            table.forget(CODE + (n << 32), CODE + (n << 32) + 0x1000);
+        }
+        let last = CODE + ((MAX_DEAD as u64) << 32);
+        assert!(table.is_dead(99, last) && table.is_dead(99, last - 0x1000));
+        // Between others nothing is lost.
+        assert!(!table.is_dead(99, CODE + 0x2000));
+        table.forget(CODE + 0x3000, CODE + 0x4000);
+        assert!(table.is_dead(99, CODE + 0x2000) && table.is_dead(99, CODE + 0x3fff));
+        assert!(!table.is_dead(99, CODE + (1 << 32) + 0x2000));
     }
 }

@@ -158,6 +158,39 @@ fn workers_that_come_and_go_share_their_stacks_and_have_names() {
 }
 
 #[test]
+fn functions_have_names_after_thousands_of_wasm_modules() {
+    let script = program("many_modules");
+    let line = line_of(&script, "function afterwards");
+    for node in versions() {
+        let outcome = Run::executable(&node.path)
+            .arg("--expose-gc")
+            .arg(&script)
+            .under_leak();
+        let (_, bytes) = kept_at(&report(&outcome), "afterwards", "many_modules.js", line);
+        assert!(bytes >= 50 * 123_457, "{}: {bytes}", node.version);
+    }
+}
+
+#[test]
+fn functions_of_scripts_with_long_names_are_told_apart() {
+    let script = program("long_names").with_extension("mjs");
+    // V8 itself cuts names at 512 bytes in Node 18.
+    for node in versions().into_iter().filter(|node| node.version != 18) {
+        let outcome = Run::executable(&node.path).arg(&script).under_leak();
+        let report = report(&outcome);
+        // Each where it stands in its text.
+        for (line, size) in [(2, 30_000), (4, 40_000)] {
+            let here = |frame: &serde_json::Value| {
+                frame["function"] == "make" && frame["line"].as_u64() == Some(line)
+            };
+            let sites = report.sites().iter().filter(|site| has_frame(site, here));
+            let bytes: u64 = sites.filter_map(|site| site["bytes"].as_u64()).sum();
+            assert_eq!(bytes, 10 * size, "{}: line {line}", node.version);
+        }
+    }
+}
+
+#[test]
 fn no_block_is_charged_to_another_function_while_workers_come_and_go() {
     let script = program("sizes");
     let ways = [&[][..], &["--always-sparkplug"], &["--stress-flush-code"]];

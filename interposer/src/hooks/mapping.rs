@@ -97,7 +97,10 @@ struct Release {
 impl Release {
     /// What the kernel surely refuses is not recorded.
     fn begin(address: usize, len: usize) -> Release {
-        let recorded = len != 0 && address.is_multiple_of(PAGE);
+        let is_possible = |end| end <= ADDRESSES;
+        let recorded = len != 0
+            && address.is_multiple_of(PAGE)
+            && address.checked_add(len).is_some_and(is_possible);
         if recorded {
             events::unmap(address as u64, len);
             crate::runtimes::v8::code::unmapped(address as u64, len as u64);
@@ -113,6 +116,8 @@ impl Release {
 }
 
 const PAGE: usize = 4096;
+/// No program has addresses above: five levels of page tables.
+const ADDRESSES: usize = 1 << 56;
 
 unsafe extern "C" fn mremap_body(
     old: usize,

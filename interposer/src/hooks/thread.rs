@@ -192,8 +192,13 @@ pub fn watch_end(thread: *mut ThreadState) {
 /// Key destructor. Other keys' destructors may still allocate, so the state is
 /// kept until the last round.
 unsafe extern "C" fn at_end(value: *mut c_void) {
-    if !thread::end_round(value.cast()) {
-        watch_end(value.cast());
+    let thread = value.cast::<ThreadState>();
+    // SAFETY: this thread's state, while it has it.
+    let serial = (tls::get() == value as usize).then(|| unsafe { (*thread).serial });
+    if !thread::end_round(thread) {
+        watch_end(thread);
+    } else if let (Some(serial), Some(global)) = (serial, global::recording()) {
+        global.isolates.end_of_thread(serial);
     }
 }
 

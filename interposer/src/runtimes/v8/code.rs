@@ -8,7 +8,7 @@
 use super::api::{self, CodeEvent, Isolate, code_kind, event};
 use super::isolate::State;
 use super::optional::Optional;
-use crate::code_table::{Before, number_of};
+use crate::code_table::Before;
 use crate::global::{self, Global};
 use crate::symbols::Name;
 use crate::{modules, thread};
@@ -19,8 +19,10 @@ use log_format::varint::Out;
 #[cfg(doc)]
 use crate::code_table::CodeTable;
 
-/// Longest name that is written, bytes.
+/// Longest name that is written, bytes; of a longer one the beginning and the end, where line and column stand.
 const MAX_NAME: usize = 900;
+const END: usize = 64;
+const GAP: &[u8] = "…".as_bytes();
 
 /// Functions for builtins of which an isolate has a copy of its own.
 #[derive(Clone, Copy)]
@@ -105,10 +107,11 @@ unsafe extern "C" fn on_event(told: *const CodeEvent) {
         return;
     }
     // SAFETY: V8's string, which lives during the call.
-    let name =
-        unsafe { core::slice::from_raw_parts(told.name_or_start, told.name_len.min(MAX_NAME)) };
-    let (number, is_new) = number_of(&global.stacks, name);
-    if is_new {
+    let name = unsafe { core::slice::from_raw_parts(told.name_or_start, told.name_len) };
+    let (number, new) = number_here(global, name);
+    if let Some(name) = new {
+        let mut cut = [0; MAX_NAME];
+        let name = in_short(name, &mut cut);
         say(BlobKind::CodeName, |out| {
             blob::CodeName { number, name }.encode(out)
         });
@@ -117,6 +120,31 @@ unsafe extern "C" fn on_event(told: *const CodeEvent) {
     if is_existing(global) {
         say_range(global, told.start, len, number);
     }
+}
+
+/// The number of a name; none if this thread cannot say it: nobody else would.
+fn number_here<'a>(global: &Global, name: &'a [u8]) -> (u32, Option<&'a [u8]>) {
+    let thread = thread::ready();
+    if thread.is_null() {
+        return (0, None);
+    }
+    let number = global.codes.number_of(&global.stacks, name);
+    thread::release_borrowed(thread);
+    number
+}
+
+/// A name in [`MAX_NAME`] bytes.
+fn in_short<'a>(name: &'a [u8], cut: &'a mut [u8; MAX_NAME]) -> &'a [u8] {
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let (head, rest) = name.split_at(MAX_NAME - GAP.len() - END);
+    let (_, tail) = rest.split_at(rest.len() - END);
+    let bytes = head.iter().chain(GAP).chain(tail);
+    for (to, byte) in cut.iter_mut().zip(bytes) {
+        *to = *byte;
+    }
+    cut
 }
 
 fn put(global: &Global, start: u64, len: u64, number: u32) {
@@ -154,13 +182,15 @@ pub fn unmapped(start: u64, len: u64) {
     let Some(global) = global::recording() else {
         return;
     };
-    let end = start.saturating_add(len);
-    let Some((start, end)) = global.codes.remove(start, end) else {
+    let end = start.saturating_add(len.next_multiple_of(4096));
+    let may_sleep = global.filtered.load(Relaxed) == 0;
+    let Some((low, high)) = global.codes.remove(start, end, may_sleep) else {
         return;
     };
+    // All of it, which a runtime's workers have again and again.
     global.stacks.forget(start, end);
     crate::unwind::cache::forget_stacks(global);
-    say_range(global, start, end - start, 0);
+    say_range(global, low, high - low, 0);
 }
 
 /// Has the reader know what an address means in nodes that hold it.

@@ -155,6 +155,18 @@ impl Isolates {
         None
     }
 
+    /// The thread has ended, and its isolates with it, also those that Node did not tell the end of.
+    pub fn end_of_thread(&self, serial: u32) {
+        for place in self.places(serial) {
+            // SAFETY: states are never given back.
+            if let Some(state) = unsafe { place.load(Acquire).as_ref() }
+                && state.serial() == serial
+            {
+                state.end();
+            }
+        }
+    }
+
     fn places(&self, serial: u32) -> impl Iterator<Item = &AtomicPtr<State>> {
         let first = serial as usize % ISOLATES;
         (first..first + TRIES).filter_map(|index| self.states.get(index % ISOLATES))

@@ -157,6 +157,9 @@ fn safe_point(api: &'static Api, moment: Moment) {
                 Some(state) => state,
                 None => {
                     let Some(state) = global.isolates.begin(isolate, serial) else {
+                        if !global.isolates_left_out.swap(true, Relaxed) {
+                            note(b"too many threads with JavaScript at one time: of some nothing is said but native stacks");
+                        }
                         return;
                     };
                     code::listen(global, api, state);
