@@ -367,7 +367,7 @@ mod tests {
 
     fn table() -> Box<CodeTable> {
         // SAFETY: all-zero bytes are an empty table.
-        unsafe { Box::new_zeroed().assume_init() }
+        unsafe { Box::new(core::mem::zeroed()) }
     }
 
     const CODE: u64 = 0x7f00_0000_0000;

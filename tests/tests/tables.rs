@@ -140,7 +140,7 @@ mod sys {
 /// An empty table of stacks, which stays.
 fn stacks() -> &'static stack_table::StackTable {
     // SAFETY: all-zero bytes are an empty table.
-    let table: Box<stack_table::StackTable> = unsafe { Box::new_zeroed().assume_init() };
+    let table: Box<stack_table::StackTable> = unsafe { Box::new(core::mem::zeroed()) };
     table
         .init(&collect::file::LogFile, sys::Fd(-1), false)
         .expect("memory");
@@ -159,7 +159,7 @@ fn names_of_several_threads() {
     const NAMES: u32 = 9_000;
     let stacks = stacks();
     // SAFETY: all-zero bytes are an empty table.
-    let codes: Box<code_table::CodeTable> = unsafe { Box::new_zeroed().assume_init() };
+    let codes: Box<code_table::CodeTable> = unsafe { Box::new(core::mem::zeroed()) };
     let work = || {
         let (mut used, mut said) = (HashSet::new(), HashSet::new());
         for name in 0..NAMES {
