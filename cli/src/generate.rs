@@ -22,11 +22,7 @@ pub fn generate(share: &Path) -> Result<(), Error> {
         &pages.join("leak.1"),
         &page(&command).map_err(|error| fail(&pages, error))?,
     )?;
-    for sub in command.get_subcommands() {
-        let name = format!("leak-{}", sub.get_name());
-        let text = page(&sub.clone().display_name(&name)).map_err(|error| fail(&pages, error))?;
-        write(&pages.join(format!("{name}.1")), &text)?;
-    }
+    write_below(&command, "leak", &pages)?;
 
     let places = [
         (Shell::Bash, "bash-completion/completions/leak"),
@@ -37,6 +33,17 @@ pub fn generate(share: &Path) -> Result<(), Error> {
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut public(), "leak", &mut text);
         write(&share.join(place), &text)?;
+    }
+    Ok(())
+}
+
+/// The pages of a command's subcommands, and of theirs.
+fn write_below(command: &clap::Command, name: &str, pages: &Path) -> Result<(), Error> {
+    for sub in command.get_subcommands() {
+        let name = format!("{name}-{}", sub.get_name());
+        let text = page(&sub.clone().display_name(&name)).map_err(|error| fail(pages, error))?;
+        write(&pages.join(format!("{name}.1")), &text)?;
+        write_below(sub, &name, pages)?;
     }
     Ok(())
 }
@@ -65,11 +72,22 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
         end.text([roman(environment::WITHOUT_RUN)]);
     }
     end.control("SH", ["EXIT STATUS"]);
-    end.text([roman(if command.get_name() == "run" {
-        "The program's; if a signal ended the program, leak ends by the same signal. 2 if the program cannot be \
-         traced and was not started."
-    } else {
-        "0 if all went well; 2 for bad input, with one line on stderr that says what, where and what to do."
+    end.text([roman(match command.get_name() {
+        "run" => {
+            "The program's; if a signal ended the program, leak ends by the same signal. 2 if the program cannot be \
+             traced and was not started."
+        }
+        "check" => {
+            "0 if no leak counts, 23 (or what --exit-code says) if one does; 2 for bad input, with one line on stderr \
+             that says what, where and what to do."
+        }
+        "assert" => {
+            "0 if all bounds are kept to, 1 if one is not; 2 for bad input, with one line on stderr that says what, \
+             where and what to do."
+        }
+        _ => {
+            "0 if all went well; 2 for bad input, with one line on stderr that says what, where and what to do."
+        }
     })]);
     end.control("SH", ["SEE ALSO"]);
     end.text([roman("leak(1), leak-run(1), leak-report(1), ld.so(8)")]);

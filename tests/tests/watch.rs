@@ -2,8 +2,9 @@
 
 use leak_tests::node::{Node, program, versions};
 use leak_tests::tools;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn newest() -> Option<Node> {
     versions().pop()
@@ -243,6 +244,24 @@ fn any_program_is_watched_by_what_it_has_in_memory() {
     assert!(text.contains("in memory, above 100 KiB"), "{text}");
     let run = watch(folder.path(), &["--rss", "1T", "--", "sh", "-c", "exit 5"]);
     assert_eq!((run.status.code(), told(&run).as_str()), (Some(5), ""));
+}
+
+#[test]
+fn who_asks_for_alerts_of_a_heap_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mut run = Command::new(tools::leak())
+        .current_dir(&folder)
+        .env("LEAK_LIB", tools::library())
+        .args(["watch", "--heap-used", "1MB", "--", "sleep", "120"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("leak runs");
+    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
+    let is_it = |line: &String| line.contains("sleep 120: shows no JavaScript heap");
+    assert!(lines.any(|line| is_it(&line.expect("a line"))));
+    // SAFETY: our own child, which passes the signal on.
+    unsafe { libc::kill(run.id().cast_signed(), libc::SIGTERM) };
+    run.wait().expect("it ends");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 #![deny(missing_docs)]
 
+mod blocks;
 mod classes;
 mod columns;
 mod detached;

@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 
-use graph::{Edge, Node};
+use graph::Node;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::scripts::Scripts;
@@ -198,27 +198,8 @@ fn numbered(snapshot: &Snapshot, table: Node) -> Vec<(u32, Node)> {
     all
 }
 
-/// The string's number of the name of a block's variable, by the edge to its value: V8 numbers these edges, but counts
-/// no small integers, so names are known only if there is none of these.
-pub(crate) fn block_variable(snapshot: &Snapshot, context: Node, edge: Edge) -> Option<u32> {
-    let hidden = |edge: &Edge| snapshot.kind_of_edge(*edge) == snapshot.edge_kind.hidden;
-    if !hidden(&edge) || snapshot.name(context) != "system / Context" {
-        return None;
-    }
-    let info = scope_info(snapshot, context)?;
-    let fields = snapshot.graph.of(info).filter(hidden);
-    let names: Vec<u32> = fields
-        .map(|edge| snapshot.graph.to(edge))
-        .take_while(|&to| snapshot.kinds[to as usize] == snapshot.kind.string)
-        .map(|to| snapshot.names[to as usize])
-        .collect();
-    let number = |edge: Edge| snapshot.edge_names[edge as usize];
-    let values = snapshot.graph.of(context).filter(hidden).map(number);
-    let all = values.max()? as usize + 1;
-    (all == names.len()).then(|| names[number(edge) as usize])
-}
-
-fn scope_info(snapshot: &Snapshot, context: Node) -> Option<Node> {
+/// What says the names of a context's variables.
+pub(crate) fn scope_info(snapshot: &Snapshot, context: Node) -> Option<Node> {
     snapshot.follow(context, snapshot.edge_kind.internal, "scope_info")
 }
 

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use graph::Node;
+
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 
@@ -27,6 +29,8 @@ const EXTENSIONS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "t
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     texts: RefCell<FxHashMap<u32, Option<Arc<str>>>>,
+    /// The script of a scope, by what has the names of its variables.
+    of_scopes: RefCell<FxHashMap<Node, Option<u32>>>,
 }
 
 impl Sources {
@@ -49,6 +53,15 @@ impl Sources {
             .filter(|(_, line)| declares(line, variable));
         let (line, _) = lines.next()?;
         lines.next().is_none().then_some(line + 1)
+    }
+
+    /// The script of a scope, which is looked for once.
+    pub(crate) fn script_of_scope(
+        &self,
+        info: Node,
+        find: impl FnOnce() -> Option<u32>,
+    ) -> Option<u32> {
+        *self.of_scopes.borrow_mut().entry(info).or_insert_with(find)
     }
 
     /// The whole text of a script, if it is at hand.

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -41,8 +41,8 @@ pub fn write(said: &[u8], format: HeapFormat, out: &mut impl Write) -> io::Resul
         return out.write_all(said);
     };
     let mut built = Built::default();
-    let mut compiled = Compiled::default();
     let said = built.places(text);
+    let mut compiled = Compiled::but(std::mem::take(&mut built.sources));
     out.write_all(compiled.places(&said).as_bytes())?;
     if format != HeapFormat::Text {
         return Ok(());
@@ -92,6 +92,8 @@ struct Built {
     maps: BTreeMap<String, Option<SourceMap>>,
     /// Scripts of which places were found.
     found: Vec<String>,
+    /// The files where these are.
+    sources: BTreeSet<String>,
 }
 
 impl Built {
@@ -126,6 +128,7 @@ impl Built {
         if !self.found.iter().any(|known| known == script) {
             self.found.push(script.to_owned());
         }
+        self.sources.insert(source.clone());
         let name = match (called, name) {
             ("", _) => String::new(),
             (called, name) => format!("{}() ", name.unwrap_or(called)),

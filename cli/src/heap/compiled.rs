@@ -2,7 +2,7 @@
 //! text that is nowhere. Where such a place cannot be one of the file, the function is looked for by its name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -19,6 +19,8 @@ static PLACE: LazyLock<Regex> = LazyLock::new(|| {
 /// The files that a text names.
 #[derive(Debug, Default)]
 pub struct Compiled {
+    /// Files whose places are right: source maps say them.
+    right: BTreeSet<String>,
     texts: BTreeMap<String, Option<String>>,
     /// Files of which functions were found by their names.
     found: Vec<String>,
@@ -27,6 +29,14 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// None so far; places in some files are right.
+    pub fn but(right: BTreeSet<String>) -> Compiled {
+        Compiled {
+            right,
+            ..Compiled::default()
+        }
+    }
+
     /// The text with places that cannot be those of the file said as those of the function of this name.
     pub fn places<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         PLACE.replace_all(text, |place: &Captures<'_>| {
@@ -36,6 +46,9 @@ impl Compiled {
 
     fn named(&mut self, place: &Captures<'_>) -> Option<String> {
         let file = &place[2];
+        if self.right.contains(file) {
+            return None;
+        }
         let text = self
             .texts
             .entry(file.to_owned())
@@ -70,15 +83,15 @@ impl Compiled {
     /// What there is to say of the files, in lines.
     pub fn lines(&self) -> Vec<String> {
         let said = |files: &[String], words: &str| {
-            (!files.is_empty()).then(|| format!("{} {words}", files.join(", ")))
+            (!files.is_empty()).then(|| format!("{}: {words}", files.join(", ")))
         };
         let found = said(
             &self.found,
-            "was compiled in memory: the places of its functions are found by their names.",
+            "compiled in memory: the places of functions are found by their names.",
         );
         let strange = said(
             &self.strange,
-            "was compiled in memory: where a function has no name, or shares it, line and column are those of a text that is no file.",
+            "compiled in memory: where a function has no name, or shares it, line and column are those of a text that is no file.",
         );
         found.into_iter().chain(strange).collect()
     }

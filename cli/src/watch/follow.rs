@@ -7,6 +7,7 @@ use super::LOOK;
 use super::alert::Alerts;
 use super::flags::WatchFlags;
 use super::places::Places;
+use super::process::Process;
 use super::rules::AllRules;
 use super::sample::Sampler;
 use super::snapshots::Snapshots;
@@ -14,6 +15,9 @@ use crate::live::{self, Channel, Problem};
 
 /// Time between two looks at which worker threads there are.
 const LOOK_AT_WORKERS: Duration = Duration::from_secs(1);
+
+/// After so long without figures of a heap, the process shows none.
+const NO_HEAP: Duration = Duration::from_secs(10);
 
 /// Watches a process. `alone`: it is the one that the user named.
 pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Result<(), Problem> {
@@ -24,6 +28,7 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
     let mut snapshots = vec![Snapshots::new(pid, 0, flags, places, begin, alone)];
     let interval = Duration::from_nanos(flags.interval).max(Duration::from_millis(1));
     let (mut due, mut look) = (begin, begin);
+    let mut is_heap_awaited = rules.want_heap();
     let mut result = Ok(());
     while live::is_alive(pid) && !live::interrupt::came() {
         let now = Instant::now();
@@ -31,6 +36,11 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
             // Not `due + interval`: a machine that slept needs no samples of that time.
             due = now + interval;
             if let Some(sample) = sampler.sample(rules.want_heap(), interval) {
+                is_heap_awaited &= sample.heap.is_none();
+                if is_heap_awaited && now >= begin + NO_HEAP {
+                    is_heap_awaited = false;
+                    say_no_heap(pid);
+                }
                 for (isolate, alert) in rules.judge(&sample) {
                     alerts.raise(isolate, &alert, &sample);
                 }
@@ -63,6 +73,15 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
     }
     alerts.finish();
     result
+}
+
+/// Who has asked for alerts of a heap believes to be guarded.
+fn say_no_heap(pid: i32) {
+    tell!(
+        "leak watch: {}: shows no JavaScript heap (it is not Node, does not answer, or was started with LEAK_JS=0): of \
+         --heap-used, --heap-total and --external no alert can come so, and --growth is that of all its memory",
+        Process::look(pid)
+    );
 }
 
 /// Begins the series of workers that are new.

@@ -28,6 +28,11 @@ const EVICTING: [&str; 7] = [
 
 /// As many characters after a comparison are looked at for what is done then.
 const NEAR: usize = 240;
+/// Longest body of a function that is looked at, bytes.
+const BODY: usize = 2000;
+
+/// How a doubt begins for what has a time to live.
+pub(super) const BY_TIMER: &str = "its entries are taken out by a timer";
 
 /// Shorter names are those of minified code, where each stands for many variables: a limit counts near the function that
 /// adds, by so many bytes.
@@ -79,6 +84,12 @@ pub(super) fn of(view: &View, family: &Family, place: Option<Location>) -> Optio
             }
             Some(Limit::Passed) => return None,
             None => {}
+        }
+        if let Some(timer) = text.timer(name) {
+            return Some(format!("{BY_TIMER}: {timer}"));
+        }
+        if let Some(condition) = text.emptied_when(name) {
+            return Some(format!("it is emptied when {condition}"));
         }
         if is_pool(name) && (text.calls(name, "pop") || text.calls(name, "shift")) {
             return Some("a pool, it seems: what is in it is taken out again".to_owned());
@@ -220,6 +231,65 @@ fn rest_of_block(text: &str) -> &str {
     &text[..end.map_or_else(far, |(at, _)| at)]
 }
 
+/// What stands between a bracket that a text begins with and the one that closes it.
+fn balanced(text: &str, opens: char, closes: char) -> Option<&str> {
+    let inside = text.strip_prefix(opens)?;
+    let mut depth = 0;
+    let end = inside.char_indices().take(BODY).find(|&(_, letter)| {
+        depth += i32::from(letter == opens) - i32::from(letter == closes);
+        depth < 0
+    });
+    end.map(|(at, _)| &inside[..at])
+}
+
+/// The statement that a text begins with: a block, or what comes before the next semicolon or the end of the block.
+fn then(text: &str) -> &str {
+    let text = text.trim_start();
+    if let Some(block) = balanced(text, '{', '}') {
+        return block;
+    }
+    let end = text.find([';', '\n', '}']);
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// What is done if a comparison is true, by what comes after its first half: `5) a();` or `5 && a();`.
+fn statement(operand: &str) -> Option<&str> {
+    let mut depth = 0;
+    let mut letters = operand.char_indices().take(NEAR);
+    let (at, letter) = letters.find(|&(_, letter)| {
+        depth += i32::from(letter == '(') - i32::from(letter == ')');
+        depth < 0 || letter == ';' || letter == '&'
+    })?;
+    match letter {
+        ')' => Some(then(&operand[at + 1..])),
+        '&' => Some(then(operand[at..].trim_start_matches('&'))),
+        _ => None,
+    }
+}
+
+/// The functions and methods that a text calls.
+fn called(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('(').filter_map(|(at, _)| {
+        let name = text[..at].bytes().rev().take_while(|&byte| is_letter(byte));
+        let name = &text[at - name.count()..at];
+        let is_word = matches!(
+            name,
+            "if" | "for" | "while" | "switch" | "function" | "catch"
+        );
+        (!name.is_empty() && !is_word).then_some(name)
+    })
+}
+
+/// A piece of a text in one short line.
+fn in_short(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() > 60 {
+        words = words.chars().take(59).collect();
+        words.push('…');
+    }
+    words
+}
+
 impl<'a> Text<'a> {
     /// What follows each whole occurrence of a name.
     fn after(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -269,7 +339,8 @@ impl<'a> Text<'a> {
                 .or_else(|| rest.strip_prefix(".length"))?
                 .trim_start();
             let below = rest.starts_with('<');
-            let rest = rest.strip_prefix(['<', '>'])?;
+            let equal = rest.strip_prefix("===").or_else(|| rest.strip_prefix("=="));
+            let rest = equal.or_else(|| rest.strip_prefix(['<', '>']))?;
             let operand = rest.strip_prefix('=').unwrap_or(rest).trim_start();
             let value = number(operand);
             let path = operand
@@ -284,17 +355,28 @@ impl<'a> Text<'a> {
             let value = value
                 .or_else(|| self.value(last))
                 .or_else(|| self.given(class));
+            let then = statement(operand).unwrap_or_default();
             match value {
                 Some(value) if value < 2 => return None,
                 Some(value) if value < count => return Some(Limit::Passed),
-                None if !is_limit(last) => return None,
+                // Any other may be one, if all that is done then is to keep to it.
+                None if !is_limit(last)
+                    && (below
+                        || matches!(last, "length" | "size")
+                        || !Text(then).takes_out(name)) =>
+                {
+                    return None;
+                }
                 _ => {}
             }
             // What else takes entries out has nothing to do with the limit.
-            let then = rest_of_block(operand);
+            let near = rest_of_block(operand);
             if !below
-                && !Text(then).takes_out(name)
-                && !EVICTING.iter().any(|word| then.contains(word))
+                && !Text(near).takes_out(name)
+                && !EVICTING.iter().any(|word| near.contains(word))
+                && !self.does(then, |text| {
+                    text.takes_all_out(name) || text.takes_out(name)
+                })
             {
                 return None;
             }
@@ -309,6 +391,91 @@ impl<'a> Text<'a> {
             return Some(first);
         }
         Some(all.find(|limit| *limit != Limit::Passed).unwrap_or(first))
+    }
+
+    /// Whether something is true of a statement or of a function that it calls.
+    fn does(&self, statement: &'a str, is: impl Fn(&Text<'a>) -> bool) -> bool {
+        is(&Text(statement))
+            || called(statement).any(|function| self.bodies(function).any(|body| is(&Text(body))))
+    }
+
+    /// Whether all entries are taken out of what has a name: it is emptied, or made anew.
+    fn takes_all_out(&self, name: &'a str) -> bool {
+        let is_emptied = ["clear()", "splice(0)", "length = 0", "length=0"];
+        let is_new = ["[]", "new ", "{}", "Object.create("];
+        self.0.match_indices(name).any(|(at, _)| {
+            let (before, rest) = (&self.0[..at], &self.0[at + name.len()..]);
+            let is_part = before.bytes().next_back().is_some_and(is_letter);
+            let is_declared = ["let", "const", "var"].iter().any(|word| {
+                let before = before.strip_suffix(char::is_whitespace);
+                before.is_some_and(|before| before.trim_end().ends_with(word))
+            });
+            if is_part || is_declared {
+                return false;
+            }
+            if let Some(method) = rest.strip_prefix('.') {
+                return is_emptied.iter().any(|way| method.starts_with(way));
+            }
+            let value = rest.trim_start().strip_prefix('=').map(str::trim_start);
+            value.is_some_and(|value| is_new.iter().any(|new| value.starts_with(new)))
+        })
+    }
+
+    /// The timer, in the text's own words, that takes entries out of what has a name: after a while, or all that
+    /// have expired.
+    fn timer(&self, name: &'a str) -> Option<String> {
+        let sets = ["setTimeout(", "setInterval("];
+        let mut calls = sets.iter().flat_map(|set| self.0.match_indices(set));
+        calls.find_map(|(at, set)| {
+            let inside = balanced(&self.0[at + set.len() - 1..], '(', ')')?;
+            let takes = |text: &'a str| {
+                let text = Text(text);
+                text.calls(name, "delete") || text.takes_all_out(name)
+            };
+            // `setInterval(sweep, …)`, `setInterval(() => this.sweep(), …)`
+            let given = first_name(inside.trim_start().trim_start_matches("this."));
+            let mut functions = called(inside).chain((!given.is_empty()).then_some(given));
+            let sweeps =
+                takes(inside) || functions.any(|function| self.bodies(function).any(takes));
+            sweeps.then(|| in_short(&self.0[at..at + set.len() + inside.len() + 1]))
+        })
+    }
+
+    /// The condition under which all is taken out of what has a name: some figure has come above another.
+    fn emptied_when(&self, name: &'a str) -> Option<String> {
+        let mut all = self.0.match_indices("if").filter_map(|(at, word)| {
+            let rest = &self.0[at + word.len()..];
+            let condition = balanced(rest.trim_start(), '(', ')')?;
+            let (_, limit) = condition.split_once('>')?;
+            let limit = limit.trim_start_matches('=').trim_start();
+            let is_plain = !condition.contains("=>") && number(limit).is_none_or(|limit| limit > 1);
+            let then = then(&rest[rest.find(condition)? + condition.len() + 1..]);
+            (is_plain && self.does(then, |text| text.takes_all_out(name)))
+                .then(|| in_short(condition))
+        });
+        all.next()
+    }
+
+    /// The bodies of the functions and methods of a name.
+    fn bodies(&self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.after(name).filter_map(|rest| {
+            let rest = rest.trim_start();
+            // A property or a variable that is one.
+            let value = rest.strip_prefix(['=', ':']).map(|value| {
+                let value = value.trim_start();
+                let value = value.strip_prefix("async").map_or(value, str::trim_start);
+                value
+                    .strip_prefix("function")
+                    .map_or(value, str::trim_start)
+            });
+            let rest = value.unwrap_or(rest);
+            let parameters = balanced(rest, '(', ')')?;
+            let rest = rest[parameters.len() + 2..].trim_start();
+            match rest.strip_prefix("=>") {
+                Some(body) => Some(then(body)),
+                None => balanced(rest, '{', '}'),
+            }
+        })
     }
 
     /// The number that objects of a class are made with, if it is but one.
@@ -377,6 +544,60 @@ mod tests {
         ] {
             let found = Text(text).limit("cache", "LRU", 300);
             assert_eq!(found, Some(Limit::Above(said.to_owned())));
+        }
+    }
+
+    #[test]
+    fn what_a_batch_is_written_by_is_found() {
+        for text in [
+            "if (cache.length >= 1000) { const all = cache; cache = []; write(all); }",
+            "if (cache.length >= 1000) await flush(); } async function flush() { const all = cache.splice(0); }",
+            "if (this.cache.length === this.most) this.flush(); } flush() { this.cache = []; }",
+            "while (cache.length > config.keep) cache.shift();",
+            "cache.length > keep && cache.shift();",
+        ] {
+            let found = Text(text).limit("cache", "", 300);
+            assert!(matches!(found, Some(Limit::Above(_))), "{text}");
+        }
+        for text in [
+            "if (cache.length > other.length) cache.shift();",
+            "if (cache.length > n) warn(); } function warn() {} function take() { cache.shift(); }",
+            "if (cache.length >= 1000) flush(); } function flush() { other = []; }",
+            "let cache = []; if (cache.length >= 1000) warn();",
+        ] {
+            assert_eq!(Text(text).limit("cache", "", 300), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_timer_or_another_figure_ends_is_found() {
+        let timed = |text| Text(text).timer("cache");
+        for text in [
+            "setTimeout(() => cache.delete(key), 60e3)",
+            "setInterval(sweep, 60e3); function sweep() { for (const [k, v] of cache) if (v.old) cache.delete(k); }",
+            "setInterval(() => this.sweep(), 1000); } sweep() { this.cache.clear(); }",
+        ] {
+            assert!(timed(text).is_some(), "{text}");
+        }
+        for text in [
+            "setTimeout(() => other.delete(key), 60e3)",
+            "setInterval(() => work(cache.shift()), 10)",
+            "setInterval(report, 1000); function sweep() { cache.clear(); }",
+        ] {
+            assert_eq!(timed(text), None, "{text}");
+        }
+        let when = |text| Text(text).emptied_when("cache");
+        assert_eq!(
+            when("if (this.bytes > this.limit) this.flush(); } flush() { this.cache = []; }")
+                .as_deref(),
+            Some("this.bytes > this.limit")
+        );
+        for text in [
+            "if (bytes > limit) warn(); } flush() { cache = []; }",
+            "if (bytes > 0) cache = [];",
+            "if (list.some(x => x.old)) cache = [];",
+        ] {
+            assert_eq!(when(text), None, "{text}");
         }
     }
 

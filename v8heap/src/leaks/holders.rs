@@ -6,7 +6,7 @@ use super::View;
 use super::entries::entries;
 use super::groups::CONSOLE;
 use super::words::Pattern;
-use crate::scopes::block_variable;
+use crate::blocks;
 use crate::snapshot::Snapshot;
 use crate::ways::Running;
 
@@ -47,21 +47,34 @@ pub(super) fn holder(view: &View, node: Node) -> Holder {
         let of = snapshot.kind_of_edge(edge);
         of == kind.property || of == kind.context || of == kind.shortcut
     });
-    let block = |&(from, edge): &(Node, Edge)| block_variable(snapshot, from, edge);
-    let named = named.max(way.iter().rposition(|step| block(step).is_some()));
-    // In an array or a Map that has the name.
+    let is_block = |&(from, edge): &(Node, Edge)| blocks::is_variable(snapshot, from, edge);
+    let named = named.max(way.iter().rposition(is_block));
+    // In an array or a Map that has the name. A variable that is assigned again may have a cell for its value.
     let within = named.is_some_and(|at| {
-        way[at + 1..].iter().any(|&(_, edge)| {
-            snapshot.kind_of_edge(edge) == kind.element
-                || snapshot
-                    .edge_name(edge)
-                    .starts_with(|first: char| first.is_ascii_digit())
+        way[at + 1..].iter().any(|&(from, edge)| {
+            snapshot.name(from) != "system / ContextCell"
+                && (snapshot.kind_of_edge(edge) == kind.element
+                    || snapshot
+                        .edge_name(edge)
+                        .starts_with(|first: char| first.is_ascii_digit()))
         })
     });
     let Some(&(from, edge)) = named.and_then(|at| way.get(at)) else {
         return exported(view, &way);
     };
-    let block = block(&(from, edge));
+    let block = blocks::variable(snapshot, &view.scripts, &view.sources, from, edge);
+    if block.is_none() && is_block(&(from, edge)) {
+        return Holder {
+            name: String::new(),
+            word: None,
+            shown: "in a variable of a block".to_owned(),
+            from: Some(from),
+            within,
+            context: Some(from),
+            pattern: None,
+            is_local: false,
+        };
+    }
     let name = match block {
         Some(name) => snapshot.strings.get(name),
         None => snapshot.edge_name(edge),

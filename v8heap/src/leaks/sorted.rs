@@ -216,6 +216,19 @@ impl<'a> Suspects<'a> {
             What::Container(leak, _) => Some((suspect.rank, &leak.counts, &suspect.new)),
             _ => None,
         });
+        // What has a time to live, for the timers that keep to it.
+        let timed: Vec<(Vec<u64>, String)> = self
+            .all
+            .iter()
+            .filter_map(|suspect| match &suspect.what {
+                What::Container(leak, _) => {
+                    let doubt = leak.doubt.as_ref();
+                    let doubt = doubt.filter(|doubt| doubt.starts_with(bounds::BY_TIMER));
+                    Some((leak.counts.clone(), doubt?.clone()))
+                }
+                _ => None,
+            })
+            .collect();
         let mut claims = Claims::new(view);
         let mut told: Vec<Told> = Vec::new();
         for suspect in self.all {
@@ -250,6 +263,13 @@ impl<'a> Suspects<'a> {
             let Some((mut leak, distance)) = suspect.describe(view) else {
                 continue;
             };
+            if suspect.is_timers()
+                && let Some((_, doubt)) = timed
+                    .iter()
+                    .find(|(counts, _)| grow_alike(counts, &leak.counts))
+            {
+                leak.doubt = Some(doubt.replace("its entries", "entries of a container"));
+            }
             let goes_with = told
                 .iter()
                 .position(|first| grow_alike(&leak.counts, &first.leak.counts));

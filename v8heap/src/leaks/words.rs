@@ -132,7 +132,7 @@ impl Pattern {
             ),
             Pattern::Listeners => (
                 "Listeners are added to an emitter that outlives them, and not removed.",
-                "Remove each with off() when its owner ends, use once() or an AbortSignal, or add one listener for all.",
+                "Remove each with off() when its owner ends, use once(), or add one listener for all.",
             ),
             Pattern::Timers => (
                 "Timeouts are set faster than they fire, and what their callbacks capture waits with them.",

@@ -7,9 +7,10 @@ use graph::{Edge, Node};
 
 use super::running::on_way;
 use super::{Step, start};
+use crate::blocks;
 use crate::pairs::PAIR;
 use crate::place::Place;
-use crate::scopes::{Scopes, block_variable, common_js_file};
+use crate::scopes::{Scopes, common_js_file};
 use crate::scripts::Scripts;
 use crate::snapshot::Snapshot;
 use crate::sources::Sources;
@@ -252,11 +253,8 @@ impl Words<'_> {
                 return Some(self.entry(before, from, edge));
             }
             internal(&name).into_owned()
-        } else if kind == of.hidden
-            && snapshot.name(from) == "system / Context"
-            && Scopes::has_names(snapshot, from)
-        {
-            match block_variable(snapshot, from, edge) {
+        } else if blocks::is_variable(snapshot, from, edge) {
+            match blocks::variable(snapshot, self.scripts, self.sources, from, edge) {
                 Some(name) => format!("variable {} of a block", snapshot.strings.get(name)),
                 None => "variable of a block".to_owned(),
             }
