@@ -2,7 +2,7 @@
 
 use leak_tests::node::{Node, program, versions};
 use leak_tests::tools;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -249,19 +249,29 @@ fn any_program_is_watched_by_what_it_has_in_memory() {
 #[test]
 fn who_asks_for_alerts_of_a_heap_that_is_not_there_is_told() {
     let folder = tempfile::tempdir().expect("a directory");
+    let mut program = Command::new("cat")
+        .env("LD_PRELOAD", tools::library())
+        .env("LEAK_LOG", folder.path().join("cat.leak"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("cat runs");
+    // Its log is there when it has echoed a line.
+    let mut input = program.stdin.take().expect("a pipe");
+    input.write_all(b"line\n").expect("a line");
+    let mut output = BufReader::new(program.stdout.take().expect("a pipe"));
+    output.read_line(&mut String::new()).expect("a line");
     let mut run = Command::new(tools::leak())
-        .current_dir(&folder)
-        .env("LEAK_LIB", tools::library())
-        .args(["watch", "--heap-used", "1MB", "--", "sleep", "120"])
+        .args(["watch", "--heap-used", "1MB", &program.id().to_string()])
         .stderr(Stdio::piped())
         .spawn()
         .expect("leak runs");
     let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
-    let is_it = |line: &String| line.contains("sleep 120: shows no JavaScript heap");
+    let is_it = |line: &String| line.contains("cat: shows no JavaScript heap");
     assert!(lines.any(|line| is_it(&line.expect("a line"))));
-    // SAFETY: our own child, which passes the signal on.
-    unsafe { libc::kill(run.id().cast_signed(), libc::SIGTERM) };
-    run.wait().expect("it ends");
+    drop(input);
+    program.wait().expect("it ends");
+    run.wait().expect("it ends with it");
 }
 
 #[test]

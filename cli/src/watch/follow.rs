@@ -28,7 +28,8 @@ pub fn follow(pid: i32, flags: &WatchFlags, places: &Places, alone: bool) -> Res
     let mut snapshots = vec![Snapshots::new(pid, 0, flags, places, begin, alone)];
     let interval = Duration::from_nanos(flags.interval).max(Duration::from_millis(1));
     let (mut due, mut look) = (begin, begin);
-    let mut is_heap_awaited = rules.want_heap();
+    // A program that was started may be a shell that starts the one with the heap.
+    let mut is_heap_awaited = alone && rules.want_heap();
     let mut result = Ok(());
     while live::is_alive(pid) && !live::interrupt::came() {
         let now = Instant::now();
