@@ -43,18 +43,18 @@ fn the_sampled_stack_of_a_leak_is_said_beside_it() {
         }
         // The log is read while the process runs, as leak watch does.
         let log = run::logs_in(folder.path()).remove(0);
-        let leaks = |format: &str| {
+        let leaks = |files: &[PathBuf], format: &str| {
             let told = Command::new(tools::leak())
                 .args(["heap", "leaks", "--format", format, "--stacks"])
                 .arg(&log)
-                .args(&files)
+                .args(files)
                 .output()
                 .expect("leak runs");
             let words = String::from_utf8_lossy(&told.stderr).into_owned();
             assert!(told.status.success(), "{words}");
             String::from_utf8_lossy(&told.stdout).into_owned()
         };
-        let found: Value = serde_json::from_str(&leaks("json")).expect("JSON");
+        let found: Value = serde_json::from_str(&leaks(&files, "json")).expect("JSON");
         let first = &found["leaks"][0];
         let what = first["what"].as_str().unwrap_or_default();
         assert!(what.contains("sessions"), "{found:#}");
@@ -80,11 +80,26 @@ fn the_sampled_stack_of_a_leak_is_said_beside_it() {
             node.version
         );
         if node.version == 22 {
-            let text = leaks("text");
+            let text = leaks(&files, "text");
             assert!(
                 text.contains("   sampled: ") && text.contains(" by open() "),
                 "{text}"
             );
+            // As if they were of another process: of another name, and a later time.
+            let strange = "nothing in it says that these snapshots are of its process";
+            assert!(!text.contains(strange), "{text}");
+            let copies = files.iter().map(|file| {
+                let copy = file.with_extension("copy.heapsnapshot");
+                std::fs::copy(file, &copy).expect("a copy");
+                let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86400);
+                let opened = std::fs::File::options().write(true).open(&copy);
+                opened
+                    .and_then(|file| file.set_modified(tomorrow))
+                    .expect("a time");
+                copy
+            });
+            let text = leaks(&copies.collect::<Vec<_>>(), "text");
+            assert!(text.contains(strange), "{text}");
         }
         drop(input);
         assert!(child.wait().expect("it ends").success());

@@ -27,6 +27,8 @@ pub struct Sites {
     log: PathBuf,
     /// Bytes between two samples.
     interval: u64,
+    /// The log says when the snapshots were taken, or they are of the time of its run.
+    is_of_run: bool,
     all: Vec<Site>,
 }
 
@@ -34,6 +36,7 @@ pub struct Sites {
 pub struct Stacks {
     log: PathBuf,
     interval: u64,
+    is_of_run: bool,
     sampled: Sampled,
 }
 
@@ -47,10 +50,11 @@ pub fn read(log: &Path, files: &[PathBuf]) -> Result<Sites, Error> {
         ..heap::Options::default()
     };
     let logs = heap::find_logs(log).map_err(Error::Log)?;
-    let mut interval = 0;
+    let (mut interval, mut is_of_run) = (0, false);
     let mut sites = Vec::new();
     for path in logs {
         let profile = heap::replay(&path, &options).map_err(Error::Log)?;
+        is_of_run |= files.iter().all(|file| taken(&profile, file).is_some());
         for heap in &profile.js_heaps {
             let Some((before, after)) = marks(&profile, heap, files) else {
                 continue;
@@ -72,6 +76,7 @@ pub fn read(log: &Path, files: &[PathBuf]) -> Result<Sites, Error> {
     Ok(Sites {
         log: log.to_owned(),
         interval,
+        is_of_run,
         all: sites,
     })
 }
@@ -82,6 +87,7 @@ impl Sites {
         Stacks {
             log: self.log,
             interval: self.interval,
+            is_of_run: self.is_of_run,
             sampled: assign(leaks, self.all, self.interval.saturating_mul(SAMPLES)),
         }
     }
@@ -148,6 +154,21 @@ impl Stacks {
     /// The stacks of no leak.
     pub fn others(&self, out: &mut impl Write) -> io::Result<()> {
         let all = &self.sampled.others;
+        let is_of_any = self.sampled.of_leaks.iter().any(|sites| !sites.is_empty());
+        if !self.is_of_run {
+            writeln!(
+                out,
+                "\n{}: nothing in it says that these snapshots are of its process; its stacks are those of the whole run.",
+                self.log.display()
+            )?;
+        }
+        if all.is_empty() && !is_of_any {
+            return writeln!(
+                out,
+                "\n{}: no stack that it has sampled holds more than before.",
+                self.log.display()
+            );
+        }
         if all.is_empty() {
             return Ok(());
         }
@@ -186,6 +207,7 @@ impl Stacks {
     pub fn json(&self) -> Value {
         json!({
             "log": self.log.display().to_string(),
+            "is_of_run": self.is_of_run,
             "sample_bytes": self.interval,
             "growth_bytes": self.sampled.growth,
             "others": self.sampled.others.iter().map(site_json).collect::<Vec<_>>(),

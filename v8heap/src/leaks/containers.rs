@@ -268,6 +268,24 @@ const LABELS: (&str, &str) = (
     "Call console.timeEnd() or countReset() with the same label, and use a fixed set of labels.",
 );
 
+/// What waits in a stream.
+struct Waits {
+    what: &'static str,
+    is: &'static str,
+    cure: &'static str,
+}
+
+const WRITES: Waits = Waits {
+    what: "wait to be written to a stream",
+    is: "More is written to a stream than it takes.",
+    cure: "When write() returns false wait for 'drain', or use pipeline() or pipe(), which do; give up on one that no longer takes anything: destroy() it.",
+};
+const READS: Waits = Waits {
+    what: "wait to be read from a stream",
+    is: "A stream gets more than is read from it.",
+    cure: "Read it, resume() it or destroy() it; what fills it by push() has to wait when that returns false.",
+};
+
 /// What there is to say of one container, or of several that are held alike.
 pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Location>) {
     let snapshot = &view.analysis.snapshot;
@@ -291,6 +309,7 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     };
     let holder = holder(view, node);
     let mut cache = false;
+    let mut waits = None;
     let mut perhaps = Vec::new();
     let mut taken_out = None;
     // The listener stands where it is added, if it is no function with a place of its own.
@@ -370,8 +389,15 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
             && holder
                 .from
                 .is_some_and(|from| snapshot.name(from) == "ReadableState");
+        let owner = holder.from.map(|from| snapshot.name(from));
+        waits = match (owner.as_deref(), holder.name.trim_start_matches('_')) {
+            _ if holder.within => None,
+            (Some("WritableState"), "buffered" | "<symbol kBufferedValue>") => Some(&WRITES),
+            (Some("ReadableState"), "buffer") => Some(&READS),
+            _ => None,
+        };
         let pattern = known.unwrap_or(match class.as_str() {
-            _ if piped => Pattern::Streams,
+            _ if piped || waits.is_some() => Pattern::Streams,
             _ if is_map(snapshot, node) && only_keys(view, node) => Pattern::StrongKeys,
             _ if is_map(snapshot, node) => Pattern::Map,
             _ if is_set(snapshot, node) => Pattern::Set,
@@ -435,6 +461,10 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
                 format!("{last} entries of performance ({})", holder.name)
             }
             _ if piped => format!("a stream is piped into {last} others ({})", holder.shown),
+            (_, 1) if waits.is_some() => {
+                let what = waits.map_or("", |waits| waits.what);
+                format!("{last} chunks {what} ({})", holder.shown)
+            }
             (_, 1) if family.numbers => {
                 format!("{class} {} has room for {last} numbers", holder.shown)
             }
@@ -472,10 +502,17 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     if is_global(&class) {
         (is, cure) = GLOBALS;
     }
+    if let Some(waits) = waits {
+        (is, cure) = (waits.is, waits.cure);
+    }
     if one.is_some_and(|one| is_window(&snapshot.name(one))) {
         (is, cure) = WINDOWS;
     }
-    let (is, cure) = notes::of_entries(view, one, &family.new_entries(view), is, cure);
+    // A stream's chunks are whole.
+    let (is, cure) = match waits {
+        Some(_) => (is.to_owned(), cure.to_owned()),
+        None => notes::of_entries(view, one, &family.new_entries(view), is, cure),
+    };
     let leak = Leak {
         pattern,
         what,

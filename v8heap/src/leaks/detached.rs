@@ -7,8 +7,9 @@ use crate::snapshot::{Snapshot, detachedness};
 /// Whether something is a node of a page outside of its document.
 pub(super) fn is_detached(snapshot: &Snapshot, node: Node) -> bool {
     let states = snapshot.detachedness.as_ref();
-    // Node's own objects outside of V8 are not of a document.
-    let of_page = !snapshot.name(node).contains("Node / ");
+    // Node's own objects outside of V8 are not of a document; an observer is no node, only what it observes.
+    let name = snapshot.name(node);
+    let of_page = !name.contains("Node / ") && !name.ends_with("Observer");
     of_page && states.is_some_and(|states| states[node as usize] & 3 == detachedness::DETACHED)
 }
 

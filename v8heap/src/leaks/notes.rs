@@ -2,12 +2,16 @@
 //! behind short ones, what has to be closed.
 
 use graph::Node;
+use rustc_hash::FxHashSet;
 
 use super::detached::{WINDOWS, is_detached, is_of_window};
 use super::groups::{OF_PAGES, STREAMS};
 use super::{View, async_contexts};
 use crate::scripts;
 use crate::ways::what;
+
+/// Entries that are asked for the memory behind them.
+const MOST_VIEWS: usize = 64;
 
 /// Less memory behind an entry is not worth a word.
 const MIN_BEHIND: u64 = 1024;
@@ -38,11 +42,12 @@ pub(super) fn of_entries(
     }
     if let Some(opened) = nearby.clone().find(|&node| is_opened(view, node)) {
         let class = snapshot.name(opened);
+        let class = class.strip_prefix("Detached ").unwrap_or(&class);
         return (
             format!("{is} What is in it has to be closed: such as {class}."),
             format!(
                 "{} Only then take them out of here, which closes nothing.",
-                closing(&class)
+                closing(class)
             ),
         );
     }
@@ -64,13 +69,25 @@ pub(super) fn of_entries(
             );
         }
     }
-    let memory = nearby
-        .find_map(|node| {
-            let buffer = snapshot.follow(node, internal, "buffer")?;
-            snapshot.follow(buffer, internal, "backing_store")
+    let behind = |node: Node| {
+        let buffer = snapshot.follow(node, internal, "buffer")?;
+        snapshot.follow(buffer, internal, "backing_store")
+    };
+    // Small Buffers are pieces of one that Node keeps for them; so would a copy be.
+    let pieces: Vec<Node> = new
+        .iter()
+        .take(MOST_VIEWS)
+        .filter_map(|&node| {
+            std::iter::once(node)
+                .chain(own(view, node))
+                .find_map(behind)
         })
+        .collect();
+    let whole: FxHashSet<Node> = pieces.iter().copied().collect();
+    let memory = nearby
+        .find_map(behind)
         .map(size)
-        .filter(|&bytes| bytes >= MIN_BEHIND);
+        .filter(|&bytes| bytes >= MIN_BEHIND && whole.len() * 2 > pieces.len());
     if let Some(bytes) = memory {
         return (
             format!(
@@ -188,7 +205,8 @@ pub(super) fn is_opened(view: &View, node: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
     let name = snapshot.name(node);
     if snapshot.kinds[node as usize] == snapshot.kind.native {
-        return OF_PAGES.contains(&&*name) || CLOSED.contains(&&*name);
+        let name = name.strip_prefix("Detached ").unwrap_or(&name);
+        return OF_PAGES.contains(&name) || CLOSED.contains(&name) || name.ends_with("Observer");
     }
     STREAMS.contains(&&*name) && is_of_node(view, node)
 }
@@ -231,6 +249,9 @@ pub(super) fn closing(class: &str) -> &'static str {
         }
         "ChildProcess" => {
             "Wait for each, and kill() those that hang; close their pipes (stdin.end())."
+        }
+        "ResizeObserver" | "IntersectionObserver" | "MutationObserver" | "PerformanceObserver" => {
+            "Call disconnect() on each when what it observes is removed."
         }
         "Agent" => "Make one Agent for all requests, and destroy() those that are done with.",
         "IncomingMessage" | "ClientRequest" => {
