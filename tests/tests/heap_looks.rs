@@ -80,11 +80,36 @@ fn a_rule_names_a_leak_and_others_excuse_what_they_are_true_of() {
         ("ignore when class == Map and entries >= 400", vec!["rule"]),
         ("retain when class == Map and entries >= 400", vec![]),
         ("ignore when class == Session", vec!["map"]),
+        ("ignore 'variable sessions'", vec!["rule"]),
+        ("ignore 'rules.js:'", vec!["rule"]),
+        ("ignore 'variable others'", vec!["rule", "map"]),
     ] {
         let found = leaks(&format!("{rule}{more}")).expect("snapshots");
         let patterns: Vec<&str> = found.iter().map(|(pattern, ..)| pattern.as_str()).collect();
         assert_eq!(patterns, wanted, "{more}");
     }
+}
+
+#[test]
+fn rules_that_hide_nothing_are_said_with_their_lines() {
+    let Some((_, files)) = SNAPSHOTS.as_ref() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("my.rules");
+    let text = "ignore 'variable'\nignore when class == Typo\nretain when name == none\nretain when class == Map\n";
+    std::fs::write(&path, text).expect("a file");
+    let mut command = Command::new(leak_tests::tools::leak());
+    command
+        .args(["heap", "leaks", "--rules"])
+        .arg(&path)
+        .args(files);
+    let run = command.output().expect("leak runs");
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(
+        text.contains("The rules in lines 2, 3 hide nothing that was found."),
+        "{text}"
+    );
 }
 
 #[test]

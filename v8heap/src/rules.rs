@@ -4,12 +4,14 @@
 //! # Sessions that nobody belongs to, whatever holds them.
 //! leak "session without user" when class == Session and not has("user")
 //! ignore when class == LRUCache
+//! ignore "variable auditLog"
 //! retain when place ~ "/warmup/"
 //! ```
 //!
 //! * `leak "NAME" when …`: objects of which this is true and that have come since the first snapshot
 //!   are a leak of this name.
 //! * `ignore when …`: an object of which this is true is no leak.
+//! * `ignore "TEXT"`: what is said of with this text, in its first line, is none.
 //! * `retain when …`: neither is it, nor anything that it alone keeps: it is meant to be kept.
 //!
 //! What stands behind `when` is a [`Query`].
@@ -27,6 +29,8 @@ enum Verdict {
     Leak(String),
     Ignore,
     Retain,
+    /// What is said so.
+    Hide(String),
 }
 
 /// One rule.
@@ -34,7 +38,16 @@ enum Verdict {
 struct Rule {
     line: usize,
     verdict: Verdict,
-    query: Query,
+    /// Of what is true; of what is said nothing is asked.
+    query: Option<Query>,
+}
+
+impl Rule {
+    fn matches(&self, subject: &Subject, node: Node) -> bool {
+        self.query
+            .as_ref()
+            .is_some_and(|query| query.matches(subject, node))
+    }
 }
 
 /// The rules of a file, in their order.
@@ -114,12 +127,12 @@ impl Rules {
         let mut kept = vec![false; nodes];
         for rule in &self.all {
             let mark = match rule.verdict {
-                Verdict::Leak(_) => continue,
+                Verdict::Leak(_) | Verdict::Hide(_) => continue,
                 Verdict::Ignore => &mut excused,
                 Verdict::Retain => &mut kept,
             };
             for node in 0..nodes as Node {
-                mark[node as usize] |= rule.query.matches(&subject, node);
+                mark[node as usize] |= rule.matches(&subject, node);
             }
         }
         let tree = &analysis.dominators;
@@ -135,12 +148,49 @@ impl Rules {
             .filter(|rule| matches!(rule.verdict, Verdict::Leak(_)))
             .map(|rule| {
                 let matched: Vec<Node> = (0..nodes as Node)
-                    .filter(|&node| !excused[node as usize] && rule.query.matches(&subject, node))
+                    .filter(|&node| !excused[node as usize] && rule.matches(&subject, node))
                     .collect();
                 found(analysis, matched)
             })
             .collect();
         Findings { leaks, excused }
+    }
+
+    /// Whether what is said so is no leak.
+    pub(crate) fn hide(&self, said: &str) -> bool {
+        self.all
+            .iter()
+            .any(|rule| matches!(&rule.verdict, Verdict::Hide(text) if said.contains(&**text)))
+    }
+
+    /// The lines of rules that excuse nothing of what was found: nodes of the last snapshot, and what is said of them.
+    pub(crate) fn idle(
+        &self,
+        analysis: &Analysis,
+        scripts: &Scripts,
+        found: &[(Option<Node>, String)],
+    ) -> Vec<usize> {
+        let subject = Subject {
+            analysis,
+            classes: &Classes::new(analysis, None),
+            scripts,
+        };
+        let parents = &analysis.dominators.parent;
+        let excuses = |rule: &Rule, node: Option<Node>, said: &str| match &rule.verdict {
+            Verdict::Leak(_) => true,
+            Verdict::Hide(text) => said.contains(&**text),
+            Verdict::Ignore => node.is_some_and(|node| rule.matches(&subject, node)),
+            Verdict::Retain => std::iter::successors(node, |&node| {
+                Some(parents[node as usize]).filter(|&parent| parent != node)
+            })
+            .any(|node| rule.matches(&subject, node)),
+        };
+        self.all
+            .iter()
+            .filter(|rule| !matches!(rule.verdict, Verdict::Leak(_)))
+            .filter(|rule| !found.iter().any(|(node, said)| excuses(rule, *node, said)))
+            .map(|rule| rule.line)
+            .collect()
     }
 }
 
@@ -170,6 +220,22 @@ fn found(analysis: &Analysis, nodes: Vec<Node>) -> Found {
     }
 }
 
+const QUOTES: [char; 2] = ['"', '\''];
+
+/// The text between the quotation mark at a place and the next.
+fn quoted(line: &str, at: usize) -> Result<&str, query::Wrong> {
+    let mark = line[at..].chars().next().unwrap_or('"');
+    let inside = &line[at + 1..];
+    match inside.find(mark) {
+        Some(length) => Ok(&inside[..length]),
+        None => Err(query::Wrong::at(
+            line,
+            at,
+            "a closing quotation mark after this",
+        )),
+    }
+}
+
 /// Parses one line.
 fn rule(line: &str, number: usize) -> Result<Rule, query::Wrong> {
     let wrong = |at: usize, expected: &str| Err(query::Wrong::at(line, at, expected));
@@ -183,22 +249,27 @@ fn rule(line: &str, number: usize) -> Result<Rule, query::Wrong> {
     let end = word_end(start);
     let mut at = skip(end);
     let verdict = match &line[start..end] {
+        "ignore" if line[at..].starts_with(QUOTES) => {
+            let text = quoted(line, at)?;
+            at = skip(at + text.len() + 2);
+            if text.is_empty() || at < line.len() {
+                return wrong(at, "some text in quotation marks, and nothing behind it");
+            }
+            return Ok(Rule {
+                line: number,
+                verdict: Verdict::Hide(text.to_owned()),
+                query: None,
+            });
+        }
         "ignore" => Verdict::Ignore,
         "retain" => Verdict::Retain,
+        "leak" if !line[at..].starts_with(QUOTES) => {
+            return wrong(at, "the leak's name in quotation marks");
+        }
         "leak" => {
-            let Some(mark) = line[at..]
-                .chars()
-                .next()
-                .filter(|mark| "\"'".contains(*mark))
-            else {
-                return wrong(at, "the leak's name in quotation marks");
-            };
-            let Some(length) = line[at + 1..].find(mark) else {
-                return wrong(at, "a closing quotation mark after this");
-            };
-            let name = line[at + 1..at + 1 + length].to_owned();
-            at = skip(at + length + 2);
-            Verdict::Leak(name)
+            let name = quoted(line, at)?;
+            at = skip(at + name.len() + 2);
+            Verdict::Leak(name.to_owned())
         }
         _ => return wrong(start, "leak, ignore, retain or #"),
     };
@@ -209,7 +280,7 @@ fn rule(line: &str, number: usize) -> Result<Rule, query::Wrong> {
     Ok(Rule {
         line: number,
         verdict,
-        query: Query::parse_from(line, end)?,
+        query: Some(Query::parse_from(line, end)?),
     })
 }
 
@@ -234,6 +305,9 @@ mod tests {
             ("ignore whenid == 1", "character 8: when"),
             ("ignore when", "character 12: class"),
             ("leak \"é\" when id = x", "character 20: a number"),
+            ("ignore 'a", "character 8: a closing"),
+            ("ignore ''", "character 10: some text"),
+            ("ignore 'a' when id == 1", "character 12: some text"),
         ] {
             let wrong = Rules::parse(text).expect_err(text);
             let why = wrong.why.to_string();

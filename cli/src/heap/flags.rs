@@ -185,11 +185,13 @@ Rules, with what `leak heap query` understands behind `when`:
 
   # A comment.
   leak \"session without user\" when class == Session and not has(\"user\")
+  ignore \"variable auditLog\"
   ignore when class == LRUCache
   retain when name == warmup
 
 leak: objects of which it is true and that have come since the first snapshot are reported under \
-this name. ignore: such an object is no leak. retain: neither is it, nor what it alone keeps.";
+this name. ignore: what is said in a leak's first line with this text is none; with `when`, such an \
+object is none: the one whose number stands behind @. retain: neither is it, nor what it alone keeps.";
 
 const ASSERT_HELP: &str = "\
 Class names are those that leak heap FILE shows. Examples:

@@ -41,9 +41,26 @@ pub fn leaks(
             let last = read(last, flags)?;
             page::leaks(json(), found.all.len(), &last, out)
         }
-        _ => text(files, &found, stacks.as_ref(), top, out),
+        _ => text(files, &found, stacks.as_ref(), top, out).and_then(|()| idle(&found, out)),
     }
     .map_err(Error::Output)
+}
+
+/// The rules that hide nothing: misspelt, perhaps.
+fn idle(found: &Leaks, out: &mut impl Write) -> io::Result<()> {
+    let lines = found.idle_rules.iter().map(ToString::to_string);
+    match &lines.collect::<Vec<_>>()[..] {
+        [] => Ok(()),
+        [line] => writeln!(
+            out,
+            "\nThe rule in line {line} hides nothing that was found."
+        ),
+        lines => writeln!(
+            out,
+            "\nThe rules in lines {} hide nothing that was found.",
+            lines.join(", ")
+        ),
+    }
 }
 
 /// The rules of a file.
@@ -151,6 +168,7 @@ fn json(files: &[PathBuf], found: &Leaks, stacks: Option<&Stacks>, top: usize) -
             entry
         }).collect::<Vec<_>>(),
         "sampled": stacks.map(Stacks::json),
+        "idle_rules": found.idle_rules,
         "slowing": found.slowing.iter().take(top).map(|leak| entry(leak, found)).collect::<Vec<_>>(),
         "growing_classes": found.unnamed.iter().take(top).map(|class| json!({
             "class": class.class, "counts": class.counts, "self_bytes": class.own,

@@ -141,6 +141,13 @@ impl Leak {
             .unwrap_or_default()
             .saturating_sub(first.copied().unwrap_or_default())
     }
+
+    /// What grows, and by which functions.
+    fn said(&self) -> String {
+        let places = self.place.iter().chain(&self.perhaps);
+        let places: Vec<String> = places.map(ToString::to_string).collect();
+        format!("{}, by {}", self.what, places.join(", "))
+    }
 }
 
 /// All leaks of some snapshots.
@@ -156,6 +163,8 @@ pub struct Leaks {
     pub totals: Vec<u64>,
     /// From the first to the last snapshot, if that was said, or the files' names or times tell.
     pub span: Option<Duration>,
+    /// Lines of rules that excused nothing that was found.
+    pub idle_rules: Vec<usize>,
 }
 
 /// What is measured in each snapshot.
@@ -196,6 +205,7 @@ pub fn find(
             unnamed: Vec::new(),
             totals: Vec::new(),
             span: None,
+            idle_rules: Vec::new(),
         });
     };
     // They may ask for distances.
@@ -305,12 +315,17 @@ pub fn find(
     suspects.groups(&view, grown::grown(&view, &grouped, before));
     let (mut all, mut slowing) = suspects.told_once(&view);
     one_of_each(&mut all);
+    let mut idle = Vec::new();
     if let Some(rules) = rules {
         let Findings { leaks, excused } = rules.ask(&last, &view.scripts);
+        let node = |leak: &Leak| last.snapshot.node_of_id(leak.id);
+        let found = all.iter().chain(&slowing);
+        let found: Vec<_> = found.map(|leak| (node(leak), leak.said())).collect();
+        idle = rules.idle(&last, &view.scripts, &found);
         for found in [&mut all, &mut slowing] {
             found.retain(|leak| {
-                let node = last.snapshot.node_of_id(leak.id);
-                node.is_none_or(|node| !excused[node as usize])
+                let excused = node(leak).is_some_and(|node| excused[node as usize]);
+                !excused && !rules.hide(&leak.said())
             });
         }
         by_rules.push(leaks);
@@ -328,6 +343,7 @@ pub fn find(
         unnamed,
         totals: measures.iter().map(|measures| measures.total).collect(),
         span: times.span,
+        idle_rules: idle,
     })
 }
 
