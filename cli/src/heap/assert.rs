@@ -246,37 +246,83 @@ fn holders(
         let of = &snapshot.kind;
         node == snapshot.root || [of.object, of.closure, of.native].contains(&kind) && !is_it(node)
     };
-    // By holder: how many, what they retain, the largest of them and what that retains.
-    let mut groups: HashMap<u32, (u64, u64, u32, u64)> = HashMap::new();
-    for node in (0..snapshot.graph.nodes() as u32).filter(|&node| is_it(node)) {
-        let mut holder = parents[node as usize];
-        let mut is_inner = false;
-        while !is_holder(holder) {
-            is_inner |= is_it(holder);
-            holder = parents[holder as usize];
+    // Each with its holder, and whether it is within another one.
+    let mut all: Vec<(u32, u32, bool)> = (0..snapshot.graph.nodes() as u32)
+        .filter(|&node| is_it(node))
+        .map(|node| {
+            let (mut holder, mut is_inner) = (parents[node as usize], false);
+            while !is_holder(holder) {
+                is_inner |= is_it(holder);
+                holder = parents[holder as usize];
+            }
+            (node, holder, is_inner)
+        })
+        .collect();
+    let mut groups = by_holder(analysis, &all);
+    // If each has one of its own, what holds these.
+    while let Some((_, first)) = groups.first()
+        && first.count.saturating_mul(HOLDERS as u64 + 1) < all.len() as u64
+    {
+        let mut has_climbed = false;
+        for (_, holder, _) in all
+            .iter_mut()
+            .filter(|(_, holder, _)| *holder != snapshot.root)
+        {
+            *holder = parents[*holder as usize];
+            while !is_holder(*holder) {
+                *holder = parents[*holder as usize];
+            }
+            has_climbed = true;
         }
-        let own = analysis.retained[node as usize];
-        let group = groups.entry(holder).or_insert((0, 0, node, own));
-        group.0 += 1;
+        let outer = by_holder(analysis, &all);
+        if !has_climbed
+            || outer
+                .first()
+                .is_none_or(|(holder, _)| *holder == snapshot.root)
+        {
+            break;
+        }
+        groups = outer;
+    }
+    groups.truncate(HOLDERS);
+    let all = groups.into_iter().map(|(_, group)| Holder {
+        count: group.count,
+        retained: group.retained,
+        way: ways.to(analysis, scripts, group.largest),
+    });
+    all.collect()
+}
+
+/// Objects of one holder.
+#[derive(Clone, Copy)]
+struct Group {
+    count: u64,
+    retained: u64,
+    /// The one that retains most.
+    largest: u32,
+}
+
+/// Objects by their holders, which retain most first. Given are each object, its holder, and whether it is within another.
+fn by_holder(analysis: &Analysis, all: &[(u32, u32, bool)]) -> Vec<(u32, Group)> {
+    let own = |node: u32| analysis.retained[node as usize];
+    let mut groups: HashMap<u32, Group> = HashMap::new();
+    for &(node, holder, is_inner) in all {
+        let group = groups.entry(holder).or_insert(Group {
+            count: 0,
+            retained: 0,
+            largest: node,
+        });
+        group.count += 1;
         // What is within another one is in its figure.
         if !is_inner {
-            group.1 += own;
+            group.retained += own(node);
         }
-        if own > group.3 {
-            (group.2, group.3) = (node, own);
+        if own(node) > own(group.largest) {
+            group.largest = node;
         }
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|&(holder, (count, retained, ..))| {
-        (std::cmp::Reverse((retained, count)), holder)
-    });
-    groups.truncate(HOLDERS);
-    let all = groups
-        .into_iter()
-        .map(|(_, (count, retained, largest, _))| Holder {
-            count,
-            retained,
-            way: ways.to(analysis, scripts, largest),
-        });
-    all.collect()
+    groups
+        .sort_by_key(|&(holder, group)| (std::cmp::Reverse((group.retained, group.count)), holder));
+    groups
 }

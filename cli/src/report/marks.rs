@@ -27,7 +27,10 @@ fn line(mark: &Mark) -> String {
         bytes(mark.live.0)
     );
     head + &match &mark.what {
-        Marked::Named(name) => name.clone(),
+        Marked::Named(name) => name
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect(),
         Marked::HeapSnapshot {
             pause,
             heap_used,

@@ -71,7 +71,11 @@ pub unsafe extern "C" fn set_flags(_argc: i32, argv: *const *const c_char) {
         } else {
             (api.set_flags)(FRAMES.as_ptr());
         }
-        if start::variable(b"LEAK_JS") == b"exact" {
+        let wanted = start::variable(b"LEAK_JS");
+        if !matches!(wanted, b"" | b"1" | b"exact") {
+            super::note(b"LEAK_JS is neither 0 nor exact: it is taken as not set");
+        }
+        if wanted == b"exact" {
             IS_EXACT.store(true, Relaxed);
             (api.set_flags)(EXACT.as_ptr());
             (api.set_flags)(EXACT_AT_ONCE.as_ptr());
