@@ -267,16 +267,22 @@ fn statement(operand: &str) -> Option<&str> {
     }
 }
 
-/// The functions and methods that a text calls.
+/// Whether letters that a function could have as its name are none.
+fn is_word(name: &str) -> bool {
+    matches!(
+        name,
+        "if" | "for" | "while" | "switch" | "function" | "catch" | "async" | "new"
+    )
+}
+
+/// The functions and methods that a text calls. A constructor is none: what it makes anew is of another object.
 fn called(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('(').filter_map(|(at, _)| {
         let name = text[..at].bytes().rev().take_while(|&byte| is_letter(byte));
         let name = &text[at - name.count()..at];
-        let is_word = matches!(
-            name,
-            "if" | "for" | "while" | "switch" | "function" | "catch"
-        );
-        (!name.is_empty() && !is_word).then_some(name)
+        let before = text[..at - name.len()].trim_end();
+        let is_made = before.ends_with("new") && before.len() < at - name.len();
+        (!name.is_empty() && !is_word(name) && !is_made).then_some(name)
     })
 }
 
@@ -434,7 +440,8 @@ impl<'a> Text<'a> {
             };
             // `setInterval(sweep, …)`, `setInterval(() => this.sweep(), …)`
             let given = first_name(inside.trim_start().trim_start_matches("this."));
-            let mut functions = called(inside).chain((!given.is_empty()).then_some(given));
+            let given = (!given.is_empty() && !is_word(given)).then_some(given);
+            let mut functions = called(inside).chain(given);
             let sweeps =
                 takes(inside) || functions.any(|function| self.bodies(function).any(takes));
             sweeps.then(|| in_short(&self.0[at..at + set.len() + inside.len() + 1]))
@@ -583,6 +590,8 @@ mod tests {
             "setTimeout(() => other.delete(key), 60e3)",
             "setInterval(() => work(cache.shift()), 10)",
             "setInterval(report, 1000); function sweep() { cache.clear(); }",
+            "setTimeout(function () { if (!done) fail(); }, 1); (function () { cache = new Map(); })()",
+            "setTimeout(() => start(new Job(1)), 1); function Job(id) { this.cache = []; }",
         ] {
             assert_eq!(timed(text), None, "{text}");
         }

@@ -10,7 +10,8 @@ use super::families::Family;
 use super::holders::{emitter, holder};
 use super::removers::remover;
 use super::words::{Count, Pattern};
-use super::{Leak, View, notes, reach};
+use super::written::iterating;
+use super::{Leak, View, notes};
 use crate::figures::Analysis;
 use crate::functions::Wanted;
 use crate::ids::Ids;
@@ -300,12 +301,14 @@ pub(super) fn describe(view: &View, family: &Family) -> (Leak, Option<crate::Loc
     let added = last - family.counts.first().copied().unwrap_or_default().min(last);
     let last = Count(last);
     let near = || {
-        let place = reach::function_near(view, one?, |place| !view.scripts.is_internal(place))?;
         // A loop waits in the function itself, what calls back is made in the one around it.
-        let inside = one.filter(|&one| notes::is_iterating(view, one));
-        inside
-            .and_then(|_| view.functions.at(place))
-            .or_else(|| Some(view.functions.around_or_at(place)))
+        let is_inside = notes::is_iterating(view, one?);
+        match notes::waiting(view, one?) {
+            Some(place) if is_inside => view.functions.at(place),
+            Some(place) => Some(view.functions.around_or_at(place)),
+            None if is_inside => view.functions.at(iterating(view)?),
+            None => None,
+        }
     };
     let holder = holder(view, node);
     let mut cache = false;

@@ -6,8 +6,9 @@ use rustc_hash::FxHashSet;
 
 use super::detached::{WINDOWS, is_detached, is_of_window};
 use super::groups::{OF_PAGES, STREAMS};
-use super::{View, async_contexts};
+use super::{View, async_contexts, reach};
 use crate::scripts;
+use crate::snapshot::Location;
 use crate::ways::what;
 
 /// Entries that are asked for the memory behind them.
@@ -114,7 +115,11 @@ pub(super) fn of_entries(
         );
     }
     if is_iterating(view, one) {
-        return (ITERATED.0.to_owned(), ITERATED.1.to_owned());
+        let (is, cure) = match waiting(view, one) {
+            Some(_) => ITERATED,
+            None => ABANDONED,
+        };
+        return (is.to_owned(), cure.to_owned());
     }
     // What a package makes (compiled templates) the program cannot make otherwise.
     let is_own = || view.distance(snapshot.location(one)) == 0;
@@ -144,21 +149,42 @@ pub(super) fn of_entries(
     }
 }
 
-/// What the functions of `events.on()` are called.
+/// What the functions of `events.on()` are called; the one without a name sees the first.
 const ITERATING: [&str; 2] = ["eventHandler", "errorHandler"];
 
-/// What there is to say of them.
+/// What there is to say of them while a function waits in its loop.
 const ITERATED: (&str, &str) = (
     "Each is a loop over events.on() (for await) that still waits for its next event, with all that its function has.",
     "End each loop when its owner ends: break or return out of it, or give on() an AbortSignal ({ signal }).",
 );
 
+/// And if none waits any more.
+const ABANDONED: (&str, &str) = (
+    "Each is an iterator of events.on() that was left without an end: it still gets every event, and keeps those that nobody asks it for.",
+    "Read it with for await, which ends it on every way out, or call its return(); or give on() an AbortSignal ({ signal }).",
+);
+
 /// Whether a function is one of the two of Node's own that `events.on()` adds for each loop.
 pub(super) fn is_iterating(view: &View, function: Node) -> bool {
     let snapshot = &view.analysis.snapshot;
+    let name = snapshot.name(function);
     snapshot.kinds[function as usize] == snapshot.kind.closure
-        && ITERATING.contains(&&*snapshot.name(function))
         && scripts::is_of_node(snapshot, function)
+        && (ITERATING.contains(&&*name) || name.is_empty() && is_events_wrapper(view, function))
+}
+
+/// The function of the program that waits for what calls a function of Node's.
+pub(super) fn waiting(view: &View, function: Node) -> Option<Location> {
+    reach::function_near(view, function, |place| !view.scripts.is_internal(place))
+}
+
+/// Whether a function is made where `events.on()` has its handler.
+fn is_events_wrapper(view: &View, function: Node) -> bool {
+    let snapshot = &view.analysis.snapshot;
+    snapshot
+        .follow(function, snapshot.edge_kind.internal, "context")
+        .and_then(|context| snapshot.follow(context, snapshot.edge_kind.context, ITERATING[0]))
+        .is_some_and(|handler| scripts::is_of_node(snapshot, handler))
 }
 
 /// So many edges of an entry are looked at.

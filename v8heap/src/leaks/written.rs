@@ -54,6 +54,16 @@ pub(super) fn loading(view: &View) -> Option<Location> {
     })
 }
 
+/// The function of the program itself whose text calls `events.on()`, if it is but one: given are an emitter and the
+/// name of an event.
+pub(super) fn iterating(view: &View) -> Option<Location> {
+    only_caller(view, &["on"], |given| {
+        let second = given.split_once(',').map(|(_, second)| second.trim_start());
+        !given.starts_with(['\'', '"', '`'])
+            && second.is_some_and(|second| second.starts_with(['\'', '"', '`']))
+    })
+}
+
 /// The function of the program itself whose text opens what is of a class of Node's, if it is but one.
 pub(super) fn opening(view: &View, class: &str) -> Option<Location> {
     let (_, calls) = OPENING.iter().find(|(of, _)| *of == class)?;
